@@ -1,0 +1,126 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// Attributes are what a file has besides its contents: owner, group, mode, and the extended attributes, among which are ACLs and
+// security labels.
+type attributes struct {
+	uid, gid uint32
+	perm     uint32
+	names    []string
+	values   [][]byte
+}
+
+// notCopied lists extended attributes that are not for us to copy.
+var notCopied = []string{
+	// They speak of the contents, which change. The kernel makes them anew.
+	"security.ima", "security.evm",
+	// XFS shows the ACLs to root under these names as well, in a form of its own.
+	"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT",
+}
+
+// readAttributes reads the attributes of a file that is open for reading.
+func readAttributes(fd int) (*attributes, error) {
+	st, err := sysFstat(fd)
+	if err != nil {
+		return nil, err
+	}
+	a := &attributes{uid: st.UID, gid: st.GID, perm: st.Perm}
+	names, err := listAttributes(fd)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		value, err := sysFgetxattr(fd, name)
+		if err != nil {
+			return nil, err
+		}
+		a.names = append(a.names, name)
+		a.values = append(a.values, value)
+	}
+	return a, nil
+}
+
+// apply gives the file fd, which is ours, the attributes. A nil a leaves it as it was made.
+func (a *attributes) apply(fd int) error {
+	if a == nil {
+		return nil
+	}
+	own, err := sysFstat(fd)
+	if err != nil {
+		return err
+	}
+	// The owner first: a change of owner clears set-id bits and file capabilities.
+	if own.UID != a.uid || own.GID != a.gid {
+		if err := sysFchown(fd, a.uid, a.gid); err != nil {
+			return fmt.Errorf("owner %d:%d cannot be kept: %w", a.uid, a.gid, err)
+		}
+	}
+	if err := sysFchmod(fd, a.perm); err != nil {
+		return err
+	}
+	// The new file may have inherited some from its directory.
+	inherited, err := listAttributes(fd)
+	if err != nil {
+		return err
+	}
+	for _, name := range inherited {
+		if !slices.Contains(a.names, name) {
+			if err := sysFremovexattr(fd, name); err != nil {
+				return err
+			}
+		}
+	}
+	for i, name := range a.names {
+		if slices.Contains(inherited, name) {
+			if has, err := sysFgetxattr(fd, name); err == nil && bytes.Equal(has, a.values[i]) {
+				continue // setting it, even to the same, may be forbidden
+			}
+		}
+		if err := sysFsetxattr(fd, name, a.values[i]); err != nil {
+			return fmt.Errorf("attribute cannot be kept: %w", err)
+		}
+	}
+	return nil
+}
+
+func listAttributes(fd int) ([]string, error) {
+	names, err := sysFlistxattr(fd)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
+}
+
+// attributes returns what the file published at p is to have: what the one that has the name now has, so that a chmod
+// made since the snapshot stays; or else what fallback has, the file that was opened; or nil, if there is none.
+func (p *place) attributes(fallback int) (*attributes, error) {
+	now := place{dir: p.dir, base: p.base, file: -1}
+	switch err := now.look(); {
+	case errors.Is(err, fs.ErrNotExist):
+		if fallback < 0 {
+			return nil, nil
+		}
+		return readAttributes(fallback)
+	case err != nil:
+		return nil, err
+	}
+	defer syscalls.Close(now.file)
+	if !now.stat.Mode.IsRegular() {
+		return nil, notRegular(now.stat.Mode)
+	}
+	fd, err := sysReopen(now.file)
+	if err != nil {
+		return nil, err
+	}
+	defer syscalls.Close(fd)
+	return readAttributes(fd)
+}

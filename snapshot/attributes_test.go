@@ -1,0 +1,204 @@
+package snapshot_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// needRoot skips a test of what only root can do.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("not root: owners cannot be given away")
+	}
+}
+
+// Owner, group, mode with its set-id bits, extended attributes and ACLs are those of the file as it is at the time of the commit.
+func TestCommitKeepsAttributes(t *testing.T) {
+	needRoot(t)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		m := openMut(t, name)
+		must(t, m.Resize(10))
+		// All this happens after the opening, and counts.
+		must(t, os.Chown(name, 1234, 5678))
+		must(t, os.Chmod(name, 0o751|fs.ModeSetuid|fs.ModeSetgid))
+		must(t, unix.Setxattr(name, "trusted.t", []byte("trusted value"), 0))
+		user := mounttest.Kind(dir) != ""
+		if err := unix.Setxattr(name, "user.u", []byte("a value\x00with a zero"), 0); err != nil {
+			user = false
+		}
+		if user {
+			must(t, unix.Setxattr(name, "user.empty", nil, 0))
+			must(t, unix.Setxattr(name, "system.posix_acl_access", acl(1234), 0))
+		}
+		want := attributesOf(t, name)
+		if user && !strings.Contains(want, "user.empty") {
+			t.Fatal(want)
+		}
+		must(t, commit(m))
+		wantFile(t, name, noise(1, 10000)[:10])
+		if got := attributesOf(t, name); got != want {
+			t.Errorf("attributes were\n%s\nand are now\n%s", want, got)
+		}
+	})
+}
+
+// What a directory hands down to new files is not given to a file that did not have it.
+func TestCommitInheritsNothing(t *testing.T) {
+	needRoot(t)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		must(t, os.Chmod(name, 0o600))
+		want := attributesOf(t, name)
+		if err := unix.Setxattr(dir, "system.posix_acl_default", acl(1234), 0); err != nil {
+			t.Skip("no ACLs here: ", err)
+		}
+		must(t, os.Chown(dir, 0, 77))
+		must(t, os.Chmod(dir, 0o755|fs.ModeSetgid))
+		m := openMut(t, name)
+		must(t, m.Resize(10))
+		must(t, commit(m))
+		if got := attributesOf(t, name); got != want {
+			t.Errorf("attributes were\n%s\nand are now\n%s", want, got)
+		}
+		// A new file does get it.
+		m = create(t, name+"2")
+		must(t, m.Resize(10))
+		must(t, commit(m))
+		if got := attributesOf(t, name+"2"); !strings.Contains(got, "posix_acl_access") || !strings.Contains(got, "gid 77") {
+			t.Errorf("a new file got only\n%s", got)
+		}
+	})
+}
+
+// A file that was removed since comes back as it was.
+func TestCommitAfterUnlink(t *testing.T) {
+	needRoot(t)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		must(t, os.Chown(name, 1234, 5678))
+		must(t, os.Chmod(name, 0o604))
+		must(t, unix.Setxattr(name, "trusted.t", []byte("v"), 0))
+		want := attributesOf(t, name)
+		m := openMut(t, name)
+		must(t, m.Resize(10))
+		must(t, os.Remove(name))
+		must(t, commit(m))
+		wantFile(t, name, noise(1, 10000)[:10])
+		if got := attributesOf(t, name); got != want {
+			t.Errorf("attributes were\n%s\nand are now\n%s", want, got)
+		}
+	})
+}
+
+// Where the name now belongs to something that is no file, nothing is replaced.
+func TestCommitOverOther(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		for kind, put := range map[string]func(name string) error{
+			"directory": func(name string) error { return os.Mkdir(name, 0o755) },
+			"fifo":      func(name string) error { return syscall.Mkfifo(name, 0o644) },
+			"link":      func(name string) error { return os.Symlink("elsewhere", name) },
+		} {
+			name := join(dir, kind)
+			write(t, name, noise(1, 100))
+			m := openMut(t, name)
+			must(t, os.Remove(name))
+			must(t, put(name))
+			before, err := os.Lstat(name)
+			must(t, err)
+			err = commit(m)
+			if kind == "link" && err == nil { // CommitTo follows it, as it would any name
+				wantFile(t, join(dir, "elsewhere"), noise(1, 100))
+				must(t, os.Remove(join(dir, "elsewhere")))
+			} else if !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, syscall.EISDIR) {
+				t.Errorf("%s: %v", kind, err)
+			}
+			if after, err := os.Lstat(name); err != nil || !os.SameFile(before, after) {
+				t.Errorf("%s: was replaced: %v, %v", kind, after, err)
+			}
+		}
+		wantNames(t, dir, "directory", "fifo", "link")
+	})
+}
+
+// attributesOf describes all that a file has besides its contents and times.
+func attributesOf(t testing.TB, name string) string {
+	t.Helper()
+	fi, err := os.Stat(name)
+	must(t, err)
+	st := fi.Sys().(*syscall.Stat_t)
+	var b strings.Builder
+	_, _ = b.WriteString(fi.Mode().String())
+	_, _ = b.WriteString(" uid " + strconv.Itoa(int(st.Uid)) + " gid " + strconv.Itoa(int(st.Gid)) + "\n")
+	buf := make([]byte, 1<<16)
+	n, err := unix.Listxattr(name, buf)
+	if err != nil && err != unix.ENOTSUP {
+		t.Fatal(err)
+	}
+	names := strings.Split(string(buf[:max(n, 0)]), "\x00")
+	slices.Sort(names)
+	for _, x := range names {
+		if x == "" {
+			continue
+		}
+		value := make([]byte, 1<<16)
+		n, err := unix.Getxattr(name, x, value)
+		must(t, err)
+		_, _ = b.WriteString(x + "=" + strconv.Quote(string(value[:n])) + "\n")
+	}
+	return b.String()
+}
+
+// acl is the ACL user::rwx, user:UID:r--, group::r-x, mask::r-x, other::--x in the form of the kernel.
+func acl(uid uint16) []byte {
+	entry := func(tag, perm byte, id uint32) []byte {
+		return []byte{tag, 0, perm, 0, byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)}
+	}
+	b := []byte{2, 0, 0, 0}
+	for _, e := range [][]byte{
+		entry(0x01, 7, 1<<32-1), entry(0x02, 4, uint32(uid)), entry(0x04, 5, 1<<32-1), entry(0x10, 5, 1<<32-1), entry(0x20, 1, 1<<32-1),
+	} {
+		b = append(b, e...)
+	}
+	return b
+}
+
+// Stat is that of before the copy, with the size of the snapshot.
+func TestStat(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		must(t, os.Chmod(name, 0o604|fs.ModeSticky))
+		before, err := os.Stat(name)
+		must(t, err)
+		r, m := open(t, name), openMut(t, name)
+		must(t, os.Truncate(name, 5))
+		must(t, os.Chmod(name, 0o600))
+		must(t, m.Resize(77))
+		for size, r := range map[int64]reader{10000: r, 77: m} {
+			fi, err := r.Stat()
+			must(t, err)
+			if fi.Name() != "f" || fi.Size() != size || fi.Mode() != before.Mode() || !fi.ModTime().Equal(before.ModTime()) || fi.IsDir() {
+				t.Errorf("%v %v %v %v", fi.Name(), fi.Size(), fi.Mode(), fi.ModTime())
+			}
+			if st := fi.Sys().(*syscall.Stat_t); st.Ino != before.Sys().(*syscall.Stat_t).Ino {
+				t.Error(st.Ino)
+			}
+		}
+	})
+}

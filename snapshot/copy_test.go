@@ -1,0 +1,373 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// On filesystems with reflinks nothing is copied, whatever the size: the clone shares the storage. Elsewhere the data are copied,
+// and Method says so.
+func TestMethod(t *testing.T) {
+	const size = 64 << 20
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, size))
+		must(t, syncFile(name))
+		want, copies := snapshot.ComparedCopy, true
+		if reflinks(dir) {
+			want, copies = snapshot.Reflink, false
+		} else if mounttest.Kind(dir) == "" {
+			t.Skip("a filesystem of a kind that mounttest does not know")
+		}
+		for kind, open := range map[string]func() reader{
+			"Open":     func() reader { return open(t, name) },
+			"OpenMut":  func() reader { return openMut(t, name) },
+			"FromFile": func() reader { return fromFile(t, openFile(t, name, os.O_RDONLY)) },
+		} {
+			used := usedBytes(t, dir)
+			calls := snapshot.CountCalls(t)
+			m := open()
+			if m.Method() != want {
+				t.Errorf("%s: %v, want %v", kind, m.Method(), want)
+			}
+			if copied := calls("copy_file_range")+calls("pread") > 0; copied != copies {
+				t.Errorf("%s: copied: %v", kind, copied)
+			}
+			must(t, syncFile(name))
+			if grown := usedBytes(t, dir) - used; (grown > size/2) != copies {
+				t.Errorf("%s: %d bytes more are used", kind, grown)
+			}
+			must(t, m.Close())
+		}
+	})
+}
+
+func TestMethodString(t *testing.T) {
+	for m, want := range map[snapshot.Method]string{
+		snapshot.None: "none", snapshot.Reflink: "reflink", snapshot.LeasedCopy: "leased copy", snapshot.ComparedCopy: "compared copy",
+	} {
+		if m.String() != want {
+			t.Errorf("%v, want %v", m, want)
+		}
+	}
+}
+
+// usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
+func usedBytes(t *testing.T, dir string) int64 {
+	t.Helper()
+	d, err := os.Open(dir)
+	must(t, err)
+	defer d.Close()
+	var st syscall.Statfs_t
+	must(t, syscall.Fstatfs(int(d.Fd()), &st))
+	return int64(st.Blocks-st.Bfree) * int64(st.Bsize)
+}
+
+// syncFile brings all of the filesystem of name to the disk: what is used is known only then.
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+func fromFile(t testing.TB, f *os.File) *snapshot.Mmap {
+	t.Helper()
+	m, err := snapshot.FromFile(f)
+	must(t, err)
+	closeLater(t, m)
+	return m
+}
+
+// NoCopy opens by reflink or not at all.
+func TestNoCopy(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		c := snapshot.Config{NoCopy: true}
+		r, err := c.Open(context.Background(), name)
+		if reflinks(dir) {
+			must(t, err)
+			must(t, r.Close())
+		} else {
+			wantError(t, err, errors.ErrUnsupported, "open "+name+": ficlone: operation not supported")
+			_, err = c.OpenMut(context.Background(), name)
+			wantError(t, err, errors.ErrUnsupported, "open "+name+": ficlone: operation not supported")
+		}
+		m, err := c.Create(context.Background(), name+"2")
+		must(t, err)
+		must(t, m.Resize(10))
+		if err := m.Commit(); errors.Is(err, errors.ErrUnsupported) == reflinks(dir) {
+			t.Error(err)
+		}
+		must(t, m.CommitAndClose()) // nothing has to be copied for that
+		wantFile(t, name+"2", make([]byte, 10))
+	})
+}
+
+// RequireConsistent takes a reflink and refuses what may be torn.
+func TestRequireConsistent(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		r, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
+		if reflinks(dir) {
+			must(t, err)
+			must(t, r.Close())
+			return
+		}
+		wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: ficlone: operation not supported")
+	})
+}
+
+// A file that changes each time while it is copied is given up, and one that changes once is copied again.
+func TestChangesWhileCopied(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		for change, do := range map[string]func(f *os.File) error{
+			"overwritten": func(f *os.File) error { _, err := f.WriteAt([]byte("y"), 5); return err },
+			"appended to": func(f *os.File) error { _, err := f.WriteAt([]byte("y"), 5000); return err },
+			"shortened":   func(f *os.File) error { return f.Truncate(100) },
+		} {
+			write(t, name, bytes.Repeat([]byte("x"), 5000))
+			f := openFile(t, name, os.O_RDWR)
+			var times atomic.Int32
+			c := snapshot.Config{Progress: func(done, total int64) {
+				if done == total && times.Add(-1) >= 0 {
+					must(t, do(f))
+				}
+			}}
+			times.Store(1)
+			m, err := c.Open(context.Background(), name)
+			must(t, err)
+			want, err := os.ReadFile(name)
+			must(t, err)
+			wantContents(t, m, want)
+			must(t, m.Close())
+			if change != "overwritten" {
+				continue
+			}
+			times.Store(1000)
+			_, err = c.Open(context.Background(), name)
+			wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made")
+		}
+	})
+}
+
+// Holes stay holes, data are found wherever they are, and lengths do not matter.
+func TestSparseCopy(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const piece = 1 << 20
+		for _, test := range []struct {
+			name string
+			size int64
+			data []int64 // offsets of pieces
+		}{
+			{"3 GiB with data at both ends and across 2 GiB", 3<<30 + 1, []int64{0, 2<<30 - piece/2, 3<<30 - piece + 1}},
+			{"10 GiB with 64 MiB", 10 << 30, steps(64, 10<<30/64)},
+			{"all hole", 5 << 30, nil},
+			{"data at the end of a page", 3 << 20, []int64{4096*3 + 17}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				name := join(dir, "f")
+				f, err := os.Create(name)
+				must(t, err)
+				defer f.Close()
+				must(t, f.Truncate(test.size))
+				for i, off := range test.data {
+					_, err := f.WriteAt(noise(uint64(i), piece), off)
+					must(t, err)
+				}
+				must(t, syncFile(name))
+				used := usedBytes(t, dir)
+				m := open(t, name)
+				if m.Size() != test.size {
+					t.Fatal(m.Size())
+				}
+				for i, off := range test.data {
+					must(t, m.View(off, piece, func(b []byte) error {
+						wantBytes(t, "data", b, noise(uint64(i), piece))
+						return nil
+					}))
+				}
+				must(t, m.View(4096, 4096, func(b []byte) error { // a hole, or data again
+					want := make([]byte, 4096)
+					if len(test.data) > 0 && test.data[0] == 0 {
+						want = noise(0, piece)[4096:8192]
+					}
+					wantBytes(t, "start", b, want)
+					return nil
+				}))
+				must(t, syncFile(name))
+				limit := int64(len(test.data)*piece)*5/4 + 1<<20
+				if grown := usedBytes(t, dir) - used; grown > limit {
+					t.Errorf("the copy takes %d bytes, want at most %d", grown, limit)
+				}
+				// And back.
+				w := openMut(t, name)
+				must(t, w.Commit())
+				must(t, w.Close())
+				fi, err := os.Stat(name)
+				must(t, err)
+				if blocks := fi.Sys().(*syscall.Stat_t).Blocks * 512; fi.Size() != test.size || blocks > limit {
+					t.Errorf("after a commit: size %d, %d bytes allocated", fi.Size(), blocks)
+				}
+				must(t, os.Remove(name))
+			})
+		}
+	})
+}
+
+func steps(n int, step int64) (offs []int64) {
+	for i := range n {
+		offs = append(offs, int64(i)*step)
+	}
+	return offs
+}
+
+// The copy goes on by other means where copy_file_range cannot, and only there.
+func TestCopyWithoutCopyFileRange(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 3<<20+17)
+		write(t, name, data)
+		for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EOPNOTSUPP, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT} {
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == "copy_file_range" {
+					return errno
+				}
+				return nil
+			})
+			m, err := snapshot.Open(name)
+			undo()
+			if errno == syscall.ENOSPC || errno == syscall.EDQUOT {
+				wantError(t, err, errno, "open "+name+": "+errno.Error())
+				continue
+			}
+			must(t, err)
+			wantContents(t, m, data)
+			must(t, m.Close())
+		}
+	})
+}
+
+// Progress is told of every byte, and a context ends the copy between two chunks.
+func TestProgressAndCancel(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		const size = 100<<20 + 5
+		write(t, name, noise(1, size))
+		var last int64
+		c := snapshot.Config{Progress: func(done, total int64) {
+			if done < last || total != size {
+				t.Errorf("%d of %d after %d", done, total, last)
+			}
+			last = done
+		}}
+		m, err := c.OpenMut(context.Background(), name)
+		must(t, err)
+		if last != size {
+			t.Errorf("%d of %d", last, size)
+		}
+		last = 0
+		must(t, m.Commit())
+		if last != size {
+			t.Errorf("commit: %d of %d", last, size)
+		}
+		must(t, m.Close())
+
+		used := usedBytes(t, dir)
+		ctx, cancel := context.WithCancel(context.Background())
+		steps := 0
+		c.Progress = func(done, total int64) { steps++; cancel() }
+		_, err = c.Open(ctx, name)
+		wantError(t, err, context.Canceled, "open "+name+": context canceled")
+		if steps != 1 {
+			t.Errorf("%d more steps", steps-1)
+		}
+		must(t, syncFile(name))
+		if grown := usedBytes(t, dir) - used; grown > 1<<20 {
+			t.Errorf("%d bytes are left", grown)
+		}
+		wantNames(t, dir, "f")
+	})
+}
+
+// A full disk in the middle of a copy is an error, and nothing is left of the copy.
+func TestFullDiskWhileCopying(t *testing.T) {
+	for _, kind := range []string{"ext4", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := mounttest.Fresh(t, kind, 48<<20)
+			name := join(dir, "f")
+			data := noise(1, 30<<20)
+			write(t, name, data)
+			_, err := snapshot.Open(name)
+			wantError(t, err, syscall.ENOSPC, "open "+name+": copy_file_range: no space left on device")
+			wantNames(t, dir, names(kind, "f")...)
+			wantFile(t, name, data)
+			must(t, os.Truncate(name, 1<<20))
+			wantContents(t, open(t, name), data[:1<<20])
+		})
+	}
+}
+
+// names is what is in the root of a fresh filesystem besides the names given.
+func names(kind string, names ...string) []string {
+	if kind == "ext4" {
+		names = append(names, "lost+found")
+	}
+	return names
+}
+
+// FromFile needs no name: the file may be renamed, unlinked, or never have had one. Its offset stays.
+func TestFromFile(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		f := openFile(t, name, os.O_RDWR)
+		_, err := f.Seek(1234, io.SeekStart)
+		must(t, err)
+		for _, step := range []func() error{
+			func() error { return nil },
+			func() error { return os.Rename(name, name+"2") },
+			func() error { return os.Remove(name + "2") },
+		} {
+			must(t, step())
+			m := fromFile(t, f)
+			wantContents(t, m, data)
+			if reflinks(dir) != (m.Method() == snapshot.Reflink) {
+				t.Error(m.Method())
+			}
+			if off, err := f.Seek(0, io.SeekCurrent); off != 1234 {
+				t.Error(off, err)
+			}
+			if m.Name() != name {
+				t.Error(m.Name())
+			}
+		}
+		_, err = f.WriteAt([]byte("still open"), 0)
+		must(t, err)
+	})
+}

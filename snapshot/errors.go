@@ -1,0 +1,42 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// The errors of this package that the standard library has no word for. They come
+// wrapped: test with [errors.Is].
+var (
+	// ErrConflict: the file is no longer the one that was opened.
+	ErrConflict = errors.New("file was changed by someone else")
+
+	// ErrUnstable: the file was being changed each time it was copied, or only a copy
+	// that cannot exclude that could be had.
+	ErrUnstable = errors.New("no consistent copy could be made")
+
+	// ErrNotDurable: the commit is visible to everybody, but writing the directory to the disk failed; after a
+	// crash the old version may be back.
+	ErrNotDurable = errors.New("committed, but perhaps not durable")
+)
+
+func pathError(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+func linkError(op, old, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.LinkError{Op: op, Old: old, New: name, Err: err}
+}
+
+// invalid makes an error that is fs.ErrInvalid and says what is.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{fs.ErrInvalid}, args...)...)
+}

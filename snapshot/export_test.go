@@ -1,0 +1,225 @@
+package snapshot
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+)
+
+// calls lists the calls of the kernel, by the name a test knows them by, each with a function that puts before
+// it another that may fail it, and returns what undoes that.
+var calls = []struct {
+	name string
+	wrap func(before func() error) (undo func())
+}{
+	{"faccessat2", wrap3(&sysAccess)},
+	{"copy_file_range", func(before func() error) func() {
+		real := sysCopyFileRange
+		sysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
+			if err := before(); err != nil {
+				return 0, err
+			}
+			return real(dst, dstOff, src, srcOff, n)
+		}
+		return func() { sysCopyFileRange = real }
+	}},
+	{"fchmod", wrap2(&sysFchmod)},
+	{"fchown", wrap3(&sysFchown)},
+	{"readlink", wrap1r(&sysFdPath)},
+	{"fgetxattr", wrap2r(&sysFgetxattr)},
+	{"ficlone", wrap2(&sysFiclone)},
+	{"flistxattr", wrap1r(&sysFlistxattr)},
+	{"flock", wrap1(&sysFlock)},
+	{"fremovexattr", wrap2(&sysFremovexattr)},
+	{"fsetxattr", wrap3(&sysFsetxattr)},
+	{"fstat", wrap1r(&sysFstat)},
+	{"fsync", wrap1(&sysFsync)},
+	{"ftruncate", wrap2(&sysFtruncate)},
+	{"linkat", wrap3(&sysLinkat)},
+	{"mmap", wrap3r(&sysMmap)},
+	{"mprotect", wrap3(&sysMprotect)},
+	{"mremap", wrap3r(&sysMremap)},
+	{"munmap", wrap1(&sysMunmap)},
+	{"getflags", wrap1r(&sysNocow)},
+	{"opendir", wrap2r(&sysOpenDir)},
+	{"openpath", wrap2r(&sysOpenPath)},
+	{"poison", wrap1(&sysPoison)},
+	{"populate", wrap2(&sysPopulate)},
+	{"pread", wrap3r(&sysPread)},
+	{"punchhole", wrap3(&sysPunchHole)},
+	{"pwrite", wrap3r(&sysPwrite)},
+	{"readable", wrap1r(&sysReadable)},
+	{"readlinkat", wrap1r(&sysReadlink)},
+	{"renameat", wrap3(&sysRename)},
+	{"reopen", wrap1r(&sysReopen)},
+	{"reopendir", wrap1r(&sysReopenDir)},
+	{"seekdata", wrap2r(&sysSeekData)},
+	{"seekhole", wrap2r(&sysSeekHole)},
+	{"setflags", wrap2(&sysSetNocow)},
+	{"tmpfile", wrap2r(&sysTmpfile)},
+	{"tmpfile excl", wrap2r(&sysTmpfileExcl)},
+	{"unlinkat", wrap2(&sysUnlink)},
+	{"writeback", wrap1(&sysWriteback)},
+	{"writebackerr", wrap1(&sysWritebackErr)},
+}
+
+type wrapper = func(before func() error) (undo func())
+
+func wrap1[A any](f *func(A) error) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A) error {
+			if err := before(); err != nil {
+				return err
+			}
+			return real(a)
+		}
+		return func() { *f = real }
+	}
+}
+
+func wrap2[A, B any](f *func(A, B) error) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A, b B) error {
+			if err := before(); err != nil {
+				return err
+			}
+			return real(a, b)
+		}
+		return func() { *f = real }
+	}
+}
+
+func wrap3[A, B, C any](f *func(A, B, C) error) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A, b B, c C) error {
+			if err := before(); err != nil {
+				return err
+			}
+			return real(a, b, c)
+		}
+		return func() { *f = real }
+	}
+}
+
+func wrap1r[A, R any](f *func(A) (R, error)) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A) (r R, err error) {
+			if err := before(); err != nil {
+				return failed(r), err
+			}
+			return real(a)
+		}
+		return func() { *f = real }
+	}
+}
+
+func wrap2r[A, B, R any](f *func(A, B) (R, error)) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A, b B) (r R, err error) {
+			if err := before(); err != nil {
+				return failed(r), err
+			}
+			return real(a, b)
+		}
+		return func() { *f = real }
+	}
+}
+
+func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A, b B, c C) (r R, err error) {
+			if err := before(); err != nil {
+				return r, err
+			}
+			return real(a, b, c)
+		}
+		return func() { *f = real }
+	}
+}
+
+// failed is what a call returns beside an error: -1 where a descriptor or a count is expected.
+func failed[R any](r R) R {
+	if p, ok := any(&r).(*int); ok {
+		*p = -1
+	}
+	return r
+}
+
+// Intercept has before called, with its name, ahead of every call of the kernel; an error it returns is the call's. It lasts
+// until the test ends or undo is called. What the garbage collector still has to do is done first.
+func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
+	settle()
+	var undos []func()
+	for _, c := range calls {
+		undos = append(undos, c.wrap(func() error { return before(c.name) }))
+	}
+	var once sync.Once
+	undo = func() {
+		once.Do(func() {
+			settle()
+			for _, u := range undos {
+				u()
+			}
+		})
+	}
+	tb.Cleanup(undo)
+	return undo
+}
+
+// settle keeps cleanups, which run on a goroutine of their own, from calling the kernel while the variables change.
+func settle() {
+	for range 3 {
+		runtime.GC()
+	}
+}
+
+// CountCalls counts the calls of the kernel from now on.
+func CountCalls(tb testing.TB) (calls func(name string) int) {
+	var mu sync.Mutex
+	counts := map[string]int{}
+	Intercept(tb, func(call string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		counts[call]++
+		return nil
+	})
+	return func(name string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return counts[name]
+	}
+}
+
+// Faults reports whether f faults. SetPanicOnFault makes a fault a panic instead of the end of the program.
+func Faults(f func()) (faulted bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if e, ok := recover().(interface{ Addr() uintptr }); ok {
+			faulted = e.Addr() != 0
+		}
+	}()
+	f()
+	return false
+}
+
+// TruncatePrivate cuts off the private file behind a snapshot, as nobody can from outside.
+func TruncatePrivate(tb testing.TB, m any, size int64) {
+	tb.Helper()
+	var err error
+	switch m := m.(type) {
+	case *Mmap:
+		err = sysFtruncate(int(m.file.Fd()), size)
+	case *MmapMut:
+		err = sysFtruncate(m.fd(), size)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,123 @@
+package snapshot
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A mapping is a range of memory mapped to a private file. It is counted: its owner holds one reference and
+// every running View another. The last one out poisons it: from then on every access faults, and
+// no other file can be mapped at its addresses until they are given back.
+type mapping struct {
+	mem []byte // the whole range; constant
+
+	// lockless: readers may be inside without a reference or a lock, so that the addresses can be
+	// given back only when the object that owns the mapping is unreachable. Constant.
+	lockless bool
+
+	refs    atomic.Int32 // 0: poisoned
+	lent    atomic.Bool  // View gave slices of it to others, who may have kept them
+	kept    atomic.Bool  // Bytes did, and they may keep them
+	cleanup runtime.Cleanup
+}
+
+// newMapping takes over mem, which belongs to owner and is given back when owner is unreachable, if not before.
+func newMapping[T any](owner *T, mem []byte, lockless bool) *mapping {
+	mp := &mapping{mem: mem, lockless: lockless}
+	mp.refs.Store(1)
+	mp.cleanup = runtime.AddCleanup(owner, (*mapping).abandoned, mp)
+	return mp
+}
+
+// acquire adds a reference, unless the last one is gone.
+func (mp *mapping) acquire() bool {
+	for {
+		n := mp.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if mp.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release gives a reference back.
+func (mp *mapping) release() {
+	if mp.refs.Add(-1) > 0 {
+		return
+	}
+	if sysPoison(mp.mem) != nil {
+		// The memory still shows the private file, and stays: unmapping it would
+		// show a late reader whatever comes next.
+		mp.cleanup.Stop()
+		return
+	}
+	if !mp.lockless {
+		mp.cleanup.Stop()
+		mp.reclaim()
+	}
+}
+
+// abandoned runs when the owner is unreachable. No method of it is running then.
+func (mp *mapping) abandoned() {
+	if mp.refs.Load() > 0 { // never closed
+		if mp.kept.Load() {
+			return // slices may be in use, which the garbage collector cannot see
+		}
+		if sysPoison(mp.mem) != nil {
+			return
+		}
+	}
+	mp.reclaim()
+}
+
+// reclaim gives the addresses back, at once or, if somebody may have kept a slice, after a time in quarantine.
+func (mp *mapping) reclaim() {
+	if mp.lent.Load() || mp.kept.Load() {
+		stale.add(mp.mem)
+		return
+	}
+	_ = sysMunmap(mp.mem)
+}
+
+// copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page could not be had: then an
+// unknown part was copied, because memmove does not go from front to back.
+func (mp *mapping) copy(dst, src []byte) (ok bool) {
+	defer mp.catch(nil, debug.SetPanicOnFault(true))
+	copy(dst, src)
+	return true
+}
+
+// run calls f and returns its error, and where in the mapping it faulted, or -1.
+func (mp *mapping) run(f func(b []byte) error, b []byte) (fault int, err error) {
+	fault = -1
+	defer mp.catch(&fault, debug.SetPanicOnFault(true))
+	err = f(b)
+	return fault, err
+}
+
+// catch ends a panic that is a fault in the mapping, and no other. It has to be
+// deferred itself, not called by a deferred function.
+func (mp *mapping) catch(fault *int, old bool) {
+	debug.SetPanicOnFault(old)
+	r := recover()
+	if r == nil {
+		return
+	}
+	if e, ok := r.(interface {
+		runtime.Error
+		Addr() uintptr
+	}); ok {
+		if off, ok := syscalls.Offset(mp.mem, e.Addr()); ok {
+			if fault != nil {
+				*fault = off
+			}
+			return
+		}
+	}
+	panic(r)
+}

@@ -1,0 +1,229 @@
+package snapshot
+
+import (
+	"io"
+	"io/fs"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// MmapMut is a snapshot of a file, mapped into memory, that can be changed. The file changes with Commit, as a whole,
+// and with nothing else. All methods may be called at the same time from several goroutines.
+//
+// It holds a private file, a mapping of it and two more descriptors until Close or CommitAndClose. Changed pages take disk
+// space of their own. If it is dropped without Close, the garbage collector gives all that back some day, except for
+// memory that Bytes returned.
+type MmapMut struct {
+	source
+	config  Config          // constant
+	at      *place          // where commits go; its file is the one that was opened, or -1; constant
+	cleanup runtime.Cleanup // closes at; constant
+
+	// committing guards what follows. It is held for the whole of a commit, and by Close, which so waits for one.
+	committing sync.Mutex
+	broken     error // why nothing can be committed any more
+	spent      bool  // the private file had a name once and can get none again
+
+	// store is shared by WriteAt, and owned by the clone of a commit and by Resize. It is taken before layout.
+	store sync.RWMutex
+
+	// layout guards what follows. It is shared by everybody inside the mapping, and owned, for a few system calls at
+	// most, by what changes the mapping. size and length change under store as well.
+	layout sync.RWMutex
+	closed bool
+	mem    *mapping // nil as long as nothing had to be mapped; longer than size, perhaps
+	size   int64
+	length int64 // of the private file: more than size if it shrank while a View was running
+
+	// views counts the Views that are running, on whichever mapping. It grows under layout, and
+	// shrinks at any time.
+	views atomic.Int64
+}
+
+func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) {
+	m := &MmapMut{
+		source: source{name: name, stat: at.stat, method: p.method},
+		config: c,
+		at:     at,
+		size:   p.size,
+		length: p.size,
+	}
+	m.file = keep(p.fd, name)
+	if p.size > 0 {
+		if err := m.reserve(p.size); err != nil {
+			_ = m.file.Close()
+			return nil, err
+		}
+	}
+	m.cleanup = runtime.AddCleanup(m, (*place).close, at)
+	return m, nil
+}
+
+// ReadAt is like [os.File.ReadAt]. It does not wait for a commit.
+func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.closed {
+		return 0, pathError("read", m.name, fs.ErrClosed)
+	}
+	n, err := within(len(p), off, m.size)
+	if n > 0 && !m.mem.copy(p[:n], m.mem.mem[off:]) {
+		n, err = m.file.ReadAt(p[:n], off)
+		err = bare(err)
+	}
+	if err != nil {
+		return n, readError(m.name, err)
+	}
+	return n, nil
+}
+
+// WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it. What does not fit is not written, and the
+// error then is io.ErrShortWrite. A full disk is an error, not a crash. Calls in
+// parallel are allowed; a commit contains all of a call or nothing, and WriteAt waits while the commit
+// makes its clone.
+func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
+	m.store.RLock()
+	defer m.store.RUnlock()
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.closed {
+		return 0, pathError("write", m.name, fs.ErrClosed)
+	}
+	n, err := within(len(p), off, m.size)
+	switch err {
+	case io.EOF:
+		err = io.ErrShortWrite
+	case errNegativeOffset:
+		return 0, pathError("writeat", m.name, err)
+	}
+	if n > 0 && !m.mem.copy(m.mem.mem[off:], p[:n]) {
+		var werr error
+		if n, werr = m.file.WriteAt(p[:n], off); werr != nil {
+			err = bare(werr)
+		}
+	}
+	return n, pathError("write", m.name, err)
+}
+
+// View calls f with the n bytes from off on, all to the end if n is negative, and returns its error. f may read and change b. b
+// stays mapped until f returns, whatever others do, Close, Resize and Commit included. It must not be used afterwards, nor given to another
+// goroutine that is still using it then. A store that is made while a commit makes its clone is in it or not: use
+// WriteAt, or leave commits to f's own goroutine, where that matters.
+//
+// A disk error or a full disk while f uses b ends f there, as a panic does, and is View's error. That holds for the goroutine of
+// f alone: in one that f starts, it ends the program. After a Resize to less, what was cut off reads as it was
+// or as zeros.
+func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
+	mem, n, err := m.pin("view", off, n)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return f(nil)
+	}
+	defer m.views.Add(-1)
+	return m.source.view(mem, off, n, f)
+}
+
+// Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and returns when
+// they are there: see [Mmap.Prefetch].
+func (m *MmapMut) Prefetch(off, n int64) error {
+	mem, n, err := m.pin("prefetch", off, n)
+	if err != nil || n == 0 {
+		return err
+	}
+	defer m.views.Add(-1)
+	return m.source.prefetch(mem, off, n)
+}
+
+// pin checks a range and returns its length and its mapping, with a reference on it, and counted as a View. If the length is 0, it is
+// neither.
+func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.closed {
+		return nil, 0, pathError(op, m.name, fs.ErrClosed)
+	}
+	n, err := m.span(op, off, n, m.size)
+	if err != nil || n == 0 {
+		return nil, 0, err
+	}
+	m.views.Add(1)
+	m.mem.acquire() // cannot fail: the owner's reference goes under layout
+	return m.mem, n, nil
+}
+
+// Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later is a fault that ends the
+// program; so is a disk error or a full disk while it is used. ReadAt, WriteAt and View have neither problem. A store
+// that is made while a commit makes its clone is in it or not.
+func (m *MmapMut) Bytes() []byte {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.closed || m.size == 0 {
+		return nil
+	}
+	m.mem.kept.Store(true)
+	return m.mem.mem[:m.size:m.size]
+}
+
+// Size returns the size of the snapshot in bytes.
+func (m *MmapMut) Size() int64 {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	return m.size
+}
+
+// Stat describes the file as it was before the copy was made, except for the size, which is that of the snapshot. For
+// one made by Create it describes an empty file.
+func (m *MmapMut) Stat() (fs.FileInfo, error) {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.closed {
+		return nil, pathError("stat", m.name, fs.ErrClosed)
+	}
+	return m.info(m.size), nil
+}
+
+// Close ends the snapshot and discards what was not committed. It waits for a commit that is under way. A View that is under
+// way keeps its memory. A second Close returns fs.ErrClosed.
+func (m *MmapMut) Close() error {
+	m.committing.Lock()
+	defer m.committing.Unlock()
+	if m.isClosed() {
+		return pathError("close", m.name, fs.ErrClosed)
+	}
+	return pathError("close", m.name, m.close())
+}
+
+// close gives everything back. The caller holds committing.
+func (m *MmapMut) close() error {
+	m.layout.Lock()
+	m.closed = true
+	if m.mem != nil {
+		m.mem.release()
+		m.mem = nil
+	}
+	m.layout.Unlock()
+	m.cleanup.Stop()
+	m.at.close()
+	return bare(m.file.Close())
+}
+
+func (m *MmapMut) isClosed() bool {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	return m.closed
+}
+
+// fd returns the descriptor of the private file. The caller holds committing or layout, so that Close cannot
+// close it meanwhile.
+func (m *MmapMut) fd() int { return int(m.file.Fd()) }
+
+var (
+	_ io.ReaderAt = (*Mmap)(nil)
+	_ io.Closer   = (*Mmap)(nil)
+	_ io.ReaderAt = (*MmapMut)(nil)
+	_ io.WriterAt = (*MmapMut)(nil)
+	_ io.Closer   = (*MmapMut)(nil)
+)

@@ -1,0 +1,169 @@
+package snapshot
+
+import (
+	"context"
+	"io/fs"
+	"os"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
+	p, err := resolve(name, false)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	src, err := sysReopen(p.file)
+	if err != nil {
+		return nil, err
+	}
+	defer syscalls.Close(src)
+	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, false)
+	if err != nil {
+		return nil, err
+	}
+	return newMmap(copied, name, p.stat)
+}
+
+func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, bare(err)
+	}
+	// Control keeps f from being closed by somebody else meanwhile.
+	if conn.Control(func(fd uintptr) { m, err = c.fromDescriptor(ctx, int(fd), f.Name()) }) != nil {
+		return nil, fs.ErrClosed // the one error it has, under a name that is internal to package os
+	}
+	return m, err
+}
+
+func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
+	st, err := sysFstat(fd)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode.IsRegular() {
+		return nil, notRegular(st.Mode)
+	}
+	if ok, err := sysReadable(fd); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, invalid("not open for reading")
+	}
+	// Looking for holes moves the offset, so it takes a descriptor of our own. Without /proc, or if
+	// the file may not be opened again, holes are copied as zeros.
+	src, err := sysReopen(fd)
+	sparse := err == nil
+	if sparse {
+		defer syscalls.Close(src)
+	} else {
+		src = fd
+	}
+	dir := directoryOf(fd, st)
+	if dir != noDir {
+		defer syscalls.Close(dir)
+	}
+	copied, err := c.privateCopy(ctx, src, st, sparse, dir, false)
+	if err != nil {
+		return nil, err
+	}
+	return newMmap(copied, name, st)
+}
+
+// directoryOf opens a directory on the filesystem of fd: the one in which the file was last
+// known to lie, if that is such a one. Which directory it is does not matter, nor whether the file is still there.
+func directoryOf(fd int, st syscalls.Stat) int {
+	path, err := sysFdPath(fd)
+	if err != nil {
+		return noDir
+	}
+	parent, _ := split(path)
+	dir, err := sysOpenDir(syscalls.AtFdcwd, parent)
+	if err != nil {
+		return noDir
+	}
+	if at, err := sysFstat(dir); err != nil || at.Dev != st.Dev {
+		_ = syscalls.Close(dir)
+		return noDir
+	}
+	return dir
+}
+
+func (c Config) openMut(ctx context.Context, name string) (*MmapMut, error) {
+	p, err := resolve(name, false)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.openMutAt(ctx, p, name)
+	if err != nil {
+		p.close()
+	}
+	return m, err
+}
+
+func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut, error) {
+	if err := sysAccess(p.file, p.dir, p.base); err != nil {
+		return nil, err
+	}
+	src, err := sysReopen(p.file)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, true)
+	if err != nil {
+		_ = syscalls.Close(src)
+		return nil, err
+	}
+	// From now on the place holds the readable descriptor: it keeps the inode's number from being used
+	// again, and its attributes within reach if the name goes.
+	_ = syscalls.Close(p.file)
+	p.file = src
+	return c.newMmapMut(copied, p, name)
+}
+
+func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p, err := resolve(name, true)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.createAt(p, name)
+	if err != nil {
+		p.close()
+	}
+	return m, err
+}
+
+func (c Config) createAt(p *place, name string) (*MmapMut, error) {
+	if p.file >= 0 {
+		if err := sysAccess(p.file, p.dir, p.base); err != nil {
+			return nil, err
+		}
+	}
+	fd, err := c.newPrivate(p.dir, c.perm(), true)
+	if err != nil {
+		return nil, err
+	}
+	stat, err := sysFstat(fd)
+	if err != nil {
+		_ = syscalls.Close(fd)
+		return nil, err
+	}
+	if p.file >= 0 {
+		_ = syscalls.Close(p.file)
+		p.file = -1
+	}
+	p.stat = stat
+	return c.newMmapMut(private{fd: fd}, p, name)
+}
+
+// bare takes the operation and the path off an error of package os, which will get ours.
+func bare(err error) error {
+	if e, ok := err.(*fs.PathError); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,152 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A private is an unnamed file that nobody else has open.
+type private struct {
+	fd     int
+	size   int64
+	method Method
+}
+
+// noDir stands for the directory of a file that is not known to lie in one.
+const noDir = -1
+
+// newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only read, in TempDir where dir
+// cannot hold it. One that is linkable can be given a name.
+func (c Config) newPrivate(dir int, perm uint32, linkable bool) (int, error) {
+	if linkable {
+		return sysTmpfile(dir, perm)
+	}
+	fd, err := -1, error(errors.ErrUnsupported)
+	if dir != noDir {
+		fd, err = sysTmpfileExcl(dir, perm)
+	}
+	if err == nil || !cannotHold(err) {
+		return fd, err
+	}
+	name := c.TempDir
+	if name == "" {
+		name = os.TempDir()
+	}
+	temp, err := sysOpenDir(syscalls.AtFdcwd, name)
+	if err != nil {
+		return -1, fmt.Errorf("temporary directory %s: %w", name, err)
+	}
+	defer syscalls.Close(temp)
+	fd, err = sysTmpfileExcl(temp, perm)
+	if err != nil {
+		return -1, fmt.Errorf("temporary directory %s: %w", name, err)
+	}
+	return fd, nil
+}
+
+// cannotHold reports whether an error of O_TMPFILE means that this directory is not
+// the place for an unnamed file, while another may be.
+func cannotHold(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || // the filesystem knows no O_TMPFILE
+		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
+		errors.Is(err, syscall.EROFS) || // read-only
+		errors.Is(err, fs.ErrNotExist) // the directory was removed
+	// Left out: ENOSPC and EDQUOT, which are the user's to know of.
+}
+
+// privateCopy makes a private file with the contents of src, which was st a moment ago. sparse says that the
+// offset of src may be moved.
+func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, sparse bool, dir int, linkable bool) (p private, err error) {
+	if err := ctx.Err(); err != nil {
+		return p, err
+	}
+	// Mode 0: nobody but root can open it again through /proc.
+	fd, err := c.newPrivate(dir, 0, linkable)
+	if err != nil {
+		return p, err
+	}
+	defer func() {
+		if err != nil {
+			_ = syscalls.Close(fd)
+		}
+	}()
+	method := Reflink
+	err = clone(ctx, fd, src)
+	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
+		if c.RequireConsistent {
+			return p, fmt.Errorf("%w: %w", ErrUnstable, err)
+		}
+		method = ComparedCopy
+		err = copier{ctx, c.Progress}.compared(fd, src, sparse)
+	}
+	if err != nil {
+		return p, err
+	}
+	size, err := checkCopy(fd, src, st, method)
+	return private{fd, size, method}, err
+}
+
+// checkCopy returns the size of the private copy, which is that of the snapshot, after
+// looking at what safety hangs on: that the file has no name, and that its size is one src had.
+func checkCopy(fd, src int, before syscalls.Stat, method Method) (int64, error) {
+	own, err := sysFstat(fd)
+	if err != nil {
+		return 0, err
+	}
+	if own.Nlink != 0 {
+		return 0, fmt.Errorf("unnamed file has %d names", own.Nlink)
+	}
+	if own.Size > math.MaxInt {
+		return 0, fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
+	}
+	if method != Reflink || own.Size == before.Size {
+		return own.Size, nil
+	}
+	// Somebody appended or truncated between the first look and the clone. A size that the file never had is a
+	// clone cut short by an error and reported as success, as kernels before 6.9 did.
+	after, err := sysFstat(src)
+	if err != nil {
+		return 0, err
+	}
+	if own.Size < min(before.Size, after.Size) || own.Size > max(before.Size, after.Size) {
+		return 0, fmt.Errorf("ficlone: only %d of %d bytes were cloned", own.Size, after.Size)
+	}
+	return own.Size, nil
+}
+
+// clone makes the empty file dst a reflink of src.
+func clone(ctx context.Context, dst, src int) error {
+	err := sysFiclone(dst, src)
+	if errors.Is(err, syscall.EINVAL) && matchNocow(dst, src) {
+		err = sysFiclone(dst, src)
+	}
+	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
+	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 6; i++ {
+		if err := pause(ctx, i); err != nil {
+			return err
+		}
+		err = sysFiclone(dst, src)
+	}
+	if errors.Is(err, syscall.EAGAIN) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether
+// that changed anything: btrfs clones only between files that agree in it.
+func matchNocow(dst, src int) bool {
+	want, err := sysNocow(src)
+	if err != nil {
+		return false
+	}
+	have, err := sysNocow(dst)
+	return err == nil && have != want && sysSetNocow(dst, want) == nil
+}

@@ -1,0 +1,144 @@
+package snapshot
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
+const maxLinks = 40
+
+// A place is where a name led when it was resolved: an open directory, and a name in it that is not
+// a symbolic link. It stays right when the working directory changes or a link is turned elsewhere.
+type place struct {
+	dir  int // of OpenDir
+	base string
+	file int // of OpenPath, or -1: no file has the name
+	stat syscalls.Stat
+}
+
+func (p *place) close() {
+	_ = syscalls.Close(p.dir)
+	if p.file >= 0 {
+		_ = syscalls.Close(p.file)
+	}
+}
+
+// resolve follows name to a regular file, or with create to where one may be made. It
+// opens nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked at.
+func resolve(name string, create bool) (*place, error) {
+	if name == "" {
+		return nil, syscall.ENOENT
+	}
+	at := syscalls.AtFdcwd
+	for range maxLinks {
+		p, err := lookup(at, name, create)
+		if at != syscalls.AtFdcwd {
+			_ = syscalls.Close(at)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p.file < 0 || p.stat.Mode.IsRegular() {
+			return p, nil
+		}
+		if p.stat.Mode.Type() != fs.ModeSymlink {
+			p.close()
+			return nil, notRegular(p.stat.Mode)
+		}
+		target, err := sysReadlink(p.file)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		if strings.HasSuffix(name, "/") {
+			target += "/" // whoever writes that wants a directory
+		}
+		name = target
+		_ = syscalls.Close(p.file)
+		at = p.dir
+	}
+	_ = syscalls.Close(at)
+	return nil, syscall.ELOOP
+}
+
+// lookup opens the directory part of name, which starts at the directory at, and looks at
+// what is there.
+func lookup(at int, name string, create bool) (*place, error) {
+	dir, base := split(name)
+	fd, err := sysOpenDir(at, dir)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{dir: fd, base: base, file: -1}
+	if err := p.look(); err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
+		p.close()
+		return nil, err
+	}
+	if strings.HasSuffix(name, "/") && (p.file < 0 || p.stat.Mode.IsRegular()) {
+		p.close()
+		return nil, syscall.ENOTDIR
+	}
+	return p, nil
+}
+
+// look opens the file that has the name now.
+func (p *place) look() error {
+	file, err := sysOpenPath(p.dir, p.base)
+	if err != nil {
+		return err
+	}
+	stat, err := sysFstat(file)
+	if err != nil {
+		_ = syscalls.Close(file)
+		return err
+	}
+	p.file, p.stat = file, stat
+	return nil
+}
+
+// split cuts a name into its directory and the last element. Unlike filepath.Split it never returns an
+// empty part, and it does not clean: "a/../b" means what it means to the kernel.
+func split(name string) (dir, base string) {
+	trimmed := strings.TrimRight(name, "/")
+	if trimmed == "" {
+		return "/", "."
+	}
+	i := strings.LastIndexByte(trimmed, '/')
+	switch i {
+	case -1:
+		return ".", trimmed
+	case 0:
+		return "/", trimmed[1:]
+	}
+	return trimmed[:i], trimmed[i+1:]
+}
+
+func notRegular(mode fs.FileMode) error {
+	if mode.IsDir() {
+		return syscall.EISDIR
+	}
+	kind := "an irregular file"
+	switch mode.Type() {
+	case fs.ModeNamedPipe:
+		kind = "a FIFO"
+	case fs.ModeSocket:
+		kind = "a socket"
+	case fs.ModeDevice:
+		kind = "a block device"
+	case fs.ModeDevice | fs.ModeCharDevice:
+		kind = "a character device"
+	case fs.ModeSymlink:
+		kind = "a symbolic link"
+	}
+	return invalid("%s, not a regular file", kind)
+}
+
+// keep hands a descriptor over to an *os.File, which counts its users and closes it
+// if it is forgotten.
+func keep(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }

@@ -1,0 +1,48 @@
+package snapshot
+
+import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
+
+// The kernel, as this package uses it: one variable for each call, so that a test can make any of
+// them fail. Nothing else assigns them.
+var (
+	sysAccess        = syscalls.CanWrite
+	sysCopyFileRange = syscalls.CopyFileRange
+	sysFchmod        = syscalls.Fchmod
+	sysFchown        = syscalls.Fchown
+	sysFdPath        = syscalls.FdPath
+	sysFgetxattr     = syscalls.Fgetxattr
+	sysFiclone       = syscalls.Ficlone
+	sysFlistxattr    = syscalls.Flistxattr
+	sysFlock         = syscalls.TryFlock
+	sysFremovexattr  = syscalls.Fremovexattr
+	sysFsetxattr     = syscalls.Fsetxattr
+	sysFstat         = syscalls.Fstat
+	sysFsync         = syscalls.Fsync
+	sysFtruncate     = syscalls.Ftruncate
+	sysLinkat        = syscalls.Linkat
+	sysMmap          = syscalls.Mmap
+	sysMprotect      = syscalls.Mprotect
+	sysMremap        = syscalls.MremapDontunmap
+	sysMunmap        = syscalls.Munmap
+	sysNocow         = syscalls.Nocow
+	sysOpenDir       = syscalls.OpenDir
+	sysOpenPath      = syscalls.OpenPath
+	sysPoison        = syscalls.Poison
+	sysPopulate      = syscalls.Populate
+	sysPread         = syscalls.Pread
+	sysPunchHole     = syscalls.PunchHole
+	sysPwrite        = syscalls.Pwrite
+	sysReadable      = syscalls.Readable
+	sysReadlink      = syscalls.Readlinkat
+	sysRename        = syscalls.Renameat
+	sysReopen        = syscalls.Reopen
+	sysReopenDir     = syscalls.ReopenDir
+	sysSeekData      = syscalls.SeekData
+	sysSeekHole      = syscalls.SeekHole
+	sysSetNocow      = syscalls.SetNocow
+	sysTmpfile       = syscalls.Tmpfile
+	sysTmpfileExcl   = syscalls.TmpfileExcl
+	sysUnlink        = syscalls.Unlinkat
+	sysWriteback     = syscalls.WritebackAndWait
+	sysWritebackErr  = syscalls.WritebackError
+)

@@ -1,0 +1,90 @@
+package snapshot_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// An ordinary user reads what he may read, wherever it lies, and is told early what he cannot change.
+func TestOrdinaryUser(t *testing.T) {
+	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			var dir string
+			data := noise(1, 100000)
+			if !mounttest.IsUserChild() {
+				dir = mounttest.Dir(t, kind)
+				write(t, join(dir, "roots"), data)
+				write(t, join(dir, "secret"), data)
+				must(t, os.Chmod(join(dir, "secret"), 0o600))
+				write(t, join(dir, "readonly"), data)
+				must(t, os.Mkdir(join(dir, "tmp"), 0o777))
+				must(t, os.Chmod(join(dir, "tmp"), 0o777))
+				must(t, os.Mkdir(join(dir, "own"), 0o755))
+				must(t, os.Chown(join(dir, "own"), 65534, 65534))
+				write(t, join(dir, "own/theirs"), data)
+			}
+			mounttest.AsUser(t, func(t *testing.T) {
+				dir := os.Getenv("TEST_DIR")
+				mounttest.Leaks(t)
+				// A directory that may not be written to: the copy goes to TempDir, by reflink if it can.
+				c := snapshot.Config{TempDir: join(dir, "tmp")}
+				m, err := c.Open(context.Background(), join(dir, "roots"))
+				must(t, err)
+				wantContents(t, m, data)
+				if want := reflinks(dir); (m.Method() == snapshot.Reflink) != want {
+					t.Error(m.Method())
+				}
+				must(t, m.Close())
+				wantNames(t, join(dir, "tmp"))
+
+				_, err = snapshot.Open(join(dir, "secret"))
+				wantError(t, err, fs.ErrPermission, "open "+join(dir, "secret")+": openat: permission denied")
+				_, err = snapshot.OpenMut(join(dir, "roots"))
+				wantError(t, err, fs.ErrPermission, "open "+join(dir, "roots")+": faccessat2: permission denied")
+				_, err = snapshot.Create(join(dir, "new"))
+				wantError(t, err, fs.ErrPermission, "create "+join(dir, "new")+": openat O_TMPFILE: permission denied")
+				_, err = c.Open(context.Background(), join(dir, "own/theirs"))
+				must(t, err)
+
+				// His own.
+				name := join(dir, "own/f")
+				write(t, name, data)
+				must(t, os.Chmod(name, 0o640))
+				for _, way := range ways {
+					w := openMut(t, name)
+					must(t, w.Resize(w.Size()-1))
+					must(t, way.do(w))
+					wantFile(t, name, data[:w.Size()])
+					wantMode(t, name, 0o640)
+				}
+				// The directory became unwritable after the opening.
+				w := openMut(t, name)
+				must(t, w.Resize(3))
+				must(t, os.Chmod(join(dir, "own"), 0o555))
+				if err := w.Commit(); err == nil || !strings.Contains(err.Error(), "permission denied") {
+					t.Error(err)
+				}
+				if len(data)-len(ways) != int(fileSize(t, name)) {
+					t.Error(fileSize(t, name))
+				}
+				must(t, os.Chmod(join(dir, "own"), 0o755))
+				must(t, w.Commit()) // nothing was lost by the failure
+				wantFile(t, name, data[:3])
+				wantNames(t, join(dir, "own"), "f", "theirs")
+			}, "TEST_DIR="+dir)
+		})
+	}
+}
+
+func fileSize(t testing.TB, name string) int64 {
+	t.Helper()
+	fi, err := os.Stat(name)
+	must(t, err)
+	return fi.Size()
+}

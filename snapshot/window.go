@@ -1,0 +1,115 @@
+package snapshot
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+)
+
+const (
+	// viewPrefault is how much of its slice View reads into memory before it calls f.
+	viewPrefault = 128 << 10
+
+	// prefetchStep is how much Prefetch asks for in one system call, which holds off
+	// changes to the address space of the whole program.
+	prefetchStep = 4 << 20
+)
+
+var errNegativeOffset = errors.New("negative offset") // as package os has it
+
+// within returns how many of n bytes from off on lie within size, and io.EOF if not all do.
+func within(n int, off, size int64) (int, error) {
+	if off < 0 {
+		return 0, errNegativeOffset
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if off >= size {
+		return 0, io.EOF
+	}
+	if left := size - off; int64(n) > left {
+		return int(left), io.EOF
+	}
+	return n, nil
+}
+
+// readError wraps an error of reading as package os does.
+func readError(name string, err error) error {
+	switch err {
+	case io.EOF:
+		return err
+	case errNegativeOffset:
+		return pathError("readat", name, err)
+	}
+	return pathError("read", name, err)
+}
+
+// span checks that n bytes from off on, or all from off on if n is negative, lie within size, and returns how many they are.
+func (s *source) span(op string, off, n, size int64) (int64, error) {
+	if off < 0 || off > size || n > size-off {
+		return 0, pathError(op, s.name, invalid("%d bytes at offset %d are not within the size of %d", n, off, size))
+	}
+	if n < 0 {
+		n = size - off
+	}
+	return n, nil
+}
+
+// view calls f with a part of mp, on which the caller has a reference, and gives the reference back.
+func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
+	defer mp.release()
+	if !mp.lent.Load() {
+		mp.lent.Store(true)
+	}
+	populate(mp.mem, off, min(n, viewPrefault))
+	fault, err := mp.run(f, mp.mem[off:off+n:off+n])
+	if fault >= 0 {
+		return pathError("view", s.name, s.cause(int64(fault)))
+	}
+	return err
+}
+
+// prefetch populates a part of mp, on which the caller has a reference, and gives the reference back.
+func (s *source) prefetch(mp *mapping, off, n int64) error {
+	defer mp.release()
+	for end := off + n; off < end; off += prefetchStep {
+		err := populate(mp.mem, off, min(prefetchStep, end-off))
+		if err != nil {
+			err = s.read(off, min(prefetchStep, end-off))
+		}
+		if err != nil {
+			return pathError("prefetch", s.name, err)
+		}
+	}
+	return nil
+}
+
+// populate reads pages into memory by a system call, which lets the scheduler go on and returns an error where touching
+// them would fault.
+func populate(mem []byte, off, n int64) error {
+	page := int64(os.Getpagesize())
+	start := off &^ (page - 1)
+	return sysPopulate(mem[start:off+n], false)
+}
+
+// read reads a range by system calls and forgets it. It is for what populate could not do, and finds
+// out why: the errno of populate is always EFAULT, or EINVAL before Linux 5.14.
+func (s *source) read(off, n int64) error {
+	buf := make([]byte, min(n, 1<<20))
+	for end := off + n; off < end; off += int64(len(buf)) {
+		if _, err := s.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {
+			return bare(err)
+		}
+	}
+	return nil
+}
+
+// cause returns why a page could not be had.
+func (s *source) cause(off int64) error {
+	if err := s.read(off, 1); err != nil {
+		return err
+	}
+	return syscall.EFAULT
+}

@@ -1,0 +1,170 @@
+package syscalls_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// canWrite asks whether this process may write to dir/name.
+func canWrite(t *testing.T, dir, name string) error {
+	t.Helper()
+	return syscalls.CanWrite(openPath(t, dir, name), openDir(t, dir), name)
+}
+
+func TestCanWriteImmutable(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		must(t, canWrite(t, dir, "file"))
+		setFlag(t, fd, unix.FS_IMMUTABLE_FL, true)
+		defer setFlag(t, fd, unix.FS_IMMUTABLE_FL, false) // or it cannot be removed
+		wantErr(t, canWrite(t, dir, "file"), "faccessat2", syscall.EPERM)
+	})
+}
+
+// setFlag is chattr.
+func setFlag(t *testing.T, fd int, flag uint32, on bool) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("not root (needs it to set this attribute)")
+	}
+	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
+	must(t, err)
+	flags &^= flag
+	if on {
+		flags |= flag
+	}
+	must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)))
+}
+
+// A program that runs may be written to, only not be opened for it.
+func TestCanWriteRunning(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	must(t, err)
+	program, err := os.ReadFile(sleep)
+	must(t, err)
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "program")
+		must(t, os.WriteFile(name, program, 0o700))
+		cmd := exec.Command(name, "60")
+		cmd.Args[0] = "sleep" // in case it is many programs in one
+		must(t, cmd.Start())
+		defer cmd.Wait()
+		defer cmd.Process.Kill()
+		if fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0); err != unix.ETXTBSY {
+			t.Fatalf("opened the program for writing as %d, error %v: nothing is tested", fd, err)
+		}
+		must(t, canWrite(t, dir, "program"))
+	})
+}
+
+func TestLookingBreaksNoLease(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		must(t, os.Chmod(dir, 0o755))
+	})
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "file")
+		must(t, os.WriteFile(name, nil, 0o600))
+		fd := open(t, name, unix.O_RDONLY)
+		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+		must(t, canWrite(t, dir, "file"))
+		again, err := syscalls.Reopen(openPath(t, dir, "file"))
+		opened(t, again, err)
+		if kind, err := syscalls.GetLease(fd); kind != syscalls.ReadLease || err != nil {
+			t.Errorf("the lease is %d, %v", kind, err)
+		}
+	})
+}
+
+func TestCanWriteReadOnlyMount(t *testing.T) {
+	for kind, size := range map[string]int64{"xfs": 300 << 20, "btrfs": 110 << 20, "ext4": 16 << 20, "tmpfs": 4 << 20} {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := mounttest.Fresh(t, kind, size)
+			must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+			must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+			wantErr(t, canWrite(t, dir, "file"), "faccessat2", syscall.EROFS)
+			_, err := syscalls.Tmpfile(openDir(t, dir), 0o600)
+			wantErr(t, err, "openat O_TMPFILE", syscall.EROFS)
+		})
+	}
+}
+
+// On kernels without faccessat2, and where a sandbox refuses it, the name answers.
+func TestCanWriteByName(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "host")
+	newFile(t, dir, "file", nil)
+	path, dirfd := openPath(t, dir, "file"), openDir(t, dir)
+	for errno, byName := range map[syscall.Errno]bool{
+		syscall.ENOSYS: true, syscall.EPERM: true, syscall.EACCES: false, syscall.EROFS: false, syscall.EIO: false,
+	} {
+		for name, want := range map[string]syscall.Errno{"file": 0, "none": syscall.ENOENT} {
+			if !byName {
+				want = errno
+			}
+			err := refused(t, refusal{unix.SYS_FACCESSAT2, -1, 0, errno}, func() error { return syscalls.CanWrite(path, dirfd, name) })
+			if want != 0 {
+				wantErr(t, err, "faccessat2", want)
+			} else if err != nil {
+				t.Errorf("faccessat2 gives %v: %v", errno, err)
+			}
+		}
+	}
+}
+
+// What an ordinary user may and may not, on files that root made.
+func TestPermissions(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		if !mounttest.IsUserChild() && os.Geteuid() == 0 {
+			for name, perm := range map[string]os.FileMode{"none": 0, "read": 0o444, "write": 0o222, "both": 0o666} {
+				must(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
+				must(t, os.Chmod(filepath.Join(dir, name), perm))
+			}
+			must(t, os.Mkdir(filepath.Join(dir, "search"), 0o700))
+			must(t, os.WriteFile(filepath.Join(dir, "search", "file"), nil, 0o644))
+			must(t, os.Chmod(filepath.Join(dir, "search"), 0o711))
+		}
+		mounttest.AsUser(t, func(t *testing.T) {
+			dir := os.Getenv("TEST_DIR")
+			for name, may := range map[string]struct{ read, write syscall.Errno }{
+				"none": {syscall.EACCES, syscall.EACCES}, "read": {0, syscall.EACCES}, "write": {syscall.EACCES, 0}, "both": {0, 0},
+			} {
+				t.Run(name, func(t *testing.T) {
+					// To look at it takes no permission.
+					path := openPath(t, dir, name)
+					fd, err := syscalls.Reopen(path)
+					if may.read != 0 {
+						wantErr(t, err, "openat", may.read)
+					} else {
+						wantContents(t, opened(t, fd, err), []byte(name))
+						// Leases are the owner's.
+						wantErr(t, syscalls.SetLease(fd, syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EACCES)
+					}
+					if err := canWrite(t, dir, name); may.write != 0 {
+						wantErr(t, err, "faccessat2", may.write)
+					} else {
+						must(t, err)
+					}
+				})
+			}
+			search := openDir(t, filepath.Join(dir, "search"))
+			fd, err := syscalls.OpenPath(search, "file")
+			opened(t, fd, err)
+			_, err = syscalls.ReopenDir(search)
+			wantErr(t, err, "openat", syscall.EACCES)
+			_, err = syscalls.Tmpfile(search, 0o600)
+			wantErr(t, err, "openat O_TMPFILE", syscall.EACCES)
+			wantErr(t, syscalls.Fchmod(open(t, filepath.Join(dir, "read"), unix.O_RDONLY), 0o600), "fchmod", syscall.EPERM)
+			wantErr(t, syscalls.Fchown(open(t, filepath.Join(dir, "read"), unix.O_RDONLY), 65534, 65534), "fchown", syscall.EPERM)
+		}, "TEST_DIR="+dir)
+	})
+}

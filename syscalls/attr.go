@@ -1,0 +1,101 @@
+package syscalls
+
+import (
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// Stat is what the kernel knows of a file.
+type Stat struct {
+	Dev, Ino, Nlink uint64
+	Mode            fs.FileMode // type and permissions as Go writes them
+	Perm            uint32      // permissions as the kernel writes them, set-id and sticky bits included: what Fchmod takes
+	UID, GID        uint32
+	Size            int64 // bytes
+	Blocks          int64 // allocated, of 512 bytes each
+	Mtime, Ctime    time.Time
+	Sys             any // *syscall.Stat_t
+}
+
+// Fstat describes the file behind a descriptor: fstat(2).
+func Fstat(fd int) (Stat, error) {
+	var st Stat
+	err := do("fstat", func() (err error) {
+		st, err = fstat(fd)
+		return err
+	})
+	return st, err
+}
+
+// Fchown sets owner and group: fchown(2). It may clear the set-id bits.
+func Fchown(fd int, uid, gid uint32) error {
+	return do("fchown", func() error { return fchown(fd, uid, gid) })
+}
+
+// Fchmod sets the permissions: fchmod(2).
+func Fchmod(fd int, perm uint32) error {
+	return do("fchmod", func() error { return fchmod(fd, perm) })
+}
+
+// Flistxattr lists the names of the extended attributes: flistxattr(2). ACLs and
+// security labels are among them; those this process may not see are not.
+func Flistxattr(fd int) ([]string, error) {
+	var names []string
+	err := do("flistxattr", func() (err error) {
+		names, err = flistxattr(fd)
+		return err
+	})
+	return names, err
+}
+
+// Fgetxattr returns the value of an extended attribute: fgetxattr(2). The error is ENODATA
+// where there is none of this name.
+func Fgetxattr(fd int, name string) ([]byte, error) {
+	var value []byte
+	err := do("fgetxattr "+name, func() (err error) {
+		value, err = fgetxattr(fd, name)
+		return err
+	})
+	return value, err
+}
+
+// Fsetxattr sets an extended attribute, new or old: fsetxattr(2).
+func Fsetxattr(fd int, name string, value []byte) error {
+	return do("fsetxattr "+name, func() error { return fsetxattr(fd, name, value) })
+}
+
+// Fremovexattr removes an extended attribute: fremovexattr(2).
+func Fremovexattr(fd int, name string) error {
+	return do("fremovexattr "+name, func() error { return fremovexattr(fd, name) })
+}
+
+// Nocow reports whether a file is exempt from copy-on-write (chattr +C, btrfs): ioctl_iflags(2),
+// FS_IOC_GETFLAGS.
+func Nocow(fd int) (bool, error) {
+	var on bool
+	err := do("fs_ioc_getflags", func() (err error) {
+		on, err = nocow(fd)
+		return orUnsupported(err, syscall.ENOTTY)
+	})
+	return on, err
+}
+
+// SetNocow exempts a file from copy-on-write or ends the exemption, which is possible
+// while it is empty: ioctl_iflags(2), FS_IOC_SETFLAGS.
+func SetNocow(fd int, on bool) error {
+	return do("fs_ioc_setflags", func() error {
+		return orUnsupported(setNocow(fd, on), syscall.ENOTTY)
+	})
+}
+
+// Readable reports whether a descriptor may be read from, that is, was opened neither
+// with O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
+func Readable(fd int) (bool, error) {
+	var ok bool
+	err := do("fcntl F_GETFL", func() (err error) {
+		ok, err = readable(fd)
+		return err
+	})
+	return ok, err
+}

@@ -1,0 +1,126 @@
+package syscalls
+
+import (
+	"io/fs"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func fstat(fd int) (Stat, error) {
+	// Package syscall's type, because that is what fs.FileInfo.Sys is known to hold.
+	st := new(syscall.Stat_t)
+	if err := syscall.Fstat(fd, st); err != nil {
+		return Stat{}, err
+	}
+	return Stat{
+		Dev:    uint64(st.Dev), // narrower on some architectures
+		Ino:    st.Ino,
+		Nlink:  uint64(st.Nlink),
+		Mode:   mode(st.Mode),
+		Perm:   st.Mode & 0o7777,
+		UID:    st.Uid,
+		GID:    st.Gid,
+		Size:   st.Size,
+		Blocks: st.Blocks,
+		Mtime:  time.Unix(st.Mtim.Unix()),
+		Ctime:  time.Unix(st.Ctim.Unix()),
+		Sys:    st,
+	}, nil
+}
+
+func mode(m uint32) fs.FileMode {
+	mode := fs.FileMode(m & 0o777)
+	switch m & unix.S_IFMT {
+	case unix.S_IFDIR:
+		mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		mode |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		mode |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		mode |= fs.ModeSocket
+	case unix.S_IFBLK:
+		mode |= fs.ModeDevice
+	case unix.S_IFCHR:
+		mode |= fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFREG:
+	default:
+		mode |= fs.ModeIrregular
+	}
+	for bit, goBit := range map[uint32]fs.FileMode{
+		unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
+	} {
+		if m&bit != 0 {
+			mode |= goBit
+		}
+	}
+	return mode
+}
+
+func fchown(fd int, uid, gid uint32) error { return unix.Fchown(fd, int(uid), int(gid)) }
+
+func fchmod(fd int, perm uint32) error { return unix.Fchmod(fd, perm) }
+
+func flistxattr(fd int) ([]string, error) {
+	buf, err := sized(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
+	if err != nil || len(buf) == 0 {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(string(buf), "\x00"), "\x00"), nil
+}
+
+func fgetxattr(fd int, name string) ([]byte, error) {
+	return sized(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+}
+
+// sized calls get with a buffer that is large enough. An attribute may grow between
+// the call that asks for the size and the one that reads.
+func sized(get func(buf []byte) (int, error)) ([]byte, error) {
+	for {
+		n, err := get(nil)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+		buf := make([]byte, n)
+		n, err = get(buf)
+		if err == unix.ERANGE {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return buf[:n], nil
+	}
+}
+
+func fsetxattr(fd int, name string, value []byte) error { return unix.Fsetxattr(fd, name, value, 0) }
+
+func fremovexattr(fd int, name string) error { return unix.Fremovexattr(fd, name) }
+
+// nocowFlag is FS_NOCOW_FL of linux/fs.h.
+const nocowFlag = 0x00800000
+
+func nocow(fd int) (bool, error) {
+	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
+	return flags&nocowFlag != 0, err
+}
+
+func setNocow(fd int, on bool) error {
+	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return err
+	}
+	flags &^= nocowFlag
+	if on {
+		flags |= nocowFlag
+	}
+	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags))
+}
+
+func readable(fd int) (bool, error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_WRONLY, err
+}

@@ -1,0 +1,179 @@
+package syscalls_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// Fstat says what os.Lstat says, and besides it what the kernel does.
+func TestFstat(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		path := func(name string) string { return filepath.Join(dir, name) }
+		newFile(t, dir, "file", noise(100000, 1))
+		must(t, unix.Link(path("file"), path("hard link")))
+		must(t, os.Chtimes(path("file"), time.Time{}, time.Unix(1, 23456000)))
+		for name, perm := range map[string]uint32{"none": 0, "set-uid": 0o4755, "set-gid": 0o2711, "sticky": 0o1777, "all": 0o7777} {
+			newFile(t, dir, name, nil)
+			must(t, unix.Chmod(path(name), perm))
+		}
+		must(t, unix.Mkdir(path("dir"), 0o700))
+		must(t, unix.Chmod(path("dir"), 0o1777))
+		must(t, unix.Mkfifo(path("fifo"), 0o600))
+		must(t, unix.Symlink("nowhere", path("link")))
+		t.Chdir(dir) // the name of a socket is short
+		socket, err := net.Listen("unix", "socket")
+		must(t, err)
+		defer socket.Close()
+		names := []string{"file", "hard link", "none", "set-uid", "set-gid", "sticky", "all", "dir", "fifo", "link", "socket", "/dev/null", "/"}
+		if os.Geteuid() == 0 {
+			must(t, unix.Mknod(path("block"), unix.S_IFBLK|0o600, int(unix.Mkdev(7, 0))))
+			must(t, unix.Chown(path("none"), 123, 1<<31)) // as long as numbers go
+			names = append(names, "block")
+		}
+		for _, name := range names {
+			fd, err := syscalls.OpenPath(syscalls.AtFdcwd, name)
+			got, err2 := syscalls.Fstat(opened(t, fd, err))
+			must(t, err2)
+			fi, err := os.Lstat(name)
+			must(t, err)
+			st := fi.Sys().(*syscall.Stat_t)
+			want := syscalls.Stat{
+				Dev: uint64(st.Dev), Ino: st.Ino, Nlink: uint64(st.Nlink),
+				Mode: fi.Mode(), Perm: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
+				Size: fi.Size(), Blocks: st.Blocks, Mtime: fi.ModTime(), Ctime: time.Unix(st.Ctim.Unix()),
+			}
+			sys, ok := got.Sys.(*syscall.Stat_t)
+			if !ok || sys.Ino != st.Ino {
+				t.Errorf("%s: Sys is %T %v", name, got.Sys, got.Sys)
+			}
+			got.Sys = nil
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s:\n%+v, want\n%+v", name, got, want)
+			}
+		}
+	})
+}
+
+// What Fstat tells, Fchmod takes.
+func TestFchmod(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		for _, perm := range []uint32{0, 0o600, 0o4755, 0o2775, 0o1777, 0o7777} {
+			must(t, syscalls.Fchmod(fd, perm))
+			if st, err := syscalls.Fstat(fd); st.Perm != perm || err != nil {
+				t.Errorf("Perm is %#o, %v, want %#o", st.Perm, err, perm)
+			}
+		}
+	})
+}
+
+func TestFchown(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root (needs it to give files away)")
+	}
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		must(t, syscalls.Fchmod(fd, 0o6755))
+		must(t, syscalls.Fchown(fd, 1234, 1<<32-2))
+		if st, err := syscalls.Fstat(fd); st.UID != 1234 || st.GID != 1<<32-2 || err != nil {
+			t.Errorf("owner %d, group %d, %v", st.UID, st.GID, err)
+		} else if st.Perm != 0o755 {
+			t.Errorf("permissions %#o, want the set-id bits cleared", st.Perm)
+		}
+	})
+}
+
+func TestReadable(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		name := filepath.Join(dir, "file")
+		for flags, want := range map[int]bool{
+			unix.O_RDONLY: true, unix.O_RDWR: true, unix.O_WRONLY: false, unix.O_PATH: false,
+			unix.O_RDWR | unix.O_APPEND: true, unix.O_WRONLY | unix.O_APPEND: false,
+		} {
+			if got, err := syscalls.Readable(open(t, name, flags)); got != want || err != nil {
+				t.Errorf("opened with %#o: %t, %v", flags, got, err)
+			}
+		}
+	})
+}
+
+func TestNocow(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		if on, err := syscalls.Nocow(fd); on || err != nil {
+			t.Errorf("a new file: %t, %v", on, err)
+		}
+		if !nocows[kind] {
+			check := unchanged(t, fd)
+			wantUnsupported(t, syscalls.SetNocow(fd, true), "fs_ioc_setflags", syscall.EOPNOTSUPP)
+			check()
+			must(t, syscalls.SetNocow(fd, false)) // it is so
+			return
+		}
+		const noDump = 0x40 // another attribute, that stays
+		setFlag(t, fd, noDump, true)
+		for _, on := range []bool{true, false, true} {
+			must(t, syscalls.SetNocow(fd, on))
+			if got, err := syscalls.Nocow(fd); got != on || err != nil {
+				t.Errorf("set to %t: %t, %v", on, got, err)
+			}
+		}
+		if flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS); flags&noDump == 0 || err != nil {
+			t.Errorf("flags %#x, %v: lost one", flags, err)
+		}
+	})
+	null := open(t, "/dev/null", unix.O_RDWR)
+	_, err := syscalls.Nocow(null)
+	wantUnsupported(t, err, "fs_ioc_getflags", syscall.ENOTTY)
+	wantUnsupported(t, syscalls.SetNocow(null, true), "fs_ioc_setflags", syscall.ENOTTY)
+}
+
+// A file that has contents stays what it is.
+func TestNocowTooLate(t *testing.T) {
+	eachOf(t, nocows, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", noise(page, 1))
+		err := syscalls.SetNocow(fd, true)
+		on, err2 := syscalls.Nocow(fd)
+		t.Logf("SetNocow: %v; Nocow: %t, %v", err, on, err2)
+	})
+}
+
+// A clone needs both files to be of one kind.
+func TestFicloneNocow(t *testing.T) {
+	eachOf(t, nocows, func(t *testing.T, kind, dir string) {
+		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
+		must(t, syscalls.SetNocow(src, true))
+		data := noise(64<<10, 1)
+		write(t, src, data, 0)
+		check := unchanged(t, dst)
+		wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EINVAL)
+		check()
+		must(t, syscalls.SetNocow(dst, true))
+		must(t, syscalls.Ficlone(dst, src))
+		wantContents(t, dst, data)
+		if n := bytesWith(extents(t, dst), shared); n != len(data) {
+			t.Errorf("%d bytes of %d are shared", n, len(data))
+		}
+	})
+}
+
+func TestFicloneImmutable(t *testing.T) {
+	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+		src, dst := newFile(t, dir, "src", noise(page, 1)), newFile(t, dir, "dst", nil)
+		setFlag(t, dst, unix.FS_IMMUTABLE_FL, true)
+		defer setFlag(t, dst, unix.FS_IMMUTABLE_FL, false)
+		check := unchanged(t, dst)
+		wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EPERM)
+		check()
+	})
+}

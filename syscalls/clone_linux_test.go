@@ -1,0 +1,182 @@
+package syscalls_test
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestFiclone(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(256<<10+100, 1)
+		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", nil)
+		if !reflinks[kind] {
+			check := unchanged(t, dst)
+			wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EOPNOTSUPP)
+			check()
+			return
+		}
+		must(t, syscalls.Ficlone(dst, src))
+		wantContents(t, dst, data)
+		for name, fd := range map[string]int{"src": src, "dst": dst} {
+			all := extents(t, fd)
+			if n := bytesWith(all, shared); n < len(data) {
+				t.Errorf("%s shares %d bytes of %d: no reflink was made", name, n, len(data))
+			}
+			// The data of src was in memory only.
+			if n := bytesWith(all, delalloc); n != 0 {
+				t.Errorf("%s has %d bytes that were not written back", name, n)
+			}
+		}
+		// Shared is the storage, not the file.
+		write(t, dst, []byte("dst"), 4096)
+		wantContents(t, src, data)
+		write(t, src, []byte("src"), 0)
+		wantContents(t, dst, data[:4096], []byte("dst"), data[4099:])
+	})
+}
+
+func TestFicloneWithoutReflinks(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Fresh(t, "xfs", 300<<20, "-m", "reflink=0")
+	src, dst := newFile(t, dir, "src", noise(8192, 1)), newFile(t, dir, "dst", nil)
+	check := unchanged(t, dst)
+	wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EOPNOTSUPP)
+	check()
+}
+
+// The destination never gets shorter.
+func TestFicloneOntoLonger(t *testing.T) {
+	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+		old := noise(64<<10, 1)
+		for name, test := range map[string]struct {
+			length int
+			errno  syscall.Errno
+		}{"aligned": {16 << 10, 0}, "unaligned": {10000, syscall.EINVAL}, "empty": {0, 0}} {
+			data := noise(test.length, 2)
+			src, dst := newFile(t, dir, name+" src", data), newFile(t, dir, name+" dst", old)
+			if test.errno != 0 {
+				check := unchanged(t, dst)
+				wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", test.errno)
+				check()
+				continue
+			}
+			must(t, syscalls.Ficlone(dst, src))
+			wantContents(t, dst, data, old[test.length:])
+		}
+	})
+}
+
+func TestFicloneRefused(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(8192, 1)
+		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
+		check := unchanged(t, dst)
+		for name, test := range map[string]struct{ dst, src int }{
+			"dst read-only":  {open(t, filepath.Join(dir, "dst"), unix.O_RDONLY), src},
+			"dst appends":    {open(t, filepath.Join(dir, "dst"), unix.O_RDWR|unix.O_APPEND), src},
+			"src write-only": {dst, open(t, filepath.Join(dir, "src"), unix.O_WRONLY)},
+		} {
+			t.Run(name, func(t *testing.T) {
+				wantErr(t, syscalls.Ficlone(test.dst, test.src), "ficlone", syscall.EBADF)
+			})
+		}
+		wantErr(t, syscalls.Ficlone(dst, open(t, dir, unix.O_RDONLY)), "ficlone", syscall.EISDIR)
+		wantUnsupported(t, syscalls.Ficlone(dst, open(t, "/proc/self/status", unix.O_RDONLY)), "ficlone", syscall.EXDEV)
+		check()
+	})
+}
+
+// Each filesystem beside each other one.
+func TestAcrossFilesystems(t *testing.T) {
+	kinds := []string{"xfs", "btrfs", "ext4", "tmpfs"}
+	for _, from := range kinds {
+		for _, to := range kinds {
+			if from == to {
+				continue
+			}
+			t.Run(from+" to "+to, func(t *testing.T) {
+				data := noise(8192, 1)
+				src := newFile(t, mounttest.Dir(t, from), "src", data)
+				dst := newFile(t, mounttest.Dir(t, to), "dst", data)
+				check := unchanged(t, dst)
+				wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EXDEV)
+				n, err := syscalls.CopyFileRange(dst, 0, src, 0, len(data))
+				wantUnsupported(t, err, "copy_file_range", syscall.EXDEV)
+				m, err := syscalls.DedupeRange(dst, src, 0, len(data))
+				if reflinks[from] { // the source is asked
+					wantUnsupported(t, err, "fideduperange", syscall.EXDEV)
+				} else {
+					wantUnsupported(t, err, "fideduperange", syscall.EOPNOTSUPP)
+				}
+				if n != 0 || m != 0 {
+					t.Errorf("copied %d bytes and shared %d, want none", n, m)
+				}
+				check()
+			})
+		}
+	}
+}
+
+func TestDedupeRange(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(256<<10, 1)
+		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
+		must(t, unix.Fsync(dst)) // it has its blocks, so that only sharing changes their number
+		check := unchanged(t, dst)
+		n, err := syscalls.DedupeRange(dst, src, 64<<10, 128<<10)
+		check()
+		if !reflinks[kind] {
+			wantUnsupported(t, err, "fideduperange", syscall.EOPNOTSUPP)
+			if n != 0 {
+				t.Errorf("shared %d bytes", n)
+			}
+			return
+		}
+		must(t, err)
+		if n != 128<<10 {
+			t.Errorf("shared %d bytes, want %d", n, 128<<10)
+		}
+		all := extents(t, dst)
+		if n := bytesWith(all, shared); n != 128<<10 {
+			t.Errorf("extents of %d bytes are shared, want %d: %+v", n, 128<<10, all)
+		}
+	})
+}
+
+func TestDedupeRangeDiffers(t *testing.T) {
+	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+		data := noise(128<<10, 1)
+		src := newFile(t, dir, "src", data)
+		data[100000]++
+		dst := newFile(t, dir, "dst", data)
+		must(t, unix.Fsync(dst))
+		check := unchanged(t, dst)
+		n, err := syscalls.DedupeRange(dst, src, 0, len(data))
+		if err != nil || n >= len(data) {
+			t.Errorf("shared %d bytes of %d that differ, error %v", n, len(data), err)
+		}
+		check()
+		if shared := bytesWith(extents(t, dst), shared); shared != n {
+			t.Errorf("%d bytes are shared, but %d reported", shared, n)
+		}
+		// Up to where they differ, they are equal.
+		n, err = syscalls.DedupeRange(dst, src, 0, 64<<10)
+		if err != nil || n != 64<<10 {
+			t.Errorf("shared %d bytes, error %v, want %d", n, err, 64<<10)
+		}
+		// What is not a whole number of blocks, and not the end, cannot be shared.
+		check = unchanged(t, dst)
+		n, err = syscalls.DedupeRange(dst, src, 0, len(data)+1)
+		wantUnsupported(t, err, "fideduperange", syscall.EINVAL)
+		if n != 0 {
+			t.Errorf("shared %d bytes beyond the end", n)
+		}
+		check()
+	})
+}

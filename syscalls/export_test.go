@@ -1,0 +1,7 @@
+package syscalls
+
+var (
+	Do            = do
+	OrUnsupported = orUnsupported
+	Address       = address
+)

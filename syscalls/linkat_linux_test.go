@@ -1,0 +1,144 @@
+package syscalls_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// linkedByEmptyPath is the first way of Linkat alone.
+func linkedByEmptyPath(fd, dirfd int, name string) error {
+	return unix.Linkat(fd, "", dirfd, name, unix.AT_EMPTY_PATH)
+}
+
+// A process that changed its user has files that the kernel takes for another's: only
+// /proc/self/fd leads to them.
+func TestLinkatAsAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root (needs it to become another user)")
+	}
+	each(t, func(t *testing.T, kind, dir string) {
+		must(t, os.Chmod(dir, 0o777))
+		dirfd := openDir(t, dir)
+		fd := tmpfile(t, dirfd, 0)
+		must(t, unix.Fchmod(fd, 0o666)) // else fs.protected_hardlinks forbids
+		excl, err := syscalls.TmpfileExcl(dirfd, 0o666)
+		opened(t, excl, err)
+		onThread(t, func() error {
+			// Not unix.Setresuid, which changes all threads.
+			if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+				return errno
+			}
+			if err := linkedByEmptyPath(fd, dirfd, "name"); err != unix.ENOENT {
+				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err)
+			}
+			if err := syscalls.Linkat(fd, dirfd, "name"); err != nil {
+				return err
+			}
+			if err := syscalls.Linkat(fd, dirfd, "name"); !errors.Is(err, syscall.EEXIST) {
+				return fmt.Errorf("linked twice: %v", err)
+			}
+			if err := syscalls.Linkat(excl, dirfd, "excl"); !errors.Is(err, syscall.ENOENT) {
+				return fmt.Errorf("linked what cannot be: %v", err)
+			}
+			return nil
+		})
+		wantNames(t, dir, "name")
+	})
+}
+
+// The same in a process that did it to all its threads, for good.
+func TestLinkatAfterSetuid(t *testing.T) {
+	dir := mounttest.Dir(t, "host")
+	mounttest.AsUser(t, func(t *testing.T) {
+		dirfd := openDir(t, dir)
+		fd := tmpfile(t, dirfd, 0o600)
+		// Changes the credentials, though not the user, as another user needs root.
+		_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		if err := linkedByEmptyPath(fd, dirfd, "name"); err != unix.ENOENT {
+			t.Fatalf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err)
+		}
+		must(t, syscalls.Linkat(fd, dirfd, "name"))
+		wantNames(t, dir, "name")
+	})
+}
+
+// An ordinary user of a recent kernel needs nothing else.
+func TestLinkatAsUser(t *testing.T) {
+	dir := mounttest.Dir(t, "host")
+	mounttest.AsUser(t, func(t *testing.T) {
+		dirfd := openDir(t, dir)
+		fd := tmpfile(t, dirfd, 0)
+		must(t, syscalls.Linkat(fd, dirfd, "name"))
+		wantNames(t, dir, "name")
+	})
+}
+
+// Where the kernel or a sandbox refuses the first way, the second is taken; a failure
+// that says something about the file stays.
+func TestLinkatRefused(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		dirfd := openDir(t, dir)
+		for _, test := range []struct {
+			errno  syscall.Errno
+			goesOn bool
+		}{
+			{syscall.ENOENT, true}, {syscall.EINVAL, true}, {syscall.EPERM, true},
+			{syscall.EEXIST, false}, {syscall.EIO, false}, {syscall.ENOSPC, false}, {syscall.EXDEV, false},
+		} {
+			fd, name := tmpfile(t, dirfd, 0), test.errno.Error()
+			err := refused(t, refusal{unix.SYS_LINKAT, 4, unix.AT_EMPTY_PATH, test.errno}, func() error { return syscalls.Linkat(fd, dirfd, name) })
+			if !test.goesOn {
+				wantErr(t, err, "linkat", test.errno)
+			} else if err != nil {
+				t.Errorf("the first way gives %v: %v", test.errno, err)
+			}
+			if links := stat(t, fd).Nlink; (links == 1) != test.goesOn {
+				t.Errorf("the first way gives %v: %d links", test.errno, links)
+			}
+		}
+	})
+}
+
+// Without /proc, what goes by it says ENOENT, and Linkat has one way left.
+func TestWithoutProc(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root (needs it to hide /proc)")
+	}
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "host")
+	dirfd := openDir(t, dir)
+	fd, path := tmpfile(t, dirfd, 0), openPath(t, filepath.Dir(dir), filepath.Base(dir))
+	excl, err := syscalls.TmpfileExcl(dirfd, 0)
+	opened(t, excl, err)
+	var reopen, fdPath, link, linkExcl error
+	onThread(t, func() error {
+		// The thread's own mounts, which go with it.
+		err := errors.Join(
+			unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS),
+			unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""),
+		)
+		reopen = descriptor(syscalls.Reopen(path))
+		fdPath = second(syscalls.FdPath(path))
+		link = syscalls.Linkat(fd, dirfd, "name")
+		linkExcl = syscalls.Linkat(excl, dirfd, "excl")
+		return err
+	})
+	wantErr(t, reopen, "openat", syscall.ENOENT)
+	wantErr(t, fdPath, "readlink", syscall.ENOENT)
+	wantErr(t, linkExcl, "linkat", syscall.ENOENT)
+	must(t, link)
+	wantNames(t, dir, "name")
+}

@@ -1,0 +1,105 @@
+package syscalls
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Every use of unsafe in the module is in this file and in address.go. Two arguments carry all of them: an
+// address that the kernel returned for length bytes is valid for length bytes until it is unmapped,
+// which is what unsafe.Slice needs; and addresses of mapped memory are not moved or freed by the
+// garbage collector, so that arithmetic on them, and keeping them apart from any Go object, is sound.
+//
+// unix.Mmap is not used: it keeps every mapping in a table under one lock, and refuses slices that
+// it did not make.
+
+// reserved is memory that nobody may touch and that costs nothing but its addresses.
+const reserved = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+
+func mmap(fd int, length int, write bool) ([]byte, error) {
+	if length <= 0 {
+		return nil, unix.EINVAL
+	}
+	prot := unix.PROT_READ
+	if write {
+		prot |= unix.PROT_WRITE
+	}
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(length), prot, unix.MAP_SHARED)
+	return bytesAt(p, length, err)
+}
+
+func mremap(b []byte, length int) ([]byte, error) {
+	if length <= 0 {
+		return nil, unix.EINVAL
+	}
+	p, err := unix.MremapPtr(base(b), uintptr(len(b)), nil, uintptr(length), unix.MREMAP_MAYMOVE)
+	return bytesAt(p, length, err)
+}
+
+func mremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
+	page := os.Getpagesize()
+	old := (len(b) + page - 1) &^ (page - 1)
+	// The kernel moves at equal size only, so room for all is reserved first, the mapping moved to
+	// its start, and the rest mapped behind it; the kernel joins the two.
+	room, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_NONE, reserved)
+	if err != nil {
+		return nil, err
+	}
+	const move = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | unix.MREMAP_DONTUNMAP
+	_, err = unix.MremapPtr(base(b), uintptr(old), room, uintptr(old), move)
+	if err == nil && length > old {
+		_, err = unix.MmapPtr(fd, int64(old), unsafe.Add(room, old), uintptr(length-old),
+			unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
+	}
+	if err != nil {
+		// The old addresses are still mapped to the file, whatever happened: only page tables are lost.
+		_ = unix.MunmapPtr(room, uintptr(length))
+		return nil, err
+	}
+	return bytesAt(room, length, nil)
+}
+
+func munmap(b []byte) error { return unix.MunmapPtr(base(b), uintptr(len(b))) }
+
+func msync(b []byte) error { return unix.Msync(b, unix.MS_SYNC) }
+
+func poison(b []byte) error {
+	_, err := unix.MmapPtr(-1, 0, base(b), uintptr(len(b)), unix.PROT_NONE, reserved|unix.MAP_FIXED)
+	return err
+}
+
+func mprotect(b []byte, read, write bool) error {
+	prot := unix.PROT_NONE
+	if read {
+		prot |= unix.PROT_READ
+	}
+	if write {
+		prot |= unix.PROT_WRITE
+	}
+	return unix.Mprotect(b, prot)
+}
+
+func populate(b []byte, write bool) error {
+	advice := unix.MADV_POPULATE_READ
+	if write {
+		advice = unix.MADV_POPULATE_WRITE
+	}
+	err := unix.Madvise(b, advice)
+	// Memory that may not be read, or written, is EINVAL too. No length asks only
+	// whether the kernel knows the advice, which it does not before Linux 5.14.
+	if _, _, unknown := unix.Syscall(unix.SYS_MADVISE, 0, 0, uintptr(advice)); unknown != 0 {
+		err = orUnsupported(err, unix.EINVAL)
+	}
+	return err
+}
+
+func base(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
+
+func bytesAt(p unsafe.Pointer, length int, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(p), length), nil
+}

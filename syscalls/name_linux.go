@@ -1,0 +1,87 @@
+package syscalls
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+const _ = uint(AtFdcwd - unix.AT_FDCWD) // they are equal, or this does not compile
+const _ = uint(unix.AT_FDCWD - AtFdcwd)
+
+func openPath(dirfd int, name string) (int, error) {
+	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+func openDir(dirfd int, name string) (int, error) {
+	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+func reopen(fd int) (int, error) {
+	return unix.Openat(unix.AT_FDCWD, procPath(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func reopenDir(dirfd int) (int, error) {
+	return unix.Openat(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+func openTmpfile(dirfd int, perm uint32, excl bool) (int, error) {
+	flags := unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC
+	if excl {
+		flags |= unix.O_EXCL
+	}
+	return unix.Openat(dirfd, ".", flags, perm)
+}
+
+func linkat(fd, dirfd int, newname string) error {
+	err := unix.Linkat(fd, "", dirfd, newname, unix.AT_EMPTY_PATH)
+	switch err {
+	case unix.ENOENT, // no capability (before Linux 6.10), or another user than the opener's
+		unix.EINVAL, // before Linux 2.6.39
+		unix.EPERM:  // a seccomp filter
+		err2 := unix.Linkat(unix.AT_FDCWD, procPath(fd), dirfd, newname, unix.AT_SYMLINK_FOLLOW)
+		if err2 != unix.ENOENT { // which would only say that there is no /proc, or the same again
+			return err2
+		}
+	}
+	return err
+}
+
+func readlinkat(fd int) (string, error) { return readlinkOf(fd, "") }
+
+func fdPath(fd int) (string, error) { return readlinkOf(unix.AT_FDCWD, procPath(fd)) }
+
+func readlinkOf(dirfd int, name string) (string, error) {
+	for size := 256; ; size *= 2 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(dirfd, name, buf)
+		if err != nil {
+			return "", err
+		}
+		if n < size {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+func renameat(dirfd int, oldname, newname string) error {
+	return unix.Renameat(dirfd, oldname, dirfd, newname)
+}
+
+func unlinkat(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, 0) }
+
+func canWrite(fd, dirfd int, name string) error {
+	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH)
+	switch err {
+	case unix.ENOSYS, // before Linux 5.8
+		unix.EPERM: // a seccomp filter that does not know the call; or an immutable file, which the next call says again
+		// This one asks for the real user, not the effective one: they differ
+		// in a set-user-ID program alone.
+		return unix.Faccessat(dirfd, name, unix.W_OK, 0)
+	}
+	return err
+}
+
+func closefd(fd int) error { return unix.Close(fd) }
+
+func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

@@ -1,0 +1,214 @@
+package syscalls_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// opened is what the package under test opened, without an error.
+func opened(t *testing.T, fd int, err error) int {
+	t.Helper()
+	must(t, err)
+	return closeLater(t, fd)
+}
+
+func openDir(t *testing.T, dir string) int {
+	t.Helper()
+	fd, err := syscalls.OpenDir(syscalls.AtFdcwd, dir)
+	return opened(t, fd, err)
+}
+
+func openPath(t *testing.T, dir, name string) int {
+	t.Helper()
+	fd, err := syscalls.OpenPath(openDir(t, dir), name)
+	return opened(t, fd, err)
+}
+
+func TestOpenPath(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600)) // nobody writes to it: an open for reading hangs
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		for name, kind := range map[string]uint32{
+			"file": unix.S_IFREG, "dir": unix.S_IFDIR, "fifo": unix.S_IFIFO, "link": unix.S_IFLNK,
+		} {
+			fd := openPath(t, dir, name)
+			if st := stat(t, fd); st.Mode&unix.S_IFMT != kind {
+				t.Errorf("%s: opened a file of mode %#o", name, st.Mode)
+			}
+			_, err := syscalls.Pread(fd, make([]byte, 10), 0)
+			wantErr(t, err, "pread", syscall.EBADF) // for being looked at only
+		}
+		_, err := syscalls.OpenPath(openDir(t, dir), "none")
+		wantErr(t, err, "openat", syscall.ENOENT)
+	})
+}
+
+func TestOpenDir(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		must(t, unix.Symlink(dir, filepath.Join(dir, "link")))
+		dirfd := openDir(t, dir)
+		again, err := syscalls.OpenDir(dirfd, "link")
+		if st := stat(t, opened(t, again, err)); st.Ino != stat(t, dirfd).Ino {
+			t.Errorf("the link leads to inode %d, want that of %s", st.Ino, dir)
+		}
+		fd, err := syscalls.OpenDir(dirfd, "file")
+		wantErr(t, err, "openat", syscall.ENOTDIR)
+		if fd != -1 {
+			t.Errorf("descriptor %d beside an error", fd)
+		}
+		// A starting point, and no more.
+		wantErr(t, syscalls.Fsync(dirfd), "fsync", syscall.EBADF)
+		wantErr(t, syscalls.TryFlock(dirfd), "flock", syscall.EBADF)
+		fd, err = syscalls.ReopenDir(dirfd)
+		opened(t, fd, err)
+		must(t, syscalls.Fsync(fd))
+		must(t, syscalls.TryFlock(fd))
+	})
+}
+
+func TestReopen(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(100, 1)
+		newFile(t, dir, "file", data)
+		path := openPath(t, dir, "file")
+		must(t, unix.Unlink(filepath.Join(dir, "file"))) // it is the file that counts, not the name
+		fd, err := syscalls.Reopen(path)
+		wantContents(t, opened(t, fd, err), data)
+		if n, err := unix.Pwrite(fd, data, 0); err != unix.EBADF {
+			t.Errorf("wrote %d bytes, error %v: opened for more than reading", n, err)
+		}
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		_, err = syscalls.Reopen(openPath(t, dir, "link"))
+		wantErr(t, err, "openat", syscall.ELOOP)
+	})
+}
+
+func TestFdPath(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		// Longer than the buffer that is tried first.
+		long := filepath.Join(dir, strings.Repeat("d", 200), strings.Repeat("e", 200))
+		must(t, os.MkdirAll(long, 0o700))
+		fd := newFile(t, long, "old", nil)
+		want := func(want string) {
+			t.Helper()
+			if got, err := syscalls.FdPath(fd); got != want || err != nil {
+				t.Errorf("FdPath is %q, %v, want %q", got, err, want)
+			}
+		}
+		want(filepath.Join(long, "old"))
+		must(t, unix.Rename(filepath.Join(long, "old"), filepath.Join(dir, "new")))
+		want(filepath.Join(dir, "new"))
+		must(t, unix.Unlink(filepath.Join(dir, "new")))
+		want(filepath.Join(dir, "new") + " (deleted)")
+	})
+}
+
+func TestReadlinkat(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		// Around the sizes of the buffers that are tried; XFS has no longer ones than 1023.
+		for _, length := range []int{1, 255, 256, 257, 511, 512, 513, 1023} {
+			target := strings.Repeat("x", length)
+			name := filepath.Join(dir, "link")
+			must(t, unix.Symlink(target, name))
+			got, err := syscalls.Readlinkat(openPath(t, dir, "link"))
+			if got != target || err != nil {
+				t.Errorf("target of length %d: got %d, %v", length, len(got), err)
+			}
+			must(t, unix.Unlink(name))
+		}
+		newFile(t, dir, "file", nil)
+		_, err := syscalls.Readlinkat(openPath(t, dir, "file"))
+		wantErr(t, err, "readlinkat", syscall.ENOENT)
+	})
+}
+
+func TestRenameat(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		dirfd := openDir(t, dir)
+		a, b := newFile(t, dir, "a", noise(100, 1)), newFile(t, dir, "b", noise(200, 2))
+		must(t, syscalls.Renameat(dirfd, "a", "b"))
+		wantContents(t, open(t, filepath.Join(dir, "b"), unix.O_RDONLY), noise(100, 1))
+		wantContents(t, b, noise(200, 2)) // who has it open keeps it
+		if na, nb := stat(t, a).Nlink, stat(t, b).Nlink; na != 1 || nb != 0 {
+			t.Errorf("link counts %d and %d, want 1 and 0", na, nb)
+		}
+		wantErr(t, syscalls.Renameat(dirfd, "a", "b"), "renameat", syscall.ENOENT)
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		wantErr(t, syscalls.Renameat(dirfd, "b", "dir"), "renameat", syscall.EISDIR)
+		must(t, syscalls.Renameat(dirfd, "b", "c"))
+		wantNames(t, dir, "c", "dir")
+	})
+}
+
+func TestUnlinkat(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		dirfd := openDir(t, dir)
+		fd := newFile(t, dir, "file", noise(100, 1))
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		must(t, syscalls.Unlinkat(dirfd, "file"))
+		wantErr(t, syscalls.Unlinkat(dirfd, "file"), "unlinkat", syscall.ENOENT)
+		wantErr(t, syscalls.Unlinkat(dirfd, "dir"), "unlinkat", syscall.EISDIR)
+		wantNames(t, dir, "dir")
+		wantContents(t, fd, noise(100, 1))
+	})
+}
+
+func wantNames(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if strings.Join(names, " ") != strings.Join(want, " ") {
+		t.Errorf("the directory holds %v, want %v", names, want)
+	}
+}
+
+// No program that is started gets a descriptor by accident.
+func TestCloseOnExec(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		dirfd, path := openDir(t, dir), openPath(t, dir, "file")
+		for name, call := range map[string]func() (int, error){
+			"OpenPath":    func() (int, error) { return path, nil },
+			"OpenDir":     func() (int, error) { return dirfd, nil },
+			"Reopen":      func() (int, error) { return syscalls.Reopen(path) },
+			"ReopenDir":   func() (int, error) { return syscalls.ReopenDir(dirfd) },
+			"Tmpfile":     func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
+			"TmpfileExcl": func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
+		} {
+			fd, err := call()
+			must(t, err)
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s: flags %#x, %v", name, flags, err)
+			}
+			if fd != path && fd != dirfd {
+				must(t, syscalls.Close(fd))
+			}
+		}
+	})
+}
+
+func TestClose(t *testing.T) {
+	mounttest.Leaks(t)
+	fd, err := syscalls.OpenDir(syscalls.AtFdcwd, "/")
+	must(t, err)
+	must(t, syscalls.Close(fd))
+	if err := unix.Fstat(fd, new(unix.Stat_t)); err != unix.EBADF {
+		t.Errorf("after Close: %v", err)
+	}
+	wantErr(t, syscalls.Close(fd), "close", syscall.EBADF)
+}

@@ -1,0 +1,114 @@
+package syscalls_test
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestPopulateRead(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(64*page, 1)
+		fd := newFile(t, dir, "file", data)
+		// From the disk, where there is one.
+		must(t, unix.Fsync(fd))
+		must(t, unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED))
+		check := unchanged(t, open(t, filepath.Join(dir, "file"), unix.O_RDONLY))
+		must(t, unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED))
+		b := mmap(t, fd, len(data), true)
+		if n := present(t, b); n != 0 {
+			t.Fatalf("%d pages are present before", n)
+		}
+		must(t, syscalls.Populate(b[16*page:32*page-1], false))
+		if n := present(t, b[16*page:32*page]); n != 16 {
+			t.Errorf("%d pages of 16 are present", n)
+		}
+		must(t, syscalls.Populate(b, false))
+		if n := present(t, b); n != 64 {
+			t.Errorf("%d pages of 64 are present", n)
+		}
+		check()
+	})
+}
+
+func TestPopulateWrite(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		must(t, unix.Ftruncate(fd, int64(64*page)))
+		b := mmap(t, fd, 64*page, true)
+		before := stat(t, fd).Blocks
+		must(t, syscalls.Populate(b, false))
+		if after := stat(t, fd).Blocks; kind != "tmpfs" && after != before {
+			t.Errorf("populating for reading took %d blocks", after-before)
+		}
+		must(t, syscalls.Populate(b[:32*page], true))
+		if after := stat(t, fd).Blocks - before; after*512 < int64(32*page) {
+			t.Errorf("populating for writing took %d bytes, want %d", after*512, 32*page)
+		}
+		if n := present(t, b); n < 32 {
+			t.Errorf("%d pages of 32 are present", n)
+		}
+		wantContents(t, fd, zeros(64*page))
+	})
+}
+
+func TestPopulateBeyondEnd(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", noise(2*page, 1))
+		b := mmap(t, fd, 4*page, true)
+		for _, write := range []bool{false, true} {
+			must(t, syscalls.Populate(b[:2*page], write))
+			wantErr(t, syscalls.Populate(b, write), "madvise POPULATE", syscall.EFAULT)
+			wantErr(t, syscalls.Populate(b[3*page:], write), "madvise POPULATE", syscall.EFAULT)
+		}
+	})
+}
+
+// The kernel knows how, only not for this memory: there is no other way.
+func TestPopulateRefused(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", noise(2*page, 1))
+		b := mmap(t, fd, 2*page, false)
+		wantErr(t, syscalls.Populate(b[1:], false), "madvise POPULATE", syscall.EINVAL)
+		wantErr(t, syscalls.Populate(b, true), "madvise POPULATE", syscall.EINVAL)
+		must(t, syscalls.Poison(b))
+		wantErr(t, syscalls.Populate(b, false), "madvise POPULATE", syscall.EINVAL)
+		must(t, syscalls.Munmap(b[page:]))
+		wantErr(t, syscalls.Populate(b[page:], false), "madvise POPULATE", syscall.ENOMEM)
+	})
+}
+
+// Where a store would be a SIGBUS for want of space, Populate is an error.
+func TestPopulateFull(t *testing.T) {
+	for kind, fs := range map[string]struct {
+		size    int64
+		options []string
+	}{
+		"xfs":   {300 << 20, nil},
+		"btrfs": {64 << 20, []string{"--mixed"}},
+		"ext4":  {16 << 20, nil},
+		"tmpfs": {4 << 20, nil},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := mounttest.Fresh(t, kind, fs.size, fs.options...)
+			fd, filler := newFile(t, dir, "file", nil), newFile(t, dir, "filler", nil)
+			must(t, unix.Ftruncate(fd, 16<<20))
+			for n, off := fs.size, int64(0); n >= 4096; {
+				if unix.Fallocate(filler, 0, off, n) == nil {
+					off += n
+				} else {
+					n /= 2
+				}
+			}
+			b := mmap(t, fd, 16<<20, true)
+			wantErr(t, syscalls.Populate(b, true), "madvise POPULATE", syscall.EFAULT)
+			wantContents(t, fd, zeros(16<<20))
+		})
+	}
+}

@@ -1,0 +1,58 @@
+//go:build !linux
+
+package syscalls
+
+import "errors"
+
+const seekData, seekHole = 3, 4
+
+var errOther = errors.ErrUnsupported // this is not Linux
+
+func ficlone(int, int) error                                 { return errOther }
+func copyFileRange(int, int64, int, int64, int) (int, error) { return 0, errOther }
+func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOther }
+func lseek(int, int64, int) (int64, error)                   { return 0, errOther }
+func pread(int, []byte, int64) (int, error)                  { return 0, errOther }
+func pwrite(int, []byte, int64) (int, error)                 { return 0, errOther }
+func punchHole(int, int64, int64) error                      { return errOther }
+func ftruncate(int, int64) error                             { return errOther }
+
+func mmap(int, int, bool) ([]byte, error)              { return nil, errOther }
+func mremap([]byte, int) ([]byte, error)               { return nil, errOther }
+func mremapDontunmap([]byte, int, int) ([]byte, error) { return nil, errOther }
+func munmap([]byte) error                              { return errOther }
+func msync([]byte) error                               { return errOther }
+func poison([]byte) error                              { return errOther }
+func mprotect([]byte, bool, bool) error                { return errOther }
+func populate([]byte, bool) error                      { return errOther }
+
+func openPath(int, string) (int, error)          { return -1, errOther }
+func openDir(int, string) (int, error)           { return -1, errOther }
+func reopen(int) (int, error)                    { return -1, errOther }
+func reopenDir(int) (int, error)                 { return -1, errOther }
+func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
+func linkat(int, int, string) error              { return errOther }
+func readlinkat(int) (string, error)             { return "", errOther }
+func fdPath(int) (string, error)                 { return "", errOther }
+func renameat(int, string, string) error         { return errOther }
+func unlinkat(int, string) error                 { return errOther }
+func canWrite(int, int, string) error            { return errOther }
+func closefd(int) error                          { return errOther }
+
+func fstat(int) (Stat, error)               { return Stat{}, errOther }
+func fchown(int, uint32, uint32) error      { return errOther }
+func fchmod(int, uint32) error              { return errOther }
+func flistxattr(int) ([]string, error)      { return nil, errOther }
+func fgetxattr(int, string) ([]byte, error) { return nil, errOther }
+func fsetxattr(int, string, []byte) error   { return errOther }
+func fremovexattr(int, string) error        { return errOther }
+func nocow(int) (bool, error)               { return false, errOther }
+func setNocow(int, bool) error              { return errOther }
+func readable(int) (bool, error)            { return false, errOther }
+
+func fsync(int) error            { return errOther }
+func writebackAndWait(int) error { return errOther }
+func writebackError(int) error   { return errOther }
+func setLease(int, int) error    { return errOther }
+func getLease(int) (int, error)  { return NoLease, errOther }
+func tryFlock(int) error         { return errOther }

@@ -1,0 +1,168 @@
+package syscalls_test
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func tmpfile(t *testing.T, dirfd int, perm uint32) int {
+	t.Helper()
+	fd, err := syscalls.Tmpfile(dirfd, perm)
+	return opened(t, fd, err)
+}
+
+func TestTmpfile(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		dirfd := openDir(t, dir)
+		for name, make := range map[string]func(int, uint32) (int, error){
+			"Tmpfile": syscalls.Tmpfile, "TmpfileExcl": syscalls.TmpfileExcl,
+		} {
+			t.Run(name, func(t *testing.T) {
+				fd, err := make(dirfd, 0) // not even a permission of one's own hinders
+				opened(t, fd, err)
+				st := stat(t, fd)
+				if st.Nlink != 0 || st.Size != 0 || st.Mode != unix.S_IFREG || st.Dev != stat(t, dirfd).Dev {
+					t.Errorf("%+v, want an empty file in the filesystem of the directory without links", st)
+				}
+				data := noise(10000, 1)
+				write(t, fd, data, 0)
+				wantContents(t, fd, data)
+				wantNames(t, dir)
+			})
+		}
+		newFile(t, dir, "file", nil)
+		_, err := syscalls.Tmpfile(openPath(t, dir, "file"), 0o600)
+		wantErr(t, err, "openat O_TMPFILE", syscall.ENOTDIR)
+		wantNames(t, dir, "file")
+	})
+	sys, err := syscalls.Tmpfile(openDir(t, "/sys"), 0o600)
+	wantUnsupported(t, err, "openat O_TMPFILE", syscall.EOPNOTSUPP)
+	if sys != -1 {
+		t.Errorf("descriptor %d beside an error", sys)
+	}
+}
+
+// With its last descriptor and mapping, the file is gone.
+func TestTmpfileGoes(t *testing.T) {
+	for kind, size := range map[string]int64{"xfs": 300 << 20, "ext4": 16 << 20, "tmpfs": 16 << 20} {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := mounttest.Fresh(t, kind, size)
+			dirfd := openDir(t, dir)
+			inodes := func() uint64 {
+				t.Helper()
+				var st unix.Statfs_t
+				must(t, unix.Fstatfs(dirfd, &st))
+				return st.Files - st.Ffree
+			}
+			before := inodes()
+			fd, err := syscalls.Tmpfile(dirfd, 0o600)
+			must(t, err)
+			write(t, fd, noise(page, 1), 0)
+			b := mmap(t, fd, page, true)
+			must(t, syscalls.Close(fd))
+			if n := inodes() - before; n != 1 {
+				t.Errorf("%d more inodes in use while it is mapped, want 1", n)
+			}
+			must(t, syscalls.Poison(b))
+			for range 200 { // XFS frees it in the background
+				if inodes() == before {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if n := inodes() - before; n != 0 {
+				t.Errorf("%d more inodes in use than before", n)
+			}
+		})
+	}
+}
+
+func TestLinkat(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		dirfd := openDir(t, dir)
+		data := noise(10000, 1)
+		fd := tmpfile(t, dirfd, 0o600)
+		write(t, fd, data, 0)
+		other := newFile(t, dir, "taken", data[:10])
+		check := unchanged(t, other)
+
+		wantErr(t, syscalls.Linkat(fd, dirfd, "taken"), "linkat", syscall.EEXIST)
+		wantErr(t, syscalls.Linkat(fd, dirfd, "."), "linkat", syscall.EEXIST)
+		wantNames(t, dir, "taken")
+		check()
+		must(t, syscalls.Linkat(fd, dirfd, "name"))
+		named := open(t, filepath.Join(dir, "name"), unix.O_RDWR)
+		if a, b := stat(t, named), stat(t, fd); a.Ino != b.Ino || a.Nlink != 1 {
+			t.Errorf("inode %d with %d links has the name, want inode %d with 1", a.Ino, a.Nlink, b.Ino)
+		}
+		wantContents(t, named, data)
+		must(t, syscalls.Linkat(fd, dirfd, "second"))
+		wantNames(t, dir, "name", "second", "taken")
+
+		// A name that was lost cannot be had again.
+		must(t, syscalls.Unlinkat(dirfd, "name"))
+		must(t, syscalls.Unlinkat(dirfd, "second"))
+		wantErr(t, syscalls.Linkat(fd, dirfd, "third"), "linkat", syscall.ENOENT)
+		excl, err := syscalls.TmpfileExcl(dirfd, 0o600)
+		wantErr(t, syscalls.Linkat(opened(t, excl, err), dirfd, "fourth"), "linkat", syscall.ENOENT)
+		wantNames(t, dir, "taken")
+	})
+}
+
+func TestTmpfilePerm(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		defer unix.Umask(unix.Umask(0o027))
+		dirfd := openDir(t, dir)
+		want := func(fd int, want uint32) {
+			t.Helper()
+			if got := stat(t, fd).Mode & 0o7777; got != want {
+				t.Errorf("mode %#o, want %#o", got, want)
+			}
+		}
+		for perm, mode := range map[uint32]uint32{0: 0, 0o666: 0o640, 0o777: 0o750, 0o600: 0o600} {
+			want(tmpfile(t, dirfd, perm), mode)
+			fd, err := syscalls.TmpfileExcl(dirfd, perm)
+			want(opened(t, fd, err), mode)
+		}
+		// Where the directory says what files get, the umask does not.
+		acl := defaultACL(7, 6, 4)
+		if err := unix.Setxattr(dir, "system.posix_acl_default", acl, 0); err != nil {
+			t.Fatalf("default ACL: %v", err)
+		}
+		want(tmpfile(t, dirfd, 0o666), 0o664)
+		want(tmpfile(t, dirfd, 0o600), 0o600)
+	})
+}
+
+// defaultACL is a system.posix_acl_default, version 2: owner, group and others.
+func defaultACL(user, group, other uint16) []byte {
+	const userObj, groupObj, otherObj, noID = 0x01, 0x04, 0x20, ^uint32(0)
+	acl := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range [][2]uint16{{userObj, user}, {groupObj, group}, {otherObj, other}} {
+		acl = binary.LittleEndian.AppendUint16(acl, e[0])
+		acl = binary.LittleEndian.AppendUint16(acl, e[1])
+		acl = binary.LittleEndian.AppendUint32(acl, noID)
+	}
+	return acl
+}
+
+// A name on another filesystem is none for this file.
+func TestLinkatElsewhere(t *testing.T) {
+	mounttest.Leaks(t)
+	fd := tmpfile(t, openDir(t, mounttest.Dir(t, "ext4")), 0o600)
+	to := mounttest.Dir(t, "tmpfs")
+	wantErrno(t, syscalls.Linkat(fd, openDir(t, to), "name"), "linkat", syscall.EXDEV)
+	if _, err := os.Stat(filepath.Join(to, "name")); err == nil {
+		t.Errorf("the name was made")
+	}
+}
