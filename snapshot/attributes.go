@@ -10,8 +10,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Attributes are what a file has besides its contents: owner, group, mode, and the extended attributes, among which are ACLs and
-// security labels.
+// Attributes are what a file has besides its contents: owner, group, mode, and the extended
+// attributes, among which are ACLs and security labels.
 type attributes struct {
 	uid, gid uint32
 	perm     uint32
@@ -100,8 +100,9 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// attributes returns what the file published at p is to have: what the one that has the name now has, so that a chmod
-// made since the snapshot stays; or else what fallback has, the file that was opened; or nil, if there is none.
+// attributes returns what the file published at p is to have: what the one that has the name
+// now has, so that a chmod made since the snapshot stays; or else what fallback has, the file
+// that was opened; or nil, if there is none.
 func (p *place) attributes(fallback int) (*attributes, error) {
 	now := place{dir: p.dir, base: p.base, file: -1}
 	switch err := now.look(); {

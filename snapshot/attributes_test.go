@@ -23,7 +23,8 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// Owner, group, mode with its set-id bits, extended attributes and ACLs are those of the file as it is at the time of the commit.
+// Owner, group, mode with its set-id bits, extended attributes and ACLs are those of the file
+// as it is at the time of the commit.
 func TestCommitKeepsAttributes(t *testing.T) {
 	needRoot(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -163,7 +164,8 @@ func attributesOf(t testing.TB, name string) string {
 	return b.String()
 }
 
-// acl is the ACL user::rwx, user:UID:r--, group::r-x, mask::r-x, other::--x in the form of the kernel.
+// acl is the ACL user::rwx, user:UID:r--, group::r-x, mask::r-x, other::--x in the form of the
+// kernel.
 func acl(uid uint16) []byte {
 	entry := func(tag, perm byte, id uint32) []byte {
 		return []byte{tag, 0, perm, 0, byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)}

@@ -16,8 +16,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// What cannot be opened is refused with an error that says what and why, and without hanging: opening a FIFO to
-// read it would.
+// What cannot be opened is refused with an error that says what and why, and without hanging:
+// opening a FIFO to read it would.
 func TestOpenBadNames(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -10,22 +10,25 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Commit makes the contents of the snapshot the contents of the file, atomically: whoever opens or reads the name sees the old
-// file or the new one, whole, also after a crash; and when Commit has returned, a crash does not bring the old one back.
-// The snapshot goes on as before.
+// Commit makes the contents of the snapshot the contents of the file, atomically: whoever opens
+// or reads the name sees the old file or the new one, whole, also after a crash; and when
+// Commit has returned, a crash does not bring the old one back. The snapshot goes on as before.
 //
-// The file is a new one: descriptors opened before, and other hard links, keep the old contents. Owner, group, mode, extended
-// attributes and ACLs are those of the file at the time of the commit. Name and directory are those that were opened, even if
-// the working directory or a symbolic link changed since.
+// The file is a new one: descriptors opened before, and other hard links, keep the old
+// contents. Owner, group, mode, extended attributes and ACLs are those of the file at the time
+// of the commit. Name and directory are those that were opened, even if the working directory
+// or a symbolic link changed since.
 //
-// It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing to the disk what is not there yet.
+// It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing
+// to the disk what is not there yet.
 //
-// If Commit fails, the file is as it was and nothing is left behind, unless the error is ErrNotDurable. Commit may then be called
-// again, unless changes could not be written to the disk: the kernel has forgotten them then, and every later commit
-// fails too.
+// If Commit fails, the file is as it was and nothing is left behind, unless the error is
+// ErrNotDurable. Commit may then be called again, unless changes could not be written to the
+// disk: the kernel has forgotten them then, and every later commit fails too.
 func (m *MmapMut) Commit() error { return m.CommitContext(context.Background()) }
 
-// CommitContext is Commit, given up, with nothing changed, if the context ends before the new contents are published.
+// CommitContext is Commit, given up, with nothing changed, if the context ends before the new
+// contents are published.
 func (m *MmapMut) CommitContext(ctx context.Context) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -46,8 +49,9 @@ func (m *MmapMut) commit(ctx context.Context) error {
 	})
 }
 
-// CommitTo does with the file name what Commit does with the snapshot's own: creates it or replaces its contents. The
-// snapshot stays bound to its own. A file that is new gets owner, mode and attributes of the snapshot's.
+// CommitTo does with the file name what Commit does with the snapshot's own: creates it or
+// replaces its contents. The snapshot stays bound to its own. A file that is new gets owner,
+// mode and attributes of the snapshot's.
 func (m *MmapMut) CommitTo(name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -71,8 +75,9 @@ func (m *MmapMut) commitTo(name string) error {
 	return m.publishNew(to, func(fd int) error { return replace(fd, to.dir, to.base) })
 }
 
-// Link gives a copy of the contents, by reflink where the filesystem has them, a new name, durably. The error is fs.ErrExist if the name is
-// taken. Owner, mode and attributes are those of the snapshot's file.
+// Link gives a copy of the contents, by reflink where the filesystem has them, a new name,
+// durably. The error is fs.ErrExist if the name is taken. Owner, mode and attributes are those
+// of the snapshot's file.
 func (m *MmapMut) Link(name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -109,8 +114,8 @@ func (m *MmapMut) publishNew(to *place, link func(fd int) error) error {
 	return m.publishCopy(context.Background(), to.dir, attrs, link)
 }
 
-// publishCopy makes a copy of the contents in the directory dir, with the attributes given, and has link
-// give it a name.
+// publishCopy makes a copy of the contents in the directory dir, with the attributes given, and
+// has link give it a name.
 func (m *MmapMut) publishCopy(ctx context.Context, dir int, attrs *attributes, link func(fd int) error) error {
 	perm := uint32(0) // nobody else may open it before it has its owner and mode
 	if attrs == nil {
@@ -127,7 +132,8 @@ func (m *MmapMut) publishCopy(ctx context.Context, dir int, attrs *attributes, l
 	if err := attrs.apply(fd); err != nil {
 		return err
 	}
-	// The data reach the disk before the name, always: else a crash would leave zeros or an empty file.
+	// The data reach the disk before the name, always: else a crash would leave zeros or an
+	// empty file.
 	if err := sysFsync(fd); err != nil {
 		return err
 	}
@@ -142,8 +148,9 @@ func (m *MmapMut) publishCopy(ctx context.Context, dir int, attrs *attributes, l
 
 // copyTo fills the empty file fd with what the snapshot holds at one instant.
 func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
-	// What is dirty is written first, while stores go on, so that they need not wait for it, and because an error must not be
-	// missed: after a writeback that failed, the kernel takes the pages for clean, and a clone would hold old data.
+	// What is dirty is written first, while stores go on, so that they need not wait for it,
+	// and because an error must not be missed: after a writeback that failed, the kernel takes
+	// the pages for clean, and a clone would hold old data.
 	if err := sysWriteback(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
@@ -163,7 +170,8 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	return err
 }
 
-// fill clones or copies the private file to fd. The caller owns store, so that size and length stand still.
+// fill clones or copies the private file to fd. The caller owns store, so that size and length
+// stand still.
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	err := clone(ctx, fd, m.fd())
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
@@ -175,11 +183,13 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	return sysFtruncate(fd, m.size)
 }
 
-// CommitAndClose is Commit and Close in one, and costs no clone or copy on any filesystem: the private
-// file itself becomes the file. Slices of Bytes are invalid from the start, even if it fails.
+// CommitAndClose is Commit and Close in one, and costs no clone or copy on any filesystem: the
+// private file itself becomes the file. Slices of Bytes are invalid from the start, even if it
+// fails.
 //
-// If it fails, the file is as it was and the snapshot is open as before, unless the error is ErrNotDurable. Methods that are called
-// while it works return fs.ErrClosed. While a View is running, it does what Commit and Close do.
+// If it fails, the file is as it was and the snapshot is open as before, unless the error is
+// ErrNotDurable. Methods that are called while it works return fs.ErrClosed. While a View is
+// running, it does what Commit and Close do.
 func (m *MmapMut) CommitAndClose() error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -227,7 +237,8 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It
-// reports false, and does nothing, while a View is running or if the private file can get no name.
+// reports false, and does nothing, while a View is running or if the private file can get no
+// name.
 func (m *MmapMut) seal() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
@@ -274,7 +285,8 @@ func (m *MmapMut) usable() error {
 	return nil
 }
 
-// breakWith remembers an error after which the private file may not hold what was stored into it.
+// breakWith remembers an error after which the private file may not hold what was stored into
+// it.
 func (m *MmapMut) breakWith(err error) error {
 	m.broken = err
 	return err

@@ -114,7 +114,8 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// Create replaces the contents of a file that is there, with the first commit, and keeps what else it has.
+// Create replaces the contents of a file that is there, with the first commit, and keeps what
+// else it has.
 func TestCreateOverExisting(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -155,7 +156,8 @@ func TestCommitAfterClose(t *testing.T) {
 	})
 }
 
-// CommitAndClose takes the memory away: neither an old slice nor anything else can change the file that was published.
+// CommitAndClose takes the memory away: neither an old slice nor anything else can change the
+// file that was published.
 func TestCommitAndCloseEndsStores(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -263,8 +265,8 @@ func TestLink(t *testing.T) {
 	})
 }
 
-// CommitTo writes elsewhere, with the attributes of what is there or else of the snapshot's file, and the snapshot
-// stays bound to its own name.
+// CommitTo writes elsewhere, with the attributes of what is there or else of the snapshot's
+// file, and the snapshot stays bound to its own name.
 func TestCommitTo(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -6,30 +6,33 @@ import (
 	"os"
 )
 
-// Config says how snapshots are made and committed. The zero value holds the defaults; the functions
-// [Open], [OpenMut], [Create] and [FromFile] use it.
+// Config says how snapshots are made and committed. The zero value holds the defaults; the
+// functions [Open], [OpenMut], [Create] and [FromFile] use it.
 type Config struct {
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks.
 	NoCopy bool
 
-	// RequireConsistent makes opening fail with ErrUnstable where only a ComparedCopy can be had.
+	// RequireConsistent makes opening fail with ErrUnstable where only a ComparedCopy can be
+	// had.
 	RequireConsistent bool
 
-	// TempDir is where the private copy goes when the directory of the file cannot hold it: when it may not be
-	// written to, or its filesystem knows no unnamed files. "" means os.TempDir().
-	// A MmapMut never goes there.
+	// TempDir is where the private copy goes when the directory of the file cannot hold it:
+	// when it may not be written to, or its filesystem knows no unnamed files. "" means
+	// os.TempDir(). A MmapMut never goes there.
 	TempDir string
 
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.
 	Perm fs.FileMode
 
-	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old version
-	// may be back, never a mix: the data of the new one still reach the disk before its name.
+	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old
+	// version may be back, never a mix: the data of the new one still reach the disk before its
+	// name.
 	NoSync bool
 
-	// Progress, if not nil, is called while data are copied, from the goroutine that
-	// copies, with the bytes done and the bytes in all, holes counted. It must not call methods of the snapshot.
+	// Progress, if not nil, is called while data are copied, from the goroutine that copies,
+	// with the bytes done and the bytes in all, holes counted. It must not call methods of the
+	// snapshot.
 	Progress func(done, total int64)
 }
 
@@ -45,36 +48,37 @@ func Create(name string) (*MmapMut, error) { return Config{}.Create(context.Back
 // FromFile is [Config.FromFile] with the defaults and no context.
 func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Background(), f) }
 
-// Open makes a snapshot of the regular file name and maps it. Symbolic links are followed. Read permission is
-// all it needs.
+// Open makes a snapshot of the regular file name and maps it. Symbolic links are followed. Read
+// permission is all it needs.
 //
-// On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then for each
-// extent of the file and for each dirty page that has to be written back first. Elsewhere the data are copied,
-// holes left out, and copied again if the file changed meanwhile: see [Method].
+// On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
+// for each extent of the file and for each dirty page that has to be written back first.
+// Elsewhere the data are copied, holes left out, and copied again if the file changed
+// meanwhile: see [Method].
 func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 	m, err := c.open(ctx, name)
 	return m, pathError("open", name, err)
 }
 
-// OpenMut makes a snapshot of the regular file name that can be changed, and committed as the file's new
-// contents. It needs permission to read and to write the file and to write to its directory, but never opens the
-// file for writing.
+// OpenMut makes a snapshot of the regular file name that can be changed, and committed as the
+// file's new contents. It needs permission to read and to write the file and to write to its
+// directory, but never opens the file for writing.
 func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.openMut(ctx, name)
 	return m, pathError("open", name, err)
 }
 
-// Create makes an empty MmapMut that becomes the file name with the first Commit; until then nothing of it
-// can be seen. If there is a file of that name, the commit replaces its contents and keeps its mode
-// and owner. The directory must exist.
+// Create makes an empty MmapMut that becomes the file name with the first Commit; until then
+// nothing of it can be seen. If there is a file of that name, the commit replaces its contents
+// and keeps its mode and owner. The directory must exist.
 func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.create(ctx, name)
 	return m, pathError("create", name, err)
 }
 
-// FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or none.
-// The private copy goes to the directory that f lies in, or else to TempDir; if that is on another filesystem, the data
-// are copied. f stays open, and its offset where it was.
+// FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
+// none. The private copy goes to the directory that f lies in, or else to TempDir; if that is
+// on another filesystem, the data are copied. f stays open, and its offset where it was.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {

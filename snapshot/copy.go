@@ -25,8 +25,8 @@ type copier struct {
 	progress func(done, total int64)
 }
 
-// compared copies src to dst, both open for reading, dst for writing too and empty, until src was the
-// same before and after.
+// compared copies src to dst, both open for reading, dst for writing too and empty, until src
+// was the same before and after.
 func (c copier) compared(dst, src int, sparse bool) error {
 	for i := range attempts {
 		before, err := sysFstat(src)
@@ -59,9 +59,9 @@ func same(a, b syscalls.Stat) bool {
 	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
 }
 
-// copy makes dst, which is empty, a file of size bytes with the contents of src. Holes stay holes if
-// sparse says that the offset of src may be moved to find them. The error is io.ErrUnexpectedEOF if src is
-// shorter.
+// copy makes dst, which is empty, a file of size bytes with the contents of src. Holes stay
+// holes if sparse says that the offset of src may be moved to find them. The error is
+// io.ErrUnexpectedEOF if src is shorter.
 func (c copier) copy(dst, src int, size int64, sparse bool) error {
 	if err := sysFtruncate(dst, size); err != nil {
 		return err
@@ -83,7 +83,8 @@ func (c copier) copy(dst, src int, size int64, sparse bool) error {
 	return nil
 }
 
-// extent returns where the next data at or after off begin and end, both size if there are none.
+// extent returns where the next data at or after off begin and end, both size if there are
+// none.
 func extent(src int, off, size int64) (start, end int64, err error) {
 	start, err = sysSeekData(src, off)
 	switch {
@@ -110,8 +111,8 @@ func (c copier) copyRange(dst, src int, off, end, size int64) error {
 		n, err := 0, error(nil)
 		if inKernel {
 			n, err = sysCopyFileRange(dst, off, src, off, int(min(chunk, end-off)))
-			// EIO is what CIFS says for "cannot"; if it is the disk's, reading will
-			// say so again. 0 may be the end, or a kernel before 5.19 that cannot.
+			// EIO is what CIFS says for "cannot"; if it is the disk's, reading will say so
+			// again. 0 may be the end, or a kernel before 5.19 that cannot.
 			if n == 0 && (err == nil || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EIO)) {
 				inKernel = false
 				continue

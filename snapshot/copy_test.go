@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On filesystems with reflinks nothing is copied, whatever the size: the clone shares the storage. Elsewhere the data are copied,
-// and Method says so.
+// On filesystems with reflinks nothing is copied, whatever the size: the clone shares the
+// storage. Elsewhere the data are copied, and Method says so.
 func TestMethod(t *testing.T) {
 	const size = 64 << 20
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -135,7 +135,8 @@ func TestRequireConsistent(t *testing.T) {
 	})
 }
 
-// A file that changes each time while it is copied is given up, and one that changes once is copied again.
+// A file that changes each time while it is copied is given up, and one that changes once is
+// copied again.
 func TestChangesWhileCopied(t *testing.T) {
 	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -339,7 +340,8 @@ func names(kind string, names ...string) []string {
 	return names
 }
 
-// FromFile needs no name: the file may be renamed, unlinked, or never have had one. Its offset stays.
+// FromFile needs no name: the file may be renamed, unlinked, or never have had one. Its offset
+// stays.
 func TestFromFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

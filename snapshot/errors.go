@@ -7,18 +7,18 @@ import (
 	"os"
 )
 
-// The errors of this package that the standard library has no word for. They come
-// wrapped: test with [errors.Is].
+// The errors of this package that the standard library has no word for. They come wrapped: test
+// with [errors.Is].
 var (
 	// ErrConflict: the file is no longer the one that was opened.
 	ErrConflict = errors.New("file was changed by someone else")
 
-	// ErrUnstable: the file was being changed each time it was copied, or only a copy
-	// that cannot exclude that could be had.
+	// ErrUnstable: the file was being changed each time it was copied, or only a copy that
+	// cannot exclude that could be had.
 	ErrUnstable = errors.New("no consistent copy could be made")
 
-	// ErrNotDurable: the commit is visible to everybody, but writing the directory to the disk failed; after a
-	// crash the old version may be back.
+	// ErrNotDurable: the commit is visible to everybody, but writing the directory to the disk
+	// failed; after a crash the old version may be back.
 	ErrNotDurable = errors.New("committed, but perhaps not durable")
 )
 

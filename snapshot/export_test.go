@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// calls lists the calls of the kernel, by the name a test knows them by, each with a function that puts before
-// it another that may fail it, and returns what undoes that.
+// calls lists the calls of the kernel, by the name a test knows them by, each with a function
+// that puts before it another that may fail it, and returns what undoes that.
 var calls = []struct {
 	name string
 	wrap func(before func() error) (undo func())
@@ -152,8 +152,9 @@ func failed[R any](r R) R {
 	return r
 }
 
-// Intercept has before called, with its name, ahead of every call of the kernel; an error it returns is the call's. It lasts
-// until the test ends or undo is called. What the garbage collector still has to do is done first.
+// Intercept has before called, with its name, ahead of every call of the kernel; an error it
+// returns is the call's. It lasts until the test ends or undo is called. What the garbage
+// collector still has to do is done first.
 func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 	settle()
 	var undos []func()
@@ -173,7 +174,8 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 	return undo
 }
 
-// settle keeps cleanups, which run on a goroutine of their own, from calling the kernel while the variables change.
+// settle keeps cleanups, which run on a goroutine of their own, from calling the kernel while
+// the variables change.
 func settle() {
 	for range 3 {
 		runtime.GC()
@@ -197,7 +199,8 @@ func CountCalls(tb testing.TB) (calls func(name string) int) {
 	}
 }
 
-// Faults reports whether f faults. SetPanicOnFault makes a fault a panic instead of the end of the program.
+// Faults reports whether f faults. SetPanicOnFault makes a fault a panic instead of the end of
+// the program.
 func Faults(f func()) (faulted bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -55,7 +55,8 @@ func openFile(t *testing.T, name string, flag int) *os.File {
 	return f
 }
 
-// Nothing that others do to the file shows in a snapshot, whether its pages were read before or not.
+// Nothing that others do to the file shows in a snapshot, whether its pages were read before or
+// not.
 func TestIsolation(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, change := range changes {
@@ -121,8 +122,8 @@ func TestStoresArePrivate(t *testing.T) {
 	})
 }
 
-// Where the filesystem has reflinks, a snapshot shows one version of a file that is written over whole, all the time, by
-// single system calls.
+// Where the filesystem has reflinks, a snapshot shows one version of a file that is written
+// over whole, all the time, by single system calls.
 func TestNeverTorn(t *testing.T) {
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

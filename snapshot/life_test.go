@@ -39,7 +39,8 @@ func TestStaleSlice(t *testing.T) {
 	})
 }
 
-// The memory of a View stays until the last of them ends, whatever is called inside, and is gone then.
+// The memory of a View stays until the last of them ends, whatever is called inside, and is
+// gone then.
 func TestViewOutlivesEverything(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -100,7 +101,8 @@ func TestStaleSliceOfResize(t *testing.T) {
 	})
 }
 
-// What a Resize to less cut off, and a View wrote over meanwhile, is zeros when the size grows again, and is in no commit.
+// What a Resize to less cut off, and a View wrote over meanwhile, is zeros when the size grows
+// again, and is in no commit.
 func TestResizeZeros(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -203,8 +205,9 @@ func TestViewGoexit(t *testing.T) {
 	}
 }
 
-// The end of the private file cannot be changed by others, so a truncated file is the nearest that a test comes to a disk
-// error without a special disk: the error is an error, of View and of ReadAt.
+// The end of the private file cannot be changed by others, so a truncated file is the nearest
+// that a test comes to a disk error without a special disk: the error is an error, of View and
+// of ReadAt.
 func TestFaultIsAnError(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -228,8 +231,9 @@ func TestFaultIsAnError(t *testing.T) {
 	})
 }
 
-// Snapshots that are dropped without Close are given back by the garbage collector, descriptors, memory and all; only memory that Bytes
-// returned is not, because somebody may have it.
+// Snapshots that are dropped without Close are given back by the garbage collector,
+// descriptors, memory and all; only memory that Bytes returned is not, because somebody may
+// have it.
 func TestDropped(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

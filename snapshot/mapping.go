@@ -8,23 +8,25 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A mapping is a range of memory mapped to a private file. It is counted: its owner holds one reference and
-// every running View another. The last one out poisons it: from then on every access faults, and
-// no other file can be mapped at its addresses until they are given back.
+// A mapping is a range of memory mapped to a private file. It is counted: its owner holds one
+// reference and every running View another. The last one out poisons it: from then on every
+// access faults, and no other file can be mapped at its addresses until they are given back.
 type mapping struct {
 	mem []byte // the whole range; constant
 
-	// lockless: readers may be inside without a reference or a lock, so that the addresses can be
-	// given back only when the object that owns the mapping is unreachable. Constant.
+	// lockless: readers may be inside without a reference or a lock, so that the addresses can
+	// be given back only when the object that owns the mapping is unreachable. Constant.
 	lockless bool
 
-	refs    atomic.Int32 // 0: poisoned
-	lent    atomic.Bool  // View gave slices of it to others, who may have kept them
-	kept    atomic.Bool  // Bytes did, and they may keep them
-	cleanup runtime.Cleanup
+	refs     atomic.Int32
+	poisoned atomic.Bool
+	lent     atomic.Bool // View gave slices of it to others, who may have kept them
+	kept     atomic.Bool // Bytes did, and they may keep them
+	cleanup  runtime.Cleanup
 }
 
-// newMapping takes over mem, which belongs to owner and is given back when owner is unreachable, if not before.
+// newMapping takes over mem, which belongs to owner and is given back when owner is
+// unreachable, if not before.
 func newMapping[T any](owner *T, mem []byte, lockless bool) *mapping {
 	mp := &mapping{mem: mem, lockless: lockless}
 	mp.refs.Store(1)
@@ -47,35 +49,35 @@ func (mp *mapping) acquire() bool {
 
 // release gives a reference back.
 func (mp *mapping) release() {
-	if mp.refs.Add(-1) > 0 {
-		return
-	}
-	if sysPoison(mp.mem) != nil {
-		// The memory still shows the private file, and stays: unmapping it would
-		// show a late reader whatever comes next.
-		mp.cleanup.Stop()
-		return
-	}
-	if !mp.lockless {
+	if mp.refs.Add(-1) == 0 && mp.poison() && !mp.lockless {
 		mp.cleanup.Stop()
 		mp.reclaim()
 	}
 }
 
-// abandoned runs when the owner is unreachable. No method of it is running then.
-func (mp *mapping) abandoned() {
-	if mp.refs.Load() > 0 { // never closed
-		if mp.kept.Load() {
-			return // slices may be in use, which the garbage collector cannot see
-		}
-		if sysPoison(mp.mem) != nil {
-			return
-		}
+// poison makes the memory inaccessible. Where that fails, it stays as it is and is not given
+// back: that would show a late reader whatever is mapped there next. It is tried again when the
+// owner is unreachable.
+func (mp *mapping) poison() bool {
+	if !mp.poisoned.Load() && sysPoison(mp.mem) == nil {
+		mp.poisoned.Store(true)
 	}
-	mp.reclaim()
+	return mp.poisoned.Load()
 }
 
-// reclaim gives the addresses back, at once or, if somebody may have kept a slice, after a time in quarantine.
+// abandoned runs when the owner is unreachable. No method of it is running then.
+func (mp *mapping) abandoned() {
+	neverClosed := mp.refs.Load() > 0
+	if neverClosed && mp.kept.Load() {
+		return // slices may be in use, which the garbage collector cannot see
+	}
+	if mp.poison() {
+		mp.reclaim()
+	}
+}
+
+// reclaim gives the addresses back, at once or, if somebody may have kept a slice, after a time
+// in quarantine.
 func (mp *mapping) reclaim() {
 	if mp.lent.Load() || mp.kept.Load() {
 		stale.add(mp.mem)
@@ -84,8 +86,9 @@ func (mp *mapping) reclaim() {
 	_ = sysMunmap(mp.mem)
 }
 
-// copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page could not be had: then an
-// unknown part was copied, because memmove does not go from front to back.
+// copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page
+// could not be had: then an unknown part was copied, because memmove does not go from front to
+// back.
 func (mp *mapping) copy(dst, src []byte) (ok bool) {
 	defer mp.catch(nil, debug.SetPanicOnFault(true))
 	copy(dst, src)
@@ -100,8 +103,8 @@ func (mp *mapping) run(f func(b []byte) error, b []byte) (fault int, err error) 
 	return fault, err
 }
 
-// catch ends a panic that is a fault in the mapping, and no other. It has to be
-// deferred itself, not called by a deferred function.
+// catch ends a panic that is a fault in the mapping, and no other. It has to be deferred
+// itself, not called by a deferred function.
 func (mp *mapping) catch(fault *int, old bool) {
 	debug.SetPanicOnFault(old)
 	r := recover()

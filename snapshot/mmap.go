@@ -8,11 +8,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Mmap is a snapshot of a file, mapped into memory to be read. What others do to the file afterwards, overwriting, truncating or
-// removing it, does not show. All methods may be called at the same time from several goroutines, Close included.
+// Mmap is a snapshot of a file, mapped into memory to be read. What others do to the file
+// afterwards, overwriting, truncating or removing it, does not show. All methods may be called
+// at the same time from several goroutines, Close included.
 //
-// It holds a descriptor, a mapping and, where the data had to be copied, the disk space of the copy, until Close.
-// If it is dropped without Close, the garbage collector gives them back some day, except for memory that Bytes returned.
+// It holds a descriptor, a mapping and, where the data had to be copied, the disk space of the
+// copy, until Close. If it is dropped without Close, the garbage collector gives them back some
+// day, except for memory that Bytes returned.
 type Mmap struct {
 	source
 	size   int64
@@ -37,8 +39,8 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 	return m, nil
 }
 
-// ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no system call.
-// A disk error is an error, not a crash.
+// ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no
+// system call. A disk error is an error, not a crash.
 func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
@@ -55,8 +57,8 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// reread reads what could not be copied from the mapping by system calls, which return
-// the true errno and the true count.
+// reread reads what could not be copied from the mapping by system calls, which return the true
+// errno and the true count.
 func (m *Mmap) reread(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, fs.ErrClosed
@@ -65,11 +67,12 @@ func (m *Mmap) reread(p []byte, off int64) (int, error) {
 	return n, bare(err)
 }
 
-// View calls f with the n bytes from off on, all to the end if n is negative, and returns its error. b stays mapped until f returns, whatever
-// others do, Close included. It must not be used afterwards, nor given to another goroutine that is still using it then.
+// View calls f with the n bytes from off on, all to the end if n is negative, and returns its
+// error. b stays mapped until f returns, whatever others do, Close included. It must not be
+// used afterwards, nor given to another goroutine that is still using it then.
 //
-// A disk error while f reads b ends f there, as a panic does, and is View's error. That holds for the goroutine of f alone: in one
-// that f starts, it ends the program.
+// A disk error while f reads b ends f there, as a panic does, and is View's error. That holds
+// for the goroutine of f alone: in one that f starts, it ends the program.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	defer runtime.KeepAlive(m)
 	if m.closed.Load() {
@@ -88,8 +91,8 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	return m.source.view(m.mem, off, n, f)
 }
 
-// Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the program; so is a disk error
-// while it is used. ReadAt and View have neither problem.
+// Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
+// program; so is a disk error while it is used. ReadAt and View have neither problem.
 func (m *Mmap) Bytes() []byte {
 	if m.mem == nil || m.closed.Load() {
 		return nil
@@ -101,7 +104,8 @@ func (m *Mmap) Bytes() []byte {
 // Size returns the size of the snapshot in bytes.
 func (m *Mmap) Size() int64 { return m.size }
 
-// Stat describes the file as it was before the copy was made, except for the size, which is that of the snapshot.
+// Stat describes the file as it was before the copy was made, except for the size, which is
+// that of the snapshot.
 func (m *Mmap) Stat() (fs.FileInfo, error) {
 	if m.closed.Load() {
 		return nil, pathError("stat", m.name, fs.ErrClosed)
@@ -109,9 +113,10 @@ func (m *Mmap) Stat() (fs.FileInfo, error) {
 	return m.info(m.size), nil
 }
 
-// Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and returns when
-// they are there. A snapshot made by reflink shares nothing with the page cache of the file: each page is read
-// from the disk the first time. Other goroutines go on meanwhile, as they do not while a page is read because a slice was touched.
+// Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
+// returns when they are there. A snapshot made by reflink shares nothing with the page cache of
+// the file: each page is read from the disk the first time. Other goroutines go on meanwhile,
+// as they do not while a page is read because a slice was touched.
 func (m *Mmap) Prefetch(off, n int64) error {
 	defer runtime.KeepAlive(m)
 	if m.closed.Load() {
@@ -127,8 +132,8 @@ func (m *Mmap) Prefetch(off, n int64) error {
 	return m.source.prefetch(m.mem, off, n)
 }
 
-// Close ends the snapshot. Reads that are under way fail with fs.ErrClosed or complete; a View that is under way keeps its memory. A
-// second Close returns fs.ErrClosed.
+// Close ends the snapshot. Reads that are under way fail with fs.ErrClosed or complete; a View
+// that is under way keeps its memory. A second Close returns fs.ErrClosed.
 func (m *Mmap) Close() error {
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)

@@ -8,28 +8,32 @@ import (
 	"sync/atomic"
 )
 
-// MmapMut is a snapshot of a file, mapped into memory, that can be changed. The file changes with Commit, as a whole,
-// and with nothing else. All methods may be called at the same time from several goroutines.
+// MmapMut is a snapshot of a file, mapped into memory, that can be changed. The file changes
+// with Commit, as a whole, and with nothing else. All methods may be called at the same time
+// from several goroutines.
 //
-// It holds a private file, a mapping of it and two more descriptors until Close or CommitAndClose. Changed pages take disk
-// space of their own. If it is dropped without Close, the garbage collector gives all that back some day, except for
-// memory that Bytes returned.
+// It holds a private file, a mapping of it and two more descriptors until Close or
+// CommitAndClose. Changed pages take disk space of their own. If it is dropped without Close,
+// the garbage collector gives all that back some day, except for memory that Bytes returned.
 type MmapMut struct {
 	source
 	config  Config          // constant
 	at      *place          // where commits go; its file is the one that was opened, or -1; constant
 	cleanup runtime.Cleanup // closes at; constant
 
-	// committing guards what follows. It is held for the whole of a commit, and by Close, which so waits for one.
+	// committing guards what follows. It is held for the whole of a commit, and by Close, which
+	// so waits for one.
 	committing sync.Mutex
 	broken     error // why nothing can be committed any more
 	spent      bool  // the private file had a name once and can get none again
 
-	// store is shared by WriteAt, and owned by the clone of a commit and by Resize. It is taken before layout.
+	// store is shared by WriteAt, and owned by the clone of a commit and by Resize. It is taken
+	// before layout.
 	store sync.RWMutex
 
-	// layout guards what follows. It is shared by everybody inside the mapping, and owned, for a few system calls at
-	// most, by what changes the mapping. size and length change under store as well.
+	// layout guards what follows. It is shared by everybody inside the mapping, and owned, for
+	// a few system calls at most, by what changes the mapping. size and length change under
+	// store as well.
 	layout sync.RWMutex
 	closed bool
 	mem    *mapping // nil as long as nothing had to be mapped; longer than size, perhaps
@@ -78,10 +82,10 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it. What does not fit is not written, and the
-// error then is io.ErrShortWrite. A full disk is an error, not a crash. Calls in
-// parallel are allowed; a commit contains all of a call or nothing, and WriteAt waits while the commit
-// makes its clone.
+// WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it. What
+// does not fit is not written, and the error then is io.ErrShortWrite. A full disk is an error,
+// not a crash. Calls in parallel are allowed; a commit contains all of a call or nothing, and
+// WriteAt waits while the commit makes its clone.
 func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	m.store.RLock()
 	defer m.store.RUnlock()
@@ -106,14 +110,15 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	return n, pathError("write", m.name, err)
 }
 
-// View calls f with the n bytes from off on, all to the end if n is negative, and returns its error. f may read and change b. b
-// stays mapped until f returns, whatever others do, Close, Resize and Commit included. It must not be used afterwards, nor given to another
-// goroutine that is still using it then. A store that is made while a commit makes its clone is in it or not: use
-// WriteAt, or leave commits to f's own goroutine, where that matters.
+// View calls f with the n bytes from off on, all to the end if n is negative, and returns its
+// error. f may read and change b. b stays mapped until f returns, whatever others do, Close,
+// Resize and Commit included. It must not be used afterwards, nor given to another goroutine
+// that is still using it then. A store that is made while a commit makes its clone is in it or
+// not: use WriteAt, or leave commits to f's own goroutine, where that matters.
 //
-// A disk error or a full disk while f uses b ends f there, as a panic does, and is View's error. That holds for the goroutine of
-// f alone: in one that f starts, it ends the program. After a Resize to less, what was cut off reads as it was
-// or as zeros.
+// A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
+// error. That holds for the goroutine of f alone: in one that f starts, it ends the program.
+// After a Resize to less, what was cut off reads as it was or as zeros.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	mem, n, err := m.pin("view", off, n)
 	if err != nil {
@@ -126,8 +131,8 @@ func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	return m.source.view(mem, off, n, f)
 }
 
-// Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and returns when
-// they are there: see [Mmap.Prefetch].
+// Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
+// returns when they are there: see [Mmap.Prefetch].
 func (m *MmapMut) Prefetch(off, n int64) error {
 	mem, n, err := m.pin("prefetch", off, n)
 	if err != nil || n == 0 {
@@ -137,8 +142,8 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 	return m.source.prefetch(mem, off, n)
 }
 
-// pin checks a range and returns its length and its mapping, with a reference on it, and counted as a View. If the length is 0, it is
-// neither.
+// pin checks a range and returns its length and its mapping, with a reference on it, and
+// counted as a View. If the length is 0, it is neither.
 func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
@@ -154,9 +159,10 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 	return m.mem, n, nil
 }
 
-// Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later is a fault that ends the
-// program; so is a disk error or a full disk while it is used. ReadAt, WriteAt and View have neither problem. A store
-// that is made while a commit makes its clone is in it or not.
+// Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later
+// is a fault that ends the program; so is a disk error or a full disk while it is used. ReadAt,
+// WriteAt and View have neither problem. A store that is made while a commit makes its clone is
+// in it or not.
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
@@ -174,8 +180,8 @@ func (m *MmapMut) Size() int64 {
 	return m.size
 }
 
-// Stat describes the file as it was before the copy was made, except for the size, which is that of the snapshot. For
-// one made by Create it describes an empty file.
+// Stat describes the file as it was before the copy was made, except for the size, which is
+// that of the snapshot. For one made by Create it describes an empty file.
 func (m *MmapMut) Stat() (fs.FileInfo, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
@@ -185,8 +191,8 @@ func (m *MmapMut) Stat() (fs.FileInfo, error) {
 	return m.info(m.size), nil
 }
 
-// Close ends the snapshot and discards what was not committed. It waits for a commit that is under way. A View that is under
-// way keeps its memory. A second Close returns fs.ErrClosed.
+// Close ends the snapshot and discards what was not committed. It waits for a commit that is
+// under way. A View that is under way keeps its memory. A second Close returns fs.ErrClosed.
 func (m *MmapMut) Close() error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -216,8 +222,8 @@ func (m *MmapMut) isClosed() bool {
 	return m.closed
 }
 
-// fd returns the descriptor of the private file. The caller holds committing or layout, so that Close cannot
-// close it meanwhile.
+// fd returns the descriptor of the private file. The caller holds committing or layout, so that
+// Close cannot close it meanwhile.
 func (m *MmapMut) fd() int { return int(m.file.Fd()) }
 
 var (

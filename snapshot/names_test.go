@@ -9,7 +9,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Bare and relative names work, and mean the directory of then, whatever the working directory is now.
+// Bare and relative names work, and mean the directory of then, whatever the working directory
+// is now.
 func TestRelativeNames(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -51,8 +51,8 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	} else if !ok {
 		return nil, invalid("not open for reading")
 	}
-	// Looking for holes moves the offset, so it takes a descriptor of our own. Without /proc, or if
-	// the file may not be opened again, holes are copied as zeros.
+	// Looking for holes moves the offset, so it takes a descriptor of our own. Without /proc,
+	// or if the file may not be opened again, holes are copied as zeros.
 	src, err := sysReopen(fd)
 	sparse := err == nil
 	if sparse {
@@ -72,7 +72,8 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
-// known to lie, if that is such a one. Which directory it is does not matter, nor whether the file is still there.
+// known to lie, if that is such a one. Which directory it is does not matter, nor whether the
+// file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
 	path, err := sysFdPath(fd)
 	if err != nil {
@@ -115,8 +116,8 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 		_ = syscalls.Close(src)
 		return nil, err
 	}
-	// From now on the place holds the readable descriptor: it keeps the inode's number from being used
-	// again, and its attributes within reach if the name goes.
+	// From now on the place holds the readable descriptor: it keeps the inode's number from
+	// being used again, and its attributes within reach if the name goes.
 	_ = syscalls.Close(p.file)
 	p.file = src
 	return c.newMmapMut(copied, p, name)

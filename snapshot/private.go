@@ -22,8 +22,8 @@ type private struct {
 // noDir stands for the directory of a file that is not known to lie in one.
 const noDir = -1
 
-// newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only read, in TempDir where dir
-// cannot hold it. One that is linkable can be given a name.
+// newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only
+// read, in TempDir where dir cannot hold it. One that is linkable can be given a name.
 func (c Config) newPrivate(dir int, perm uint32, linkable bool) (int, error) {
 	if linkable {
 		return sysTmpfile(dir, perm)
@@ -51,8 +51,8 @@ func (c Config) newPrivate(dir int, perm uint32, linkable bool) (int, error) {
 	return fd, nil
 }
 
-// cannotHold reports whether an error of O_TMPFILE means that this directory is not
-// the place for an unnamed file, while another may be.
+// cannotHold reports whether an error of O_TMPFILE means that this directory is not the place
+// for an unnamed file, while another may be.
 func cannotHold(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || // the filesystem knows no O_TMPFILE
 		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
@@ -61,8 +61,8 @@ func cannotHold(err error) bool {
 	// Left out: ENOSPC and EDQUOT, which are the user's to know of.
 }
 
-// privateCopy makes a private file with the contents of src, which was st a moment ago. sparse says that the
-// offset of src may be moved.
+// privateCopy makes a private file with the contents of src, which was st a moment ago. sparse
+// says that the offset of src may be moved.
 func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, sparse bool, dir int, linkable bool) (p private, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
@@ -93,8 +93,8 @@ func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, spar
 	return private{fd, size, method}, err
 }
 
-// checkCopy returns the size of the private copy, which is that of the snapshot, after
-// looking at what safety hangs on: that the file has no name, and that its size is one src had.
+// checkCopy returns the size of the private copy, which is that of the snapshot, after looking
+// at what safety hangs on: that the file has no name, and that its size is one src had.
 func checkCopy(fd, src int, before syscalls.Stat, method Method) (int64, error) {
 	own, err := sysFstat(fd)
 	if err != nil {
@@ -109,8 +109,9 @@ func checkCopy(fd, src int, before syscalls.Stat, method Method) (int64, error) 
 	if method != Reflink || own.Size == before.Size {
 		return own.Size, nil
 	}
-	// Somebody appended or truncated between the first look and the clone. A size that the file never had is a
-	// clone cut short by an error and reported as success, as kernels before 6.9 did.
+	// Somebody appended or truncated between the first look and the clone. A size that the file
+	// never had is a clone cut short by an error and reported as success, as kernels before 6.9
+	// did.
 	after, err := sysFstat(src)
 	if err != nil {
 		return 0, err
@@ -140,8 +141,8 @@ func clone(ctx context.Context, dst, src int) error {
 	return err
 }
 
-// matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether
-// that changed anything: btrfs clones only between files that agree in it.
+// matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether that
+// changed anything: btrfs clones only between files that agree in it.
 func matchNocow(dst, src int) bool {
 	want, err := sysNocow(src)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Before a file without a name can replace one that has a name it needs a name of its own, for an
-// instant: linkat never replaces, rename needs a name. There are this many fixed ones for each file, so that what a crash in that
-// instant leaves is bounded, and random ones for when all are in use.
+// Before a file without a name can replace one that has a name it needs a name of its own, for
+// an instant: linkat never replaces, rename needs a name. There are this many fixed ones for
+// each file, so that what a crash in that instant leaves is bounded, and random ones for when
+// all are in use.
 const slots = 8
 
 const randomNames = 100
@@ -25,10 +26,11 @@ func slot(base string, k uint64) string {
 	return fmt.Sprintf(".%016x.mmapsnapshot-%d", h.Sum64(), k)
 }
 
-// replace gives the file without a name fd the name base in the directory dir, in one step as everybody
-// else sees it. If it fails, nothing has changed, but fd may never get a name again.
+// replace gives the file without a name fd the name base in the directory dir, in one step as
+// everybody else sees it. If it fails, nothing has changed, but fd may never get a name again.
 func replace(fd, dir int, base string) error {
-	// The lock tells others that the temporary name is in use. It is let go with the descriptor.
+	// The lock tells others that the temporary name is in use. It is let go with the
+	// descriptor.
 	if err := sysFlock(fd); err != nil {
 		return err
 	}
@@ -57,14 +59,15 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 	return "", fmt.Errorf("no temporary name is free: %w", fs.ErrExist)
 }
 
-// publish calls link, which gives a durable file without a name a name in the directory dir, and makes
-// that durable, too. It reports whether link did its part.
+// publish calls link, which gives a durable file without a name a name in the directory dir,
+// and makes that durable, too. It reports whether link did its part.
 func publish(dir int, noSync bool, link func() error) (published bool, err error) {
 	if noSync {
 		err := link()
 		return err == nil, err
 	}
-	// The directory is opened before anything changes, so that lacking the permission leaves everything as it was.
+	// The directory is opened before anything changes, so that lacking the permission leaves
+	// everything as it was.
 	names, err := sysReopenDir(dir)
 	if err != nil {
 		return false, fmt.Errorf("directory: %w", err)

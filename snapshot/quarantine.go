@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// Addresses of which a slice may still be about are not given back to the kernel at once, so that a stale slice
-// faults instead of showing what is mapped there next. They wait in a queue, first in, first out,
-// until these limits are passed. They cost no memory; a range that has no neighbour in the queue counts as one of
-// the mappings that vm.max_map_count limits (65 530 by default).
+// Addresses of which a slice may still be about are not given back to the kernel at once, so
+// that a stale slice faults instead of showing what is mapped there next. They wait in a queue,
+// first in, first out, until these limits are passed. They cost no memory; a range that has no
+// neighbour in the queue counts as one of the mappings that vm.max_map_count limits (65 530 by
+// default).
 const maxStaleRanges = 4096
 
 // maxStaleBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
@@ -22,8 +23,8 @@ type quarantine struct {
 	bytes  int        // in all of them
 }
 
-// add puts a poisoned range into the queue and gives back the oldest that no longer fit. The newest stays,
-// however large it is.
+// add puts a poisoned range into the queue and gives back the oldest that no longer fit. The
+// newest stays, however large it is.
 func (q *quarantine) add(mem []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

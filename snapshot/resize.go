@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// Resize changes the size of the snapshot; what it grows by are zeros, which take no disk space. Slices of Bytes are invalid
-// afterwards. The memory moves now and then, with room to grow in, so that growing in small steps is cheap.
+// Resize changes the size of the snapshot; what it grows by are zeros, which take no disk
+// space. Slices of Bytes are invalid afterwards. The memory moves now and then, with room to
+// grow in, so that growing in small steps is cheap.
 //
 // If Resize fails, the size is as it was.
 func (m *MmapMut) Resize(size int64) error {
@@ -62,14 +63,15 @@ func (m *MmapMut) discard() error {
 	return nil
 }
 
-// viewed reports whether a View is running. It can end, but none can begin while the caller holds layout.
+// viewed reports whether a View is running. It can end, but none can begin while the caller
+// holds layout.
 func (m *MmapMut) viewed() bool { return m.views.Load() > 0 }
 
 // maxSlack is how much room to grow in is mapped at most. It costs addresses, no memory.
 const maxSlack = 1 << 30
 
-// reserve makes the mapping at least size bytes long. Pages behind the end of the private file cannot be touched, but
-// nobody gets a slice of them.
+// reserve makes the mapping at least size bytes long. Pages behind the end of the private file
+// cannot be touched, but nobody gets a slice of them.
 func (m *MmapMut) reserve(size int64) error {
 	have := int64(0)
 	if m.mem != nil {
@@ -99,8 +101,9 @@ func (m *MmapMut) reserve(size int64) error {
 	return nil
 }
 
-// remap maps length bytes of the private file at new addresses, taking the page tables of the present mapping along where possible: what is in
-// memory then need not be faulted in again, which took up to a hundred times longer (btrfs, 256 MiB).
+// remap maps length bytes of the private file at new addresses, taking the page tables of the
+// present mapping along where possible: what is in memory then need not be faulted in again,
+// which took up to a hundred times longer (btrfs, 256 MiB).
 func (m *MmapMut) remap(length int) ([]byte, error) {
 	if m.mem != nil && !m.viewed() {
 		if mem, err := sysMremap(m.mem.mem, m.fd(), length); err == nil {

@@ -13,8 +13,9 @@ import (
 // maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
 const maxLinks = 40
 
-// A place is where a name led when it was resolved: an open directory, and a name in it that is not
-// a symbolic link. It stays right when the working directory changes or a link is turned elsewhere.
+// A place is where a name led when it was resolved: an open directory, and a name in it that is
+// not a symbolic link. It stays right when the working directory changes or a link is turned
+// elsewhere.
 type place struct {
 	dir  int // of OpenDir
 	base string
@@ -29,8 +30,9 @@ func (p *place) close() {
 	}
 }
 
-// resolve follows name to a regular file, or with create to where one may be made. It
-// opens nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked at.
+// resolve follows name to a regular file, or with create to where one may be made. It opens
+// nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked
+// at.
 func resolve(name string, create bool) (*place, error) {
 	if name == "" {
 		return nil, syscall.ENOENT
@@ -67,8 +69,8 @@ func resolve(name string, create bool) (*place, error) {
 	return nil, syscall.ELOOP
 }
 
-// lookup opens the directory part of name, which starts at the directory at, and looks at
-// what is there.
+// lookup opens the directory part of name, which starts at the directory at, and looks at what
+// is there.
 func lookup(at int, name string, create bool) (*place, error) {
 	dir, base := split(name)
 	fd, err := sysOpenDir(at, dir)
@@ -102,8 +104,8 @@ func (p *place) look() error {
 	return nil
 }
 
-// split cuts a name into its directory and the last element. Unlike filepath.Split it never returns an
-// empty part, and it does not clean: "a/../b" means what it means to the kernel.
+// split cuts a name into its directory and the last element. Unlike filepath.Split it never
+// returns an empty part, and it does not clean: "a/../b" means what it means to the kernel.
 func split(name string) (dir, base string) {
 	trimmed := strings.TrimRight(name, "/")
 	if trimmed == "" {
@@ -139,6 +141,6 @@ func notRegular(mode fs.FileMode) error {
 	return invalid("%s, not a regular file", kind)
 }
 
-// keep hands a descriptor over to an *os.File, which counts its users and closes it
-// if it is forgotten.
+// keep hands a descriptor over to an *os.File, which counts its users and closes it if it is
+// forgotten.
 func keep(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }

@@ -2,8 +2,8 @@ package snapshot
 
 import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 
-// The kernel, as this package uses it: one variable for each call, so that a test can make any of
-// them fail. Nothing else assigns them.
+// The kernel, as this package uses it: one variable for each call, so that a test can make any
+// of them fail. Nothing else assigns them.
 var (
 	sysAccess        = syscalls.CanWrite
 	sysCopyFileRange = syscalls.CopyFileRange

@@ -15,7 +15,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Readers racing with Close get what the file held or fs.ErrClosed, never what is mapped at the same addresses next.
+// Readers racing with Close get what the file held or fs.ErrClosed, never what is mapped at the
+// same addresses next.
 func TestReadBesideClose(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -67,8 +68,8 @@ func TestReadBesideClose(t *testing.T) {
 	})
 }
 
-// Everything at once on one MmapMut: each reader sees bytes that somebody stored there, every commit is one
-// version of each record, and nothing blocks for ever.
+// Everything at once on one MmapMut: each reader sees bytes that somebody stored there, every
+// commit is one version of each record, and nothing blocks for ever.
 func TestStorm(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

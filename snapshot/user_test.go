@@ -11,7 +11,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// An ordinary user reads what he may read, wherever it lies, and is told early what he cannot change.
+// An ordinary user reads what he may read, wherever it lies, and is told early what he cannot
+// change.
 func TestOrdinaryUser(t *testing.T) {
 	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
 		t.Run(kind, func(t *testing.T) {
@@ -32,7 +33,8 @@ func TestOrdinaryUser(t *testing.T) {
 			mounttest.AsUser(t, func(t *testing.T) {
 				dir := os.Getenv("TEST_DIR")
 				mounttest.Leaks(t)
-				// A directory that may not be written to: the copy goes to TempDir, by reflink if it can.
+				// A directory that may not be written to: the copy goes to TempDir, by reflink
+				// if it can.
 				c := snapshot.Config{TempDir: join(dir, "tmp")}
 				m, err := c.Open(context.Background(), join(dir, "roots"))
 				must(t, err)

@@ -11,8 +11,8 @@ const (
 	// viewPrefault is how much of its slice View reads into memory before it calls f.
 	viewPrefault = 128 << 10
 
-	// prefetchStep is how much Prefetch asks for in one system call, which holds off
-	// changes to the address space of the whole program.
+	// prefetchStep is how much Prefetch asks for in one system call, which holds off changes to
+	// the address space of the whole program.
 	prefetchStep = 4 << 20
 )
 
@@ -46,7 +46,8 @@ func readError(name string, err error) error {
 	return pathError("read", name, err)
 }
 
-// span checks that n bytes from off on, or all from off on if n is negative, lie within size, and returns how many they are.
+// span checks that n bytes from off on, or all from off on if n is negative, lie within size,
+// and returns how many they are.
 func (s *source) span(op string, off, n, size int64) (int64, error) {
 	if off < 0 || off > size || n > size-off {
 		return 0, pathError(op, s.name, invalid("%d bytes at offset %d are not within the size of %d", n, off, size))
@@ -57,7 +58,8 @@ func (s *source) span(op string, off, n, size int64) (int64, error) {
 	return n, nil
 }
 
-// view calls f with a part of mp, on which the caller has a reference, and gives the reference back.
+// view calls f with a part of mp, on which the caller has a reference, and gives the reference
+// back.
 func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
 	defer mp.release()
 	if !mp.lent.Load() {
@@ -71,7 +73,8 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
 	return err
 }
 
-// prefetch populates a part of mp, on which the caller has a reference, and gives the reference back.
+// prefetch populates a part of mp, on which the caller has a reference, and gives the reference
+// back.
 func (s *source) prefetch(mp *mapping, off, n int64) error {
 	defer mp.release()
 	for end := off + n; off < end; off += prefetchStep {
@@ -86,16 +89,16 @@ func (s *source) prefetch(mp *mapping, off, n int64) error {
 	return nil
 }
 
-// populate reads pages into memory by a system call, which lets the scheduler go on and returns an error where touching
-// them would fault.
+// populate reads pages into memory by a system call, which lets the scheduler go on and returns
+// an error where touching them would fault.
 func populate(mem []byte, off, n int64) error {
 	page := int64(os.Getpagesize())
 	start := off &^ (page - 1)
 	return sysPopulate(mem[start:off+n], false)
 }
 
-// read reads a range by system calls and forgets it. It is for what populate could not do, and finds
-// out why: the errno of populate is always EFAULT, or EINVAL before Linux 5.14.
+// read reads a range by system calls and forgets it. It is for what populate could not do, and
+// finds out why: the errno of populate is always EFAULT, or EINVAL before Linux 5.14.
 func (s *source) read(off, n int64) error {
 	buf := make([]byte, min(n, 1<<20))
 	for end := off + n; off < end; off += int64(len(buf)) {

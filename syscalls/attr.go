@@ -38,8 +38,9 @@ func Fchmod(fd int, perm uint32) error {
 	return do("fchmod", func() error { return fchmod(fd, perm) })
 }
 
-// Flistxattr lists the names of the extended attributes: flistxattr(2). ACLs and
-// security labels are among them; those this process may not see are not.
+// Flistxattr lists the names of the extended attributes: flistxattr(2). ACLs and security
+// labels are among them; those this process may not see are not, except that btrfs tells
+// everyone the names of trusted attributes.
 func Flistxattr(fd int) ([]string, error) {
 	var names []string
 	err := do("flistxattr", func() (err error) {
@@ -70,8 +71,8 @@ func Fremovexattr(fd int, name string) error {
 	return do("fremovexattr "+name, func() error { return fremovexattr(fd, name) })
 }
 
-// Nocow reports whether a file is exempt from copy-on-write (chattr +C, btrfs): ioctl_iflags(2),
-// FS_IOC_GETFLAGS.
+// Nocow reports whether a file is exempt from copy-on-write (chattr +C, btrfs):
+// ioctl_iflags(2), FS_IOC_GETFLAGS.
 func Nocow(fd int) (bool, error) {
 	var on bool
 	err := do("fs_ioc_getflags", func() (err error) {
@@ -81,16 +82,17 @@ func Nocow(fd int) (bool, error) {
 	return on, err
 }
 
-// SetNocow exempts a file from copy-on-write or ends the exemption, which is possible
-// while it is empty: ioctl_iflags(2), FS_IOC_SETFLAGS.
+// SetNocow exempts a file from copy-on-write or ends the exemption, which is possible while it
+// is empty: ioctl_iflags(2), FS_IOC_SETFLAGS. On a file that has contents, btrfs changes
+// nothing and says that it did: ask [Nocow].
 func SetNocow(fd int, on bool) error {
 	return do("fs_ioc_setflags", func() error {
 		return orUnsupported(setNocow(fd, on), syscall.ENOTTY)
 	})
 }
 
-// Readable reports whether a descriptor may be read from, that is, was opened neither
-// with O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
+// Readable reports whether a descriptor may be read from, that is, was opened neither with
+// O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
 func Readable(fd int) (bool, error) {
 	var ok bool
 	err := do("fcntl F_GETFL", func() (err error) {

@@ -76,8 +76,8 @@ func fgetxattr(fd int, name string) ([]byte, error) {
 	return sized(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
 }
 
-// sized calls get with a buffer that is large enough. An attribute may grow between
-// the call that asks for the size and the one that reads.
+// sized calls get with a buffer that is large enough. An attribute may grow between the call
+// that asks for the size and the one that reads.
 func sized(get func(buf []byte) (int, error)) ([]byte, error) {
 	for {
 		n, err := get(nil)

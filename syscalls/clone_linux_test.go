@@ -170,6 +170,13 @@ func TestDedupeRangeDiffers(t *testing.T) {
 		if err != nil || n != 64<<10 {
 			t.Errorf("shared %d bytes, error %v, want %d", n, err, 64<<10)
 		}
+		for _, bad := range []int{-1, -1 << 31, 1 << 30} {
+			n, err := syscalls.DedupeRange(bad, src, 0, len(data))
+			wantErr(t, err, "fideduperange", syscall.EBADF)
+			if n != 0 {
+				t.Errorf("shared %d bytes with no file", n)
+			}
+		}
 		// What is not a whole number of blocks, and not the end, cannot be shared.
 		check = unchanged(t, dst)
 		n, err = syscalls.DedupeRange(dst, src, 0, len(data)+1)

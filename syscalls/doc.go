@@ -1,22 +1,21 @@
-// Package syscalls is a thin layer, without cgo, over the Linux system calls that
-// copy-on-write snapshots and atomic replacement of files are made of: reflinks,
-// unnamed files, linking, holes, writeback and shared memory mappings.
+// Package syscalls is a thin layer, without cgo, over the Linux system calls that copy-on-write
+// snapshots and atomic replacement of files are made of: reflinks, unnamed files, linking,
+// holes, writeback and shared memory mappings.
 //
-// There is one function per kernel operation. A function does what its name says
-// and nothing else: it does not fall back to another way and keeps no state. Two
-// things only are done for the caller: a call interrupted by a signal (EINTR) is
-// made again, and a failure is returned as an [*os.SyscallError] that names the
-// call and holds the errno.
+// There is one function per kernel operation. A function does what its name says and nothing
+// else: it does not fall back to another way and keeps no state. Two things only are done for
+// the caller: a call interrupted by a signal (EINTR) is made again, and a failure is returned
+// as an [*os.SyscallError] that names the call and holds the errno.
 //
-// Descriptors are ints and stay the caller's: nothing here closes a descriptor that
-// it was given, apart from [Close]. Where two descriptors are taken, the destination comes
-// first, as in copy.
+// Descriptors are ints and stay the caller's: nothing here closes a descriptor that it was
+// given, apart from [Close]. Where two descriptors are taken, the destination comes first, as
+// in copy.
 //
 // # Errors
 //
-// errors.Is(err, [errors.ErrUnsupported]) is true when this kernel or this
-// filesystem cannot do the operation on these files and nothing was changed: the
-// caller may go another way. The errno stays reachable:
+// errors.Is(err, [errors.ErrUnsupported]) is true when this kernel or this filesystem cannot do
+// the operation on these files and nothing was changed: the caller may go another way. The
+// errno stays reachable:
 //
 //	err := syscalls.Ficlone(dst, src)
 //	errors.Is(err, errors.ErrUnsupported) // true across two filesystems
@@ -26,7 +25,7 @@
 //
 // # Memory
 //
-// [Mmap] and its companions return slices of memory that the garbage collector does
-// not know. They stay valid until [Munmap], [Poison] or a call to one of the [Mremap] family
-// says otherwise; touching one later is a fault, or worse, a read of whatever is mapped there next.
+// [Mmap] and its companions return slices of memory that the garbage collector does not know.
+// They stay valid until [Munmap], [Poison] or a call to one of the [Mremap] family says
+// otherwise; touching one later is a fault, or worse, a read of whatever is mapped there next.
 package syscalls

@@ -2,11 +2,10 @@ package syscalls
 
 import "syscall"
 
-// Mmap maps the first length bytes of a file, shared with every other mapping and
-// descriptor of it (MAP_SHARED), read-only or writable: mmap(2). length may exceed
-// the size of the file: the pages behind its end fault with SIGBUS until the file
-// has grown. The slice has len == cap == length. The mapping outlives the
-// descriptor.
+// Mmap maps the first length bytes of a file, shared with every other mapping and descriptor of
+// it (MAP_SHARED), read-only or writable: mmap(2). length may exceed the size of the file: the
+// pages behind its end fault with SIGBUS until the file has grown. The slice has len == cap ==
+// length. The mapping outlives the descriptor.
 func Mmap(fd int, length int, write bool) ([]byte, error) {
 	var b []byte
 	err := do("mmap", func() (err error) {
@@ -16,18 +15,18 @@ func Mmap(fd int, length int, write bool) ([]byte, error) {
 	return b, err
 }
 
-// Mremap changes the length of a mapping, and its address where it must: mremap(2).
-// b must be a whole mapping, as Mmap returned it. Afterwards b is invalid,
-// and if the mapping moved its old addresses are free: something else may be mapped there next.
+// Mremap changes the length of a mapping, and its address where it must: mremap(2). b must be a
+// whole mapping, as Mmap returned it. Afterwards b is invalid, and if the mapping moved its old
+// addresses are free: something else may be mapped there next.
 func Mremap(b []byte, length int) ([]byte, error) {
 	return remap(b, func() ([]byte, error) { return mremap(b, length) })
 }
 
 // MremapDontunmap moves a mapping of the start of the file fd, writable, to where length bytes
 // are free, and lengthens it: mremap(2), MREMAP_DONTUNMAP. The page tables move with it, so
-// that no page is faulted in again. The old addresses are kept from reuse, still mapped to
-// the file; the caller is expected to [Poison] them and, some day, to [Munmap] them.
-// Shared mappings of files need Linux 5.13.
+// that no page is faulted in again. The old addresses are kept from reuse, still mapped to the
+// file; the caller is expected to [Poison] them and, some day, to [Munmap] them. Shared
+// mappings of files need Linux 5.13.
 func MremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 	return remap(b, func() ([]byte, error) {
 		if length < len(b) {
@@ -55,29 +54,30 @@ func Munmap(b []byte) error {
 	return onMemory("munmap", b, func() error { return munmap(b) })
 }
 
-// Msync writes the dirty pages of a mapping to the file and waits for the disk:
-// msync(2), MS_SYNC.
+// Msync writes the dirty pages of a mapping to the file and waits for the disk: msync(2),
+// MS_SYNC.
 func Msync(b []byte) error {
 	return onMemory("msync", b, func() error { return msync(b) })
 }
 
-// Poison replaces the mapping of b by one that nobody may touch (PROT_NONE): every access faults
-// from now on, the file is let go, and the addresses stay taken until [Munmap]. It is
-// mmap(2) with MAP_FIXED, so that no moment exists at which something else could be mapped there.
+// Poison replaces the mapping of b by one that nobody may touch (PROT_NONE): every access
+// faults from now on, the file is let go, and the addresses stay taken until [Munmap]. It is
+// mmap(2) with MAP_FIXED, so that no moment exists at which something else could be mapped
+// there.
 func Poison(b []byte) error {
 	return onMemory("mmap PROT_NONE", b, func() error { return poison(b) })
 }
 
-// Mprotect sets what may be done with the memory of b: nothing, reading, or (with
-// read) writing: mprotect(2).
+// Mprotect sets what may be done with the memory of b: nothing, reading, or (with read)
+// writing: mprotect(2).
 func Mprotect(b []byte, read, write bool) error {
 	return onMemory("mprotect", b, func() error { return mprotect(b, read, write) })
 }
 
-// Populate faults in the pages of b, reading them from the disk where needed, and
-// with write also makes them writable, allocating blocks: madvise(2), MADV_POPULATE_READ and
-// MADV_POPULATE_WRITE, Linux 5.14. What would be a SIGBUS is the error EFAULT. b must start
-// at a page boundary.
+// Populate faults in the pages of b, reading them from the disk where needed, and with write
+// also makes them writable, allocating blocks: madvise(2), MADV_POPULATE_READ and
+// MADV_POPULATE_WRITE, Linux 5.14. What would be a SIGBUS is the error EFAULT. b must start at
+// a page boundary.
 func Populate(b []byte, write bool) error {
 	return onMemory("madvise POPULATE", b, func() error { return populate(b, write) })
 }

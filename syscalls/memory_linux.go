@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Every use of unsafe in the module is in this file and in address.go. Two arguments carry all of them: an
-// address that the kernel returned for length bytes is valid for length bytes until it is unmapped,
-// which is what unsafe.Slice needs; and addresses of mapped memory are not moved or freed by the
-// garbage collector, so that arithmetic on them, and keeping them apart from any Go object, is sound.
+// Every use of unsafe in the module is in this file and in address.go. Two arguments carry all
+// of them: an address that the kernel returned for length bytes is valid for length bytes until
+// it is unmapped, which is what unsafe.Slice needs; and addresses of mapped memory are not
+// moved or freed by the garbage collector, so that arithmetic on them, and keeping them apart
+// from any Go object, is sound.
 //
-// unix.Mmap is not used: it keeps every mapping in a table under one lock, and refuses slices that
-// it did not make.
+// unix.Mmap is not used: it keeps every mapping in a table under one lock, and refuses slices
+// that it did not make.
 
 // reserved is memory that nobody may touch and that costs nothing but its addresses.
 const reserved = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
@@ -41,8 +42,8 @@ func mremap(b []byte, length int) ([]byte, error) {
 func mremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 	page := os.Getpagesize()
 	old := (len(b) + page - 1) &^ (page - 1)
-	// The kernel moves at equal size only, so room for all is reserved first, the mapping moved to
-	// its start, and the rest mapped behind it; the kernel joins the two.
+	// The kernel moves at equal size only, so room for all is reserved first, the mapping moved
+	// to its start, and the rest mapped behind it; the kernel joins the two.
 	room, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_NONE, reserved)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,8 @@ func mremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 			unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
 	}
 	if err != nil {
-		// The old addresses are still mapped to the file, whatever happened: only page tables are lost.
+		// The old addresses are still mapped to the file, whatever happened: only page tables
+		// are lost.
 		_ = unix.MunmapPtr(room, uintptr(length))
 		return nil, err
 	}
@@ -87,8 +89,8 @@ func populate(b []byte, write bool) error {
 		advice = unix.MADV_POPULATE_WRITE
 	}
 	err := unix.Madvise(b, advice)
-	// Memory that may not be read, or written, is EINVAL too. No length asks only
-	// whether the kernel knows the advice, which it does not before Linux 5.14.
+	// Memory that may not be read, or written, is EINVAL too. No length asks only whether the
+	// kernel knows the advice, which it does not before Linux 5.14.
 	if _, _, unknown := unix.Syscall(unix.SYS_MADVISE, 0, 0, uintptr(advice)); unknown != 0 {
 		err = orUnsupported(err, unix.EINVAL)
 	}

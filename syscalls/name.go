@@ -5,42 +5,43 @@ import "syscall"
 // AtFdcwd stands for the working directory where a descriptor of a directory is asked for.
 const AtFdcwd = -100
 
-// OpenPath opens a name for being looked at only (O_PATH|O_NOFOLLOW): openat(2). It
-// does not need permission to read the file, breaks no lease, and does not block on a FIFO or
-// wake a device. A symbolic link is opened itself.
+// OpenPath opens a name for being looked at only (O_PATH|O_NOFOLLOW): openat(2). It does not
+// need permission to read the file, breaks no lease, and does not block on a FIFO or wake a
+// device. A symbolic link is opened itself.
 func OpenPath(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openPath(dirfd, name) })
 }
 
-// OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY): openat(2).
-// It needs no permission to read the directory. Symbolic links are followed.
+// OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY):
+// openat(2). It needs no permission to read the directory. Symbolic links are followed.
 func OpenDir(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openDir(dirfd, name) })
 }
 
-// Reopen opens the file behind a descriptor, one of [OpenPath] for example, a second
-// time and for reading: openat(2) of /proc/self/fd. Permissions are checked anew. The error is ENOENT
+// Reopen opens the file behind a descriptor, one of [OpenPath] for example, a second time and
+// for reading: openat(2) of /proc/self/fd. Permissions are checked anew. The error is ENOENT
 // where /proc is not mounted.
 func Reopen(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopen(fd) })
 }
 
-// FdPath returns the name by which the file behind a descriptor was last known, as an absolute path:
-// readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to another file by now.
+// FdPath returns the name by which the file behind a descriptor was last known, as an absolute
+// path: readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to
+// another file by now.
 func FdPath(fd int) (string, error) {
 	return readlink("readlink", func() (string, error) { return fdPath(fd) })
 }
 
-// ReopenDir opens the directory behind a descriptor of [OpenDir] a second time, for
-// reading, which [Fsync] and [TryFlock] need: openat(2).
+// ReopenDir opens the directory behind a descriptor of [OpenDir] a second time, for reading,
+// which [Fsync] and [TryFlock] need: openat(2).
 func ReopenDir(dirfd int) (int, error) {
 	return open("openat", func() (int, error) { return reopenDir(dirfd) })
 }
 
-// Tmpfile makes a file without a name in the filesystem of the directory dirfd and opens it
-// for reading and writing: openat(2), O_TMPFILE. [Linkat] can give it a name; if nothing
-// does, it is gone with its last descriptor and mapping. perm is subject to the umask or to
-// the default ACL of the directory.
+// Tmpfile makes a file without a name in the filesystem of the directory dirfd and opens it for
+// reading and writing: openat(2), O_TMPFILE. [Linkat] can give it a name; if nothing does, it
+// is gone with its last descriptor and mapping. perm is subject to the umask or to the default
+// ACL of the directory.
 func Tmpfile(dirfd int, perm uint32) (fd int, err error) {
 	return tmpfile(dirfd, perm, false)
 }
@@ -60,12 +61,13 @@ func tmpfile(dirfd int, perm uint32, excl bool) (int, error) {
 }
 
 // Linkat gives a file without a name, made by [Tmpfile], the name newname in the directory
-// dirfd: linkat(2). It never replaces: the error is EEXIST if the name is taken. A file made by [TmpfileExcl],
-// or one that had a name and lost it, cannot be linked: ENOENT.
+// dirfd: linkat(2). It never replaces: the error is EEXIST if the name is taken. A file made by
+// [TmpfileExcl], or one that had a name and lost it, cannot be linked: ENOENT.
 //
-// Two ways lead there, AT_EMPTY_PATH and /proc/self/fd, and each fails where the other may work: the first
-// wants CAP_DAC_READ_SEARCH before Linux 6.10, and later still fails in a process that changed its user
-// since the file was opened; the second wants /proc. Linkat tries them in this order.
+// Two ways lead there, AT_EMPTY_PATH and /proc/self/fd, and each fails where the other may
+// work: the first wants CAP_DAC_READ_SEARCH before Linux 6.10, and later still fails in a
+// process that changed its user since the file was opened; the second wants /proc. Linkat tries
+// them in this order.
 func Linkat(fd, dirfd int, newname string) error {
 	return do("linkat", func() error { return linkat(fd, dirfd, newname) })
 }
@@ -84,8 +86,8 @@ func readlink(name string, call func() (string, error)) (string, error) {
 	return target, err
 }
 
-// Renameat renames oldname to newname within the directory dirfd, replacing a file
-// of that name in one step: renameat(2).
+// Renameat renames oldname to newname within the directory dirfd, replacing a file of that name
+// in one step: renameat(2).
 func Renameat(dirfd int, oldname, newname string) error {
 	return do("renameat", func() error { return renameat(dirfd, oldname, newname) })
 }
@@ -97,14 +99,14 @@ func Unlinkat(dirfd int, name string) error {
 
 // CanWrite reports, by its error, whether this process may write to a file opened by
 // [OpenPath], without opening it for writing (which would break leases and fails on running
-// programs): faccessat2(2), Linux 5.8. On older kernels the name in the directory is
-// asked about instead.
+// programs): faccessat2(2), Linux 5.8. On older kernels the name in the directory is asked
+// about instead.
 func CanWrite(fd, dirfd int, name string) error {
 	return do("faccessat2", func() error { return canWrite(fd, dirfd, name) })
 }
 
-// Close closes a descriptor: close(2). An interrupted close has closed it on Linux, so
-// EINTR is no error and the call is never made again.
+// Close closes a descriptor: close(2). An interrupted close has closed it on Linux, so EINTR is
+// no error and the call is never made again.
 func Close(fd int) error {
 	err := closefd(fd)
 	if err == syscall.EINTR {

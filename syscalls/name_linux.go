@@ -75,8 +75,8 @@ func canWrite(fd, dirfd int, name string) error {
 	switch err {
 	case unix.ENOSYS, // before Linux 5.8
 		unix.EPERM: // a seccomp filter that does not know the call; or an immutable file, which the next call says again
-		// This one asks for the real user, not the effective one: they differ
-		// in a set-user-ID program alone.
+		// This one asks for the real user, not the effective one: they differ in a set-user-ID
+		// program alone.
 		return unix.Faccessat(dirfd, name, unix.W_OK, 0)
 	}
 	return err

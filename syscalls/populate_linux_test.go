@@ -99,7 +99,7 @@ func TestPopulateFull(t *testing.T) {
 			dir := mounttest.Fresh(t, kind, fs.size, fs.options...)
 			fd, filler := newFile(t, dir, "file", nil), newFile(t, dir, "filler", nil)
 			must(t, unix.Ftruncate(fd, 16<<20))
-			for n, off := fs.size, int64(0); n >= 4096; {
+			for n, off := fs.size, int64(0); n >= 1<<20; {
 				if unix.Fallocate(filler, 0, off, n) == nil {
 					off += n
 				} else {

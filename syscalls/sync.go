@@ -2,22 +2,23 @@ package syscalls
 
 import "syscall"
 
-// Fsync writes a file, or the names in a directory, to the disk and waits for it:
-// fsync(2). An error is reported once for each descriptor that was open when the
-// writing failed; afterwards the kernel takes the pages for clean, so calling again proves nothing.
+// Fsync writes a file, or the names in a directory, to the disk and waits for it: fsync(2). An
+// error is reported once for each descriptor that was open when the writing failed; afterwards
+// the kernel takes the pages for clean, so calling again proves nothing.
 func Fsync(fd int) error {
 	return do("fsync", func() error { return fsync(fd) })
 }
 
-// WritebackAndWait starts the writeback of a file's dirty pages and waits until they have been handed
-// to the device: sync_file_range(2). Its error tells, once for each descriptor,
-// of any writeback that failed since the last time. It promises nothing about a crash: that takes [Fsync].
+// WritebackAndWait starts the writeback of a file's dirty pages and waits until they have been
+// handed to the device: sync_file_range(2). Its error tells, once for each descriptor, of any
+// writeback that failed since the last time. It promises nothing about a crash: that takes
+// [Fsync].
 func WritebackAndWait(fd int) error {
 	return do("sync_file_range", func() error { return writebackAndWait(fd) })
 }
 
-// WritebackError waits for the writeback that runs already, if any, and
-// returns its error or that of an earlier one: sync_file_range(2). It starts none.
+// WritebackError waits for the writeback that runs already, if any, and returns its error or
+// that of an earlier one: sync_file_range(2). It starts none.
 func WritebackError(fd int) error {
 	return do("sync_file_range", func() error { return writebackError(fd) })
 }
@@ -28,18 +29,19 @@ const (
 	ReadLease        // nobody else has the file open for writing, or may without asking
 )
 
-// SetLease takes a lease on a regular file, or gives it up: F_SETLEASE, fcntl_locking(2).
-// A process that then opens the file for writing waits until the lease is given up, at
-// most /proc/sys/fs/lease-break-time. The signal that tells the holder is SIGURG,
-// which Go programs ignore. The error is EAGAIN if the file is open for
-// writing or mapped writable, EACCES unless the caller owns the file or has CAP_LEASE.
+// SetLease takes a lease on a regular file, or gives it up: F_SETLEASE, fcntl_locking(2). A
+// process that then opens the file for writing waits until the lease is given up, at most
+// /proc/sys/fs/lease-break-time. The signal that tells the holder is SIGURG, which Go programs
+// ignore. The error is EAGAIN if the file is open for writing or mapped writable, EACCES unless
+// the caller owns the file or has CAP_LEASE.
 func SetLease(fd, kind int) error {
 	return do("fcntl F_SETLEASE", func() error {
 		return orUnsupported(setLease(fd, kind), syscall.EINVAL) // not a regular file, or no leases on this filesystem, or fs.leases-enable is 0
 	})
 }
 
-// GetLease returns the kind of the lease held, NoLease as soon as somebody is breaking it: F_GETLEASE, fcntl_locking(2).
+// GetLease returns the kind of the lease held, NoLease as soon as somebody is breaking it:
+// F_GETLEASE, fcntl_locking(2).
 func GetLease(fd int) (int, error) {
 	kind := NoLease
 	err := do("fcntl F_GETLEASE", func() (err error) {
@@ -49,8 +51,8 @@ func GetLease(fd int) (int, error) {
 	return kind, err
 }
 
-// TryFlock takes an exclusive lock on an open file or directory without waiting: flock(2). The error is
-// EAGAIN while another open file has it. Closing the descriptor lets it go.
+// TryFlock takes an exclusive lock on an open file or directory without waiting: flock(2). The
+// error is EAGAIN while another open file has it. Closing the descriptor lets it go.
 func TryFlock(fd int) error {
 	return do("flock", func() error { return tryFlock(fd) })
 }

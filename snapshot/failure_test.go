@@ -1,0 +1,276 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// failEach runs f again and again, each time with the next call of the kernel failing by errno
+// that is made between f's calls of arm and of disarm, until f needs no more calls than that.
+// disarm returns the name of the call that failed, "" if none did.
+func failEach(t *testing.T, errno syscall.Errno, f func(arm func(), disarm func() string)) {
+	t.Helper()
+	var left atomic.Int64
+	var name atomic.Value
+	undo := snapshot.Intercept(t, func(call string) error {
+		if left.Add(-1) != 0 {
+			return nil
+		}
+		name.Store(call)
+		return errno
+	})
+	defer undo()
+	for k := int64(1); ; k++ {
+		name.Store("")
+		failed := ""
+		f(func() { left.Store(k) }, func() string {
+			left.Store(0)
+			failed = name.Load().(string)
+			return failed
+		})
+		if t.Failed() {
+			t.Fatalf("call %d, %s, failed by %v", k, failed, errno)
+		}
+		if failed == "" {
+			if k < 5 {
+				t.Errorf("only %d calls were made", k)
+			}
+			return
+		}
+	}
+}
+
+// Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
+// what failed.
+func TestOpenFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		must(t, os.Symlink("f", name+"link"))
+		f := openFile(t, name, os.O_RDONLY)
+		for kind, open := range map[string]func() (reader, error){
+			"Open":     func() (reader, error) { return snapshot.Open(name + "link") },
+			"OpenMut":  func() (reader, error) { return snapshot.OpenMut(name) },
+			"FromFile": func() (reader, error) { return snapshot.FromFile(f) },
+		} {
+			t.Run(kind, func(t *testing.T) {
+				mounttest.Leaks(t)
+				for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EINVAL} {
+					failEach(t, errno, func(arm func(), disarm func() string) {
+						arm()
+						m, err := open()
+						disarm()
+						if err != nil {
+							if !errors.Is(err, errno) {
+								t.Errorf("%v: is not %v", err, errno)
+							}
+							return
+						}
+						wantContents(t, m, data)
+						must(t, m.Close())
+					})
+				}
+			})
+		}
+		wantFile(t, name, data)
+		wantNames(t, dir, "f", "flink")
+	})
+}
+
+// Whichever call fails while a commit is made: the file is as it was or wholly new, no other
+// name is left, and the snapshot goes on, or says that it is broken.
+func TestCommitFailures(t *testing.T) {
+	old := noise(1, 100000)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+			published := 0
+			failEach(t, errno, func(arm func(), disarm func() string) {
+				name := join(dir, "f")
+				write(t, name, old)
+				m, err := snapshot.OpenMut(name)
+				must(t, err)
+				_, err = m.WriteAt([]byte("new"), 5000)
+				must(t, err)
+				want := bytes.Clone(old)
+				copy(want[5000:], "new")
+				arm()
+				err = commit(m)
+				failed := disarm()
+				got, rerr := os.ReadFile(name)
+				must(t, rerr)
+				switch {
+				case bytes.Equal(got, want):
+					published++
+					if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+						t.Errorf("published, but %v", err)
+					}
+				case bytes.Equal(got, old):
+					if err == nil {
+						t.Error("not published, and no error")
+					} else if !errors.Is(err, errno) {
+						t.Errorf("%v: is not %v", err, errno)
+					}
+				default:
+					t.Error("the file is neither old nor new")
+				}
+				wantNames(t, dir, "f")
+				if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+					// It works still, and the next commit does what this one could not, unless
+					// it is broken.
+					p := make([]byte, 3)
+					_, rerr := m.ReadAt(p, 5000)
+					must(t, rerr)
+					wantBytes(t, "contents", p, []byte("new"))
+					_, werr := m.WriteAt([]byte("newer"), 6000)
+					must(t, werr)
+					copy(want[6000:], "newer")
+					err := commit(m)
+					if broken := err != nil; broken != breaks(failed, errno, m, filepath.Base(dir) == "CommitAndClose") {
+						t.Errorf("the next commit: %v", err)
+					} else if !broken {
+						wantFile(t, name, want)
+					}
+				}
+				if err := m.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+					t.Error(err)
+				}
+			})
+			if published == 0 {
+				t.Error("never published")
+			}
+		}
+	})
+}
+
+// breaks reports whether a failure may mean that what was stored is lost to the disk. A call of
+// fsync, short of one that is answered with ErrNotDurable, is of the private file in
+// CommitAndClose, and else of a copy that can be made again.
+func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bool {
+	switch call {
+	case "writeback", "writebackerr":
+		return true
+	case "fsync":
+		return self
+	case "ficlone":
+		return errno == syscall.EIO
+	case "ftruncate", "seekdata", "seekhole":
+		return errno == syscall.EIO && m.Method() != snapshot.Reflink
+	}
+	return false
+}
+
+// Whichever call fails in a Resize: the size and the contents are as they were.
+func TestResizeFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		for _, size := range []int64{10, 50 << 20} {
+			for _, call := range []string{"ftruncate", "mmap", "mremap", "poison"} {
+				m, err := snapshot.OpenMut(name) // nothing else may hold it: memory that failed to be poisoned goes with it
+				must(t, err)
+				undo := snapshot.Intercept(t, func(c string) error {
+					if c == call || call == "mmap" && c == "mremap" {
+						return syscall.ENOMEM
+					}
+					return nil
+				})
+				err = m.Resize(size)
+				undo()
+				switch {
+				case err == nil:
+					want := append(bytes.Clone(data), make([]byte, 50<<20)...)[:size]
+					if mem := m.Bytes(); !bytes.Equal(mem, want) {
+						t.Errorf("%d, %s: wrong contents", size, call)
+					}
+				case call == "ftruncate" || call == "mmap" && size > 100000:
+					wantError(t, err, syscall.ENOMEM, "resize "+name+": "+syscall.ENOMEM.Error())
+					wantContents(t, m, data)
+					must(t, m.Resize(size))
+				default:
+					t.Errorf("%d, %s: %v", size, call, err)
+				}
+				must(t, m.Close())
+			}
+		}
+	})
+}
+
+// A commit that could not write the changes to the disk breaks the snapshot: all later ones
+// fail too, in every way.
+func TestBroken(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 1000)
+		write(t, name, data)
+		for _, call := range []string{"writeback", "writebackerr"} {
+			m := openMut(t, name)
+			clear(m.Bytes())
+			undo := snapshot.Intercept(t, func(c string) error {
+				if c == call {
+					return os.NewSyscallError("sync_file_range", syscall.ENOSPC)
+				}
+				return nil
+			})
+			wantError(t, m.Commit(), syscall.ENOSPC, "commit "+name+": sync_file_range: no space left on device")
+			undo()
+			for _, way := range ways {
+				if err := way.do(m); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("%s: %v", way.name, err)
+				}
+			}
+			if err := m.Link(name + "2"); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("Link: %v", err)
+			}
+			must(t, m.Close())
+		}
+		wantFile(t, name, data)
+		wantNames(t, dir, "f")
+	})
+}
+
+// ErrNotDurable tells that all was done but the last step.
+func TestNotDurable(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		for noSync, want := range map[bool]error{false: snapshot.ErrNotDurable, true: nil} {
+			write(t, name, noise(1, 1000))
+			m, err := snapshot.Config{NoSync: noSync}.OpenMut(context.Background(), name)
+			must(t, err)
+			must(t, m.Resize(10))
+			syncs := 0
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == "fsync" {
+					if syncs++; syncs == 2 { // the first is of the data
+						return syscall.EIO
+					}
+				}
+				return nil
+			})
+			err = commit(m)
+			undo()
+			if !errors.Is(err, want) || want != nil && !errors.Is(err, syscall.EIO) {
+				t.Errorf("NoSync %v: %v", noSync, err)
+			}
+			if wantSyncs := map[bool]int{false: 2, true: 1}[noSync]; syncs != wantSyncs {
+				t.Errorf("NoSync %v: %d times fsync", noSync, syncs)
+			}
+			wantFile(t, name, noise(1, 1000)[:10])
+			wantNames(t, dir, "f")
+			_ = m.Close()
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package syscalls_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+func wantLease(t *testing.T, fd, want int) {
+	t.Helper()
+	if kind, err := syscalls.GetLease(fd); kind != want || err != nil {
+		t.Errorf("the lease is %d, %v, want %d", kind, err, want)
+	}
+}
+
+func TestLease(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "file")
+		must(t, os.WriteFile(name, nil, 0o600))
+		fd := open(t, name, unix.O_RDONLY)
+		wantLease(t, fd, syscalls.NoLease)
+		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+		wantLease(t, fd, syscalls.ReadLease)
+		wantLease(t, open(t, name, unix.O_RDONLY), syscalls.NoLease) // another's is not one's own
+		// The signal is one that kills nobody.
+		if sig, err := unix.FcntlInt(uintptr(fd), unix.F_GETSIG, 0); syscall.Signal(sig) != syscall.SIGURG || err != nil {
+			t.Errorf("the signal is %v, %v", syscall.Signal(sig), err)
+		}
+		must(t, syscalls.SetLease(fd, syscalls.ReadLease)) // again is nothing new
+		must(t, syscalls.SetLease(fd, syscalls.NoLease))
+		wantLease(t, fd, syscalls.NoLease)
+		open(t, name, unix.O_RDWR|unix.O_NONBLOCK)
+	})
+}
+
+// Somebody who wants to write waits, and the holder can tell.
+func TestLeaseBroken(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "file")
+		must(t, os.WriteFile(name, nil, 0o600))
+		fd := open(t, name, unix.O_RDONLY)
+		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+		writer := make(chan error)
+		go func() {
+			w, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			if err == nil {
+				err = unix.Close(w)
+			}
+			writer <- err
+		}()
+		for try := 0; ; try++ {
+			if kind, err := syscalls.GetLease(fd); kind == syscalls.NoLease || err != nil || try == 5000 {
+				must(t, err)
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		wantLease(t, fd, syscalls.NoLease)
+		select {
+		case err := <-writer:
+			t.Errorf("opened for writing before the lease was given up (%v)", err)
+		case <-time.After(20 * time.Millisecond):
+			// It cannot be taken anew now.
+			wantErr(t, syscalls.SetLease(fd, syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EAGAIN)
+			must(t, syscalls.SetLease(fd, syscalls.NoLease))
+			must(t, <-writer)
+		}
+	})
+}
+
+func TestLeaseRefused(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "file")
+		writer := newFile(t, dir, "file", zeros(page))
+		fd := open(t, name, unix.O_RDONLY)
+		refused := func(fd int) {
+			t.Helper()
+			wantErr(t, syscalls.SetLease(fd, syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EAGAIN)
+			wantLease(t, fd, syscalls.NoLease)
+		}
+		refused(fd)     // open for writing elsewhere
+		refused(writer) // or itself
+
+		// Mapped writable, with no descriptor left.
+		name = filepath.Join(dir, "mapped")
+		must(t, os.WriteFile(name, zeros(page), 0o600))
+		w, err := unix.Open(name, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		must(t, err)
+		b := mmap(t, w, page, true)
+		must(t, unix.Close(w))
+		fd = open(t, name, unix.O_RDONLY)
+		refused(fd)
+		must(t, syscalls.Poison(b))
+		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+
+		// No lease of what is no regular file.
+		wantUnsupported(t, syscalls.SetLease(open(t, dir, unix.O_RDONLY), syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EINVAL)
+	})
+}
+
+func TestTryFlock(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "file", nil)
+		for _, name := range []string{filepath.Join(dir, "file"), dir} {
+			first, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			must(t, err)
+			second := open(t, name, unix.O_RDONLY)
+			must(t, syscalls.TryFlock(first))
+			must(t, syscalls.TryFlock(first)) // one's own is no obstacle
+			start := time.Now()
+			wantErr(t, syscalls.TryFlock(second), "flock", syscall.EAGAIN)
+			if waited := time.Since(start); waited > 5*time.Second {
+				t.Errorf("waited %v", waited)
+			}
+			// Exclusive, to those too who would share.
+			if err := unix.Flock(second, unix.LOCK_SH|unix.LOCK_NB); err != unix.EAGAIN {
+				t.Errorf("a shared lock beside it: %v", err)
+			}
+			must(t, syscalls.Close(first))
+			must(t, syscalls.TryFlock(second))
+		}
+	})
+}

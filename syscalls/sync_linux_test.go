@@ -1,0 +1,136 @@
+package syscalls_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// Which calls have the data that is only in memory given a place on the disk, as far as the
+// filesystem tells. On tmpfs, which has no disk, they do nothing, and that without an error.
+func TestWriteback(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		for name, test := range map[string]struct {
+			call   func(fd int, mem []byte) error
+			writes bool
+		}{
+			"Fsync":            {func(fd int, _ []byte) error { return syscalls.Fsync(fd) }, true},
+			"Msync":            {func(_ int, mem []byte) error { return syscalls.Msync(mem) }, true},
+			"WritebackAndWait": {func(fd int, _ []byte) error { return syscalls.WritebackAndWait(fd) }, true},
+			"WritebackError":   {func(fd int, _ []byte) error { return syscalls.WritebackError(fd) }, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				fd := newFile(t, dir, name, nil)
+				must(t, unix.Ftruncate(fd, int64(64*page)))
+				mem := mmap(t, fd, 64*page, true)
+				data := noise(64*page, 1)
+				copy(mem, data)
+				if kind != "tmpfs" && bytesWith(extents(t, fd), delalloc) == 0 {
+					t.Fatal("no data is in memory only: nothing is tested")
+				}
+				must(t, test.call(fd, mem))
+				if kind != "tmpfs" {
+					if n := bytesWith(extents(t, fd), delalloc); (n == 0) != test.writes {
+						t.Errorf("%d bytes are in memory only, want none: %t", n, test.writes)
+					}
+				}
+				wantContents(t, fd, data)
+				// Nothing to write is no error.
+				must(t, test.call(fd, mem))
+			})
+		}
+		must(t, syscalls.Fsync(open(t, dir, unix.O_RDONLY)))
+	})
+}
+
+// Part of a mapping can be written by itself.
+func TestMsyncRange(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", zeros(4*page))
+		mem := mmap(t, fd, 4*page, true)
+		must(t, syscalls.Msync(mem[page:page+1]))
+		wantErr(t, syscalls.Msync(mem[1:]), "msync", syscall.EINVAL)
+		must(t, syscalls.Poison(mem[2*page:]))
+		must(t, syscalls.Msync(mem))
+		must(t, syscalls.Munmap(mem[3*page:]))
+		wantErr(t, syscalls.Msync(mem), "msync", syscall.ENOMEM)
+	})
+}
+
+// The disk of this filesystem, a file on a tmpfs, takes no more data from some moment on.
+func TestWritebackFails(t *testing.T) {
+	mounttest.Leaks(t)
+	disk := mounttest.Fresh(t, "tmpfs", 64<<20)
+	dir := filepath.Join(disk, "mounted")
+	must(t, unix.Mkdir(dir, 0o700))
+	for _, command := range [][]string{
+		{"truncate", "-s", "32M", filepath.Join(disk, "image")},
+		{"mkfs.ext4", "-q", "-O", "^has_journal", filepath.Join(disk, "image")},
+		{"mount", "-o", "loop", filepath.Join(disk, "image"), dir},
+	} {
+		cmd := exec.Command(command[0], command[1:]...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Skipf("%v: %v\n%s", cmd.Args, err, out)
+		}
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
+	size := func(n int64) { must(t, unix.Mount("", disk, "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", n))) }
+	t.Cleanup(func() { size(64 << 20) })
+
+	names := []string{"WritebackAndWait", "WritebackError", "Fsync", "Msync"}
+	calls := []func(fd int, mem []byte) error{
+		func(fd int, _ []byte) error { return syscalls.WritebackAndWait(fd) },
+		func(fd int, _ []byte) error { return syscalls.WritebackError(fd) },
+		func(fd int, _ []byte) error { return syscalls.Fsync(fd) },
+		func(_ int, mem []byte) error { return syscalls.Msync(mem) },
+	}
+	// For each call a descriptor that was open when the writing failed.
+	file := newFile(t, dir, "file", zeros(page))
+	must(t, unix.Fsync(file))
+	var fds []int
+	var mems [][]byte
+	for range calls {
+		fd := open(t, filepath.Join(dir, "file"), unix.O_RDWR)
+		fds, mems = append(fds, fd), append(mems, mmap(t, fd, page, true))
+	}
+	var used unix.Statfs_t
+	must(t, unix.Statfs(disk, &used))
+	size(int64(used.Blocks-used.Bfree) * used.Bsize)
+	data := noise(8<<20, 1)
+	write(t, file, data, 0)
+
+	// WritebackError starts no writing, so there is no error yet; WritebackAndWait does.
+	must(t, syscalls.WritebackError(fds[1]))
+	for i, call := range calls {
+		err := call(fds[i], mems[i])
+		var named *os.SyscallError
+		if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.ENOSPC) || !errors.As(err, &named) || errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v, want that the disk failed", names[i], err)
+		}
+	}
+	// They know it now. The pages count as clean: although the disk has room again, nobody writes
+	// them any more, and they are lost when memory is wanted for other things.
+	size(64 << 20)
+	for i, call := range calls {
+		if err := call(fds[i], mems[i]); err != nil {
+			t.Errorf("%s tells it again: %v", names[i], err)
+		}
+	}
+	for _, mem := range mems {
+		must(t, syscalls.Poison(mem)) // what is mapped stays in memory
+	}
+	must(t, unix.Fadvise(file, 0, 0, unix.FADV_DONTNEED))
+	if bytes.Equal(contents(t, file), data) {
+		t.Error("the data was written after all: nothing is tested")
+	}
+}

@@ -1,0 +1,103 @@
+package syscalls_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestXattr(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		wantXattrs := func(want ...string) {
+			t.Helper()
+			names, err := syscalls.Flistxattr(fd)
+			slices.Sort(names)
+			if err != nil || !slices.Equal(names, want) {
+				t.Errorf("names are %q, %v, want %q", names, err, want)
+			}
+		}
+		wantValue := func(name string, want []byte) {
+			t.Helper()
+			if value, err := syscalls.Fgetxattr(fd, name); err != nil || !bytes.Equal(value, want) {
+				t.Errorf("%s is %d bytes, %v, want %d", name, len(value), err, len(want))
+			}
+		}
+		wantXattrs()
+		_, err := syscalls.Fgetxattr(fd, "user.a")
+		wantErr(t, err, "fgetxattr user.a", syscall.ENODATA)
+		wantErr(t, syscalls.Fremovexattr(fd, "user.a"), "fremovexattr user.a", syscall.ENODATA)
+
+		// Bytes of any kind, and none.
+		values := map[string][]byte{"user.a": []byte("text"), "user.b": {}, "user.c": {0, 1, 0}, "user.d": noise(2000, 1)}
+		for name, value := range values {
+			must(t, syscalls.Fsetxattr(fd, name, value))
+		}
+		must(t, syscalls.Fsetxattr(fd, "user.e", nil))
+		for name, value := range values {
+			wantValue(name, value)
+		}
+		wantValue("user.e", nil)
+		wantXattrs("user.a", "user.b", "user.c", "user.d", "user.e")
+		// Old as new.
+		must(t, syscalls.Fsetxattr(fd, "user.a", []byte("other text")))
+		must(t, syscalls.Fsetxattr(fd, "user.c", nil))
+		wantValue("user.a", []byte("other text"))
+		wantValue("user.c", nil)
+		for _, name := range []string{"user.a", "user.b", "user.c", "user.d", "user.e"} {
+			must(t, syscalls.Fremovexattr(fd, name))
+		}
+		wantXattrs()
+	})
+}
+
+func TestXattrUnsupported(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		_, err := syscalls.Fgetxattr(fd, "nowhere.a")
+		wantUnsupported(t, err, "fgetxattr nowhere.a", syscall.EOPNOTSUPP)
+		wantUnsupported(t, syscalls.Fsetxattr(fd, "nowhere.a", nil), "fsetxattr nowhere.a", syscall.EOPNOTSUPP)
+		wantUnsupported(t, syscalls.Fremovexattr(fd, "nowhere.a"), "fremovexattr nowhere.a", syscall.EOPNOTSUPP)
+		if names, err := syscalls.Flistxattr(fd); len(names) != 0 || err != nil {
+			t.Errorf("names are %q, %v", names, err)
+		}
+	})
+}
+
+// ACLs are listed as what they are stored in; what only root may see is not listed for others.
+func TestXattrSeen(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		const acl, trusted = "system.posix_acl_default", "trusted.a"
+		if os.Geteuid() == 0 {
+			must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o755))
+			fd := open(t, filepath.Join(dir, "dir"), unix.O_RDONLY)
+			must(t, syscalls.Fsetxattr(fd, acl, defaultACL(7, 5, 0)))
+			must(t, syscalls.Fsetxattr(fd, trusted, []byte("secret")))
+			wantSeen(t, fd, acl, true)
+			wantSeen(t, fd, trusted, true)
+		}
+		mounttest.AsUser(t, func(t *testing.T) {
+			fd := open(t, os.Getenv("TEST_DIR"), unix.O_RDONLY)
+			wantSeen(t, fd, acl, true)
+			wantSeen(t, fd, trusted, kind == "btrfs") // the name only
+			_, err := syscalls.Fgetxattr(fd, trusted)
+			wantErr(t, err, "fgetxattr "+trusted, syscall.ENODATA)
+		}, "TEST_DIR="+filepath.Join(dir, "dir"))
+	})
+}
+
+func wantSeen(t *testing.T, fd int, name string, want bool) {
+	t.Helper()
+	names, err := syscalls.Flistxattr(fd)
+	if err != nil || slices.Contains(names, name) != want {
+		t.Errorf("names are %q, %v; %s is among them: want %t", names, err, name, want)
+	}
+}
