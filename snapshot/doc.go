@@ -1,0 +1,84 @@
+// Package snapshot maps files into memory that never change under the reader, and changes files
+// atomically through memory. Linux, no cgo.
+//
+// Mapping a file that others may change is dangerous: the bytes change while they are parsed,
+// and if the file is truncated, touching the lost part ends the program with SIGBUS. This
+// package maps a private, unnamed copy instead. On filesystems with reflinks (XFS, btrfs) the
+// copy shares the storage of the file and takes microseconds, whatever the size:
+//
+//	m, err := snapshot.Open("data.bin")   // an io.ReaderAt
+//	…
+//	defer m.Close()
+//
+// A [MmapMut] can also be changed, and then committed: the file gets the new contents as a
+// whole, durably, or stays as it was:
+//
+//	m, err := snapshot.OpenMut("data.bin")
+//	…
+//	defer m.Close()                       // discards what was not committed
+//	_, err = m.WriteAt([]byte("new"), 0)
+//	…
+//	err = m.Commit()
+//
+// Package adapters, beside this one, gives both the interfaces of *os.File.
+//
+// # Three ways to read
+//
+//   - ReadAt copies, and is always safe: beside Close, with disk errors, on several goroutines.
+//   - View lends the memory for the time of a call. A disk error inside is View's error.
+//   - Bytes gives the memory away until Close. What goes wrong then ends the program, as with
+//     any mapping; but a slice that is used too late faults instead of showing other data.
+//
+// # What opening costs and promises
+//
+//	filesystem               Method         cost                    shows the file
+//	XFS (reflink=1), btrfs   Reflink        microseconds            at one instant, between two
+//	                                        + dirty pages written   system calls of its writers
+//	                                        + extents
+//	ext4, tmpfs, others      ComparedCopy   a copy of the data,     as it was while size and times
+//	                                        holes left out          did not change
+//
+// A ComparedCopy is made again while the file changes, ten times at most, then opening fails
+// with [ErrUnstable]. It cannot notice stores through somebody's writable mapping, nor, on
+// kernels before 6.13, a write within the same tick of the clock (a few milliseconds);
+// [Config].RequireConsistent refuses it. A program that saves a file by several writes can be
+// caught between two of them by every method; only one that replaces the file by a rename
+// cannot.
+//
+// The page cache of a reflinked copy is empty at first: every page is read from the disk once.
+// See Prefetch.
+//
+// # What a commit promises
+//
+//	                          readers see              after a crash
+//	Commit, CommitAndClose,   the old file or the      the old file or the new one, whole;
+//	CommitTo, Link            new one, whole           the new one once the call has returned
+//	the same with NoSync      the same                 the old file or the new one, whole
+//
+// A commit publishes a new file under the old name. Descriptors and mappings that others had
+// open, and other hard links to the old file, keep the old contents. Owner, group, mode,
+// extended attributes and ACLs are kept; inode number, birth time and attributes of chattr(1)
+// are not. Two commits of two snapshots of one file do not merge: the later one wins.
+//
+// What may be retried: after any error but [ErrNotDurable], the file is as it was and the
+// snapshot goes on; after ErrNotDurable the new contents are there, and committing again makes
+// them durable if that is possible now.
+//
+// Between two system calls of a commit the new file has a temporary name in the same directory,
+// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; it may
+// be removed.
+//
+// # What each holds
+//
+// A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
+// RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space, or
+// memory on tmpfs, until Close. After Close the addresses of memory that Bytes or View lent wait
+// unused for a while, 64 GiB of them at most (64 MiB on 32 bits), which costs no memory but
+// counts for RLIMIT_AS.
+//
+// # Limits
+//
+// A file must fit into the address space. On anything but Linux all functions return
+// [errors.ErrUnsupported]. The garbage collector does not know mapped memory, and the race
+// detector does not watch it.
+package snapshot
