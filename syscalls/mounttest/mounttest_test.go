@@ -1,0 +1,122 @@
+package mounttest_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }
+
+func TestEach(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		kind := filepath.Base(t.Name())
+		if got := mounttest.Kind(dir); kind != "host" && got != kind {
+			t.Errorf("Kind(%s) = %q, want %q", dir, got, kind)
+		}
+		names, err := os.ReadDir(dir)
+		if err != nil || len(names) != 0 {
+			t.Errorf("ReadDir(%s) = %v, %v, want nothing", dir, names, err)
+		}
+		if fi, err := os.Stat(dir); err != nil || fi.Mode().Perm() != 0o755 {
+			t.Errorf("Stat(%s) = %v, %v, want mode 0755", dir, fi, err)
+		}
+		name := filepath.Join(dir, "file")
+		if err := os.WriteFile(name, []byte("text"), 0o600); err != nil {
+			t.Error(err)
+		}
+		// As far as the shared filesystems are promised to go.
+		if err := os.Truncate(name, 10<<30); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDirIsRemoved(t *testing.T) {
+	var dir string
+	t.Run("test", func(t *testing.T) {
+		dir = mounttest.Dir(t, "host")
+		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Stat(%s) = %v after the test", dir, err)
+	}
+}
+
+func TestFreshIsFull(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		size int64
+		args []string
+	}{
+		{"xfs", 300 << 20, []string{"-m", "reflink=0"}},
+		{"btrfs", 64 << 20, []string{"--mixed"}},
+		{"ext4", 16 << 20, nil},
+		{"tmpfs", 16 << 20, nil},
+	} {
+		t.Run(test.kind, func(t *testing.T) {
+			var dir string
+			t.Run("fill", func(t *testing.T) {
+				dir = mounttest.Fresh(t, test.kind, test.size, test.args...)
+				if got := mounttest.Kind(dir); got != test.kind {
+					t.Errorf("Kind(%s) = %q", dir, got)
+				}
+				n, err := fill(filepath.Join(dir, "file"))
+				if !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("filled until %v, want ENOSPC", err)
+				}
+				if n > test.size || n < test.size*6/10 {
+					t.Errorf("full at %d bytes, want about %d", n, test.size)
+				}
+			})
+			if dir == "" {
+				return // skipped, with the reason
+			}
+			if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("Stat(%s) = %v after the test", dir, err)
+			}
+		})
+	}
+}
+
+// fill writes to a file until it cannot.
+func fill(name string) (written int64, err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	data := make([]byte, 1<<20)
+	for {
+		n, err := f.Write(data)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for _, test := range []struct {
+		value string
+		want  int
+	}{{"", 1}, {"ci", 2}, {"long", 3}} {
+		t.Setenv("MOUNTTEST_COUNT", test.value)
+		if got := mounttest.Count(1, 2, 3); got != test.want {
+			t.Errorf("MOUNTTEST_COUNT=%q: %d, want %d", test.value, got, test.want)
+		}
+	}
+	t.Setenv("MOUNTTEST_COUNT", "looong")
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic for a value that means nothing")
+		}
+	}()
+	mounttest.Count(1, 2, 3)
+}

@@ -1,0 +1,31 @@
+//go:build !linux
+
+package mounttest
+
+import (
+	"os"
+	"testing"
+)
+
+const needsLinux = missing("needs Linux")
+
+func run(m *testing.M) int { return m.Run() }
+
+func sharedRoot(kind string) (string, error) {
+	if kind == "host" {
+		return os.TempDir(), nil
+	}
+	return "", needsLinux
+}
+
+func fresh(string, int64, []string) (string, func() error, error) {
+	return "", nil, needsLinux
+}
+
+func kindOf(string) string { return "" }
+
+func leaks(testing.TB) {}
+
+func asUser(*testing.T, func(*testing.T), []string) error { return needsLinux }
+
+func isUserChild() bool { return false }
