@@ -68,7 +68,7 @@ func bare(b *testing.B, name string, size int) {
 // BenchmarkOpen opens and closes a file that is clean and of few extents.
 func BenchmarkOpen(b *testing.B) {
 	for _, kind := range kinds[:2] {
-		for _, size := range []int{4 << 10, 1 << 20, 256 << 20} {
+		for _, size := range []int{4 << 10, 1 << 20, 1 << 30} {
 			b.Run("fs="+kind+"/size="+strconv.Itoa(size), func(b *testing.B) {
 				name := file(b, mounttest.Dir(b, kind), size)
 				b.Run("way=bare", func(b *testing.B) {

@@ -61,7 +61,7 @@ func (a *attributes) apply(fd int) error {
 	// The owner first: a change of owner clears set-id bits and file capabilities.
 	if own.UID != a.uid || own.GID != a.gid {
 		if err := sysFchown(fd, a.uid, a.gid); err != nil {
-			return fmt.Errorf("owner %d:%d cannot be kept: %w", a.uid, a.gid, err)
+			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.uid, a.gid, err)
 		}
 	}
 	if err := sysFchmod(fd, a.perm); err != nil {
@@ -86,7 +86,7 @@ func (a *attributes) apply(fd int) error {
 			}
 		}
 		if err := sysFsetxattr(fd, name, a.values[i]); err != nil {
-			return fmt.Errorf("attribute cannot be kept: %w", err)
+			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
 		}
 	}
 	return nil
@@ -100,9 +100,9 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// attributes returns what the file published at p is to have: what the one that has the name
-// now has, so that a chmod made since the snapshot stays; or else what fallback has, the file
-// that was opened; or nil, if there is none.
+// attributes returns what the file published at p is to have: what the one that has the name now
+// has, so that a chmod made since the snapshot stays; or else what fallback has, the file that
+// had it last, unless that is -1; or nil.
 func (p *place) attributes(fallback int) (*attributes, error) {
 	now := place{dir: p.dir, base: p.base, file: -1}
 	switch err := now.look(); {
@@ -110,7 +110,7 @@ func (p *place) attributes(fallback int) (*attributes, error) {
 		if fallback < 0 {
 			return nil, nil
 		}
-		return readAttributes(fallback)
+		return reopenAttributes(fallback)
 	case err != nil:
 		return nil, err
 	}
@@ -118,7 +118,12 @@ func (p *place) attributes(fallback int) (*attributes, error) {
 	if !now.stat.Mode.IsRegular() {
 		return nil, notRegular(now.stat.Mode)
 	}
-	fd, err := sysReopen(now.file)
+	return reopenAttributes(now.file)
+}
+
+// reopenAttributes reads the attributes of a file that is open in whichever way.
+func reopenAttributes(file int) (*attributes, error) {
+	fd, err := sysReopen(file)
 	if err != nil {
 		return nil, err
 	}

@@ -40,13 +40,24 @@ func (m *MmapMut) commit(ctx context.Context) error {
 	if err := m.usable(); err != nil {
 		return err
 	}
+	if m.config.InPlace {
+		return m.commitInPlace(ctx)
+	}
 	attrs, err := m.at.attributes(m.at.file)
 	if err != nil {
 		return err
 	}
-	return m.publishCopy(ctx, m.at.dir, attrs, func(fd int) error {
-		return replace(fd, m.at.dir, m.at.base)
-	})
+	return m.publishCopy(ctx, m.own(), attrs)
+}
+
+// own is the publication under the snapshot's own name.
+func (m *MmapMut) own() publication {
+	p := publication{to: m.at, noSync: m.config.NoSync}
+	if m.config.CheckConflict {
+		p.exact, p.check = true, m.unchanged
+		p.fresh = m.baseline == nil
+	}
+	return p
 }
 
 // CommitTo does with the file name what Commit does with the snapshot's own: creates it or
@@ -72,7 +83,7 @@ func (m *MmapMut) commitTo(name string) error {
 			return err
 		}
 	}
-	return m.publishNew(to, func(fd int) error { return replace(fd, to.dir, to.base) })
+	return m.publishNew(publication{to: to, noSync: m.config.NoSync})
 }
 
 // Link gives a copy of the contents, by reflink where the filesystem has them, a new name,
@@ -99,29 +110,28 @@ func (m *MmapMut) link(name string) error {
 	if to.file >= 0 {
 		return syscall.EEXIST
 	}
-	return m.publishNew(to, func(fd int) error { return sysLinkat(fd, to.dir, to.base) })
+	return m.publishNew(publication{to: to, noSync: m.config.NoSync, fresh: true})
 }
 
 // publishNew publishes a copy at a place that is not the snapshot's own.
-func (m *MmapMut) publishNew(to *place, link func(fd int) error) error {
-	attrs, err := to.attributes(-1)
+func (m *MmapMut) publishNew(p publication) error {
+	attrs, err := p.to.attributes(-1)
 	if err == nil && attrs == nil {
 		attrs, err = m.at.attributes(m.at.file)
 	}
 	if err != nil {
 		return err
 	}
-	return m.publishCopy(context.Background(), to.dir, attrs, link)
+	return m.publishCopy(context.Background(), p, attrs)
 }
 
-// publishCopy makes a copy of the contents in the directory dir, with the attributes given, and
-// has link give it a name.
-func (m *MmapMut) publishCopy(ctx context.Context, dir int, attrs *attributes, link func(fd int) error) error {
+// publishCopy makes a copy of the contents, with the attributes given, and publishes it.
+func (m *MmapMut) publishCopy(ctx context.Context, p publication, attrs *attributes) error {
 	perm := uint32(0) // nobody else may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	fd, err := sysTmpfile(dir, perm)
+	fd, err := sysTmpfile(p.to.dir, perm)
 	if err != nil {
 		return err
 	}
@@ -137,13 +147,39 @@ func (m *MmapMut) publishCopy(ctx context.Context, dir int, attrs *attributes, l
 	if err := sysFsync(fd); err != nil {
 		return err
 	}
-	_, err = publish(dir, m.config.NoSync, func() error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return link(fd)
-	})
+	_, err = m.publish(ctx, p, fd)
+	m.flatten(ctx)
 	return err
+}
+
+// publish names the file fd and, under the snapshot's own name, remembers it as the one that
+// the next commit expects. It reports whether the name was given.
+func (m *MmapMut) publish(ctx context.Context, p publication, fd int) (bool, error) {
+	before, err := sysFstat(fd)
+	if err != nil {
+		return false, err
+	}
+	file, err := p.do(ctx, fd)
+	if p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
+		err = ErrConflict
+	}
+	if file < 0 {
+		return false, err
+	}
+	if p.to != m.at {
+		return true, errors.Join(err, syscalls.Close(file))
+	}
+	if m.at.file >= 0 {
+		_ = syscalls.Close(m.at.file)
+	}
+	m.at.file = file
+	// Naming it changed the change time. All else is from before, when nobody could have
+	// changed it yet.
+	if after, err := sysFstat(fd); err == nil {
+		before.Ctime = after.Ctime
+	}
+	m.baseline = &before
+	return true, err
 }
 
 // copyTo fills the empty file fd with what the snapshot holds at one instant.
@@ -230,21 +266,19 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	if err := sysFsync(m.fd()); err != nil {
 		return false, m.breakWith(err)
 	}
-	return publish(m.at.dir, m.config.NoSync, func() error {
-		m.spent = true
-		return replace(m.fd(), m.at.dir, m.at.base)
-	})
+	m.spent = true
+	return m.publish(context.Background(), m.own(), m.fd())
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It
-// reports false, and does nothing, while a View is running or if the private file can get no
-// name.
+// reports false, and does nothing, while a View is running or if the private file cannot or
+// must not get a name.
 func (m *MmapMut) seal() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
 	m.layout.Lock()
 	defer m.layout.Unlock()
-	if m.spent || m.viewed() {
+	if m.spent || m.config.InPlace || m.viewed() {
 		return false, nil
 	}
 	if m.length != m.size {

@@ -25,6 +25,26 @@ type Config struct {
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.
 	Perm fs.FileMode
 
+	// InPlace makes Commit change the contents of the file and keep its inode: other hard links
+	// and descriptors see the change, and the directory need not be writable. The filesystem
+	// must have reflinks and the size must not shrink, else opening or committing fails with
+	// errors.ErrUnsupported.
+	//
+	// The price is atomicity. A reader, other than by one read call on XFS, can see parts of
+	// both versions while the commit runs; and a crash of the system, or of this process by a
+	// fatal signal in the middle, can leave such a mix for good. When Commit has returned the
+	// new contents are durable.
+	InPlace bool
+
+	// CheckConflict makes Commit, in all its forms, fail with ErrConflict, and change nothing,
+	// if the file is no longer the one that was opened or last committed, or was changed
+	// meanwhile: in contents, size, owner, mode or name. With Create it fails if there is a
+	// file at all. It is exact among users of this library, who take a lock on the directory
+	// (flock) around the check and the rename. Others can still slip in between the two; and
+	// stores through a mapping show in the file's times only when the kernel gets to it, and
+	// before Linux 6.13 with the granularity of its clock. CommitTo and Link do not check.
+	CheckConflict bool
+
 	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old
 	// version may be back, never a mix: the data of the new one still reach the disk before its
 	// name.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -49,6 +51,31 @@ func TestMethod(t *testing.T) {
 				t.Errorf("%s: %d bytes more are used", kind, grown)
 			}
 			must(t, m.Close())
+		}
+	})
+}
+
+// Opening a gigabyte takes the same system calls as opening a page.
+func TestOpenIsFlat(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		var made []string
+		for _, size := range []int64{4 << 10, 1 << 30} {
+			name := join(dir, strconv.FormatInt(size, 10))
+			f, err := os.Create(name)
+			must(t, err)
+			defer f.Close()
+			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, size))
+			must(t, syncFile(name))
+			var list []string
+			undo := snapshot.Intercept(t, func(call string) error { list = append(list, call); return nil })
+			m := open(t, name)
+			must(t, m.Close())
+			undo()
+			made = append(made, strings.Join(list, " "))
+		}
+		if made[0] != made[1] {
+			t.Errorf("a page: %s\na gigabyte: %s", made[0], made[1])
 		}
 	})
 }

@@ -13,6 +13,10 @@ var calls = []struct {
 	name string
 	wrap func(before func() error) (undo func())
 }{
+	{"fideduperange", wrap4r(&sysDedupe)},
+	{"fiemap", wrap3r(&sysExtents)},
+	{"funlock", wrap1(&sysFunlock)},
+	{"reopen writable", wrap1r(&sysReopenWrite)},
 	{"faccessat2", wrap3(&sysAccess)},
 	{"copy_file_range", func(before func() error) func() {
 		real := sysCopyFileRange
@@ -144,6 +148,19 @@ func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
 	}
 }
 
+func wrap4r[A, B, C, D, R any](f *func(A, B, C, D) (R, error)) wrapper {
+	return func(before func() error) func() {
+		real := *f
+		*f = func(a A, b B, c C, d D) (r R, err error) {
+			if err := before(); err != nil {
+				return r, err
+			}
+			return real(a, b, c, d)
+		}
+		return func() { *f = real }
+	}
+}
+
 // failed is what a call returns beside an error: -1 where a descriptor or a count is expected.
 func failed[R any](r R) R {
 	if p, ok := any(&r).(*int); ok {
@@ -225,4 +242,17 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// PrivateExtents counts the extents of the private file.
+func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.size) }
+
+// FlattenAll puts every window in order, whatever it costs.
+func FlattenAll(m *MmapMut) error {
+	for off := int64(0); off < m.size; off += window {
+		if err := m.flattenWindow(off, min(window, m.size-off)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

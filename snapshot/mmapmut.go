@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // MmapMut is a snapshot of a file, mapped into memory, that can be changed. The file changes
@@ -18,14 +20,21 @@ import (
 type MmapMut struct {
 	source
 	config  Config          // constant
-	at      *place          // where commits go; its file is the one that was opened, or -1; constant
+	at      *place          // where commits go; constant, but for its file
 	cleanup runtime.Cleanup // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
 	// so waits for one.
 	committing sync.Mutex
 	broken     error // why nothing can be committed any more
-	spent      bool  // the private file had a name once and can get none again
+	spent      bool  // the private file may have had a name once and can get none again
+
+	flat flattening
+
+	// baseline is what the file is expected to be by those who check for conflicts; nil if it
+	// is expected not to be. at.file, if not -1, is that file: while it is open, no other can
+	// get its inode number.
+	baseline *syscalls.Stat
 
 	// store is shared by WriteAt, and owned by the clone of a commit and by Resize. It is taken
 	// before layout.
@@ -52,6 +61,9 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		at:     at,
 		size:   p.size,
 		length: p.size,
+	}
+	if at.file >= 0 {
+		m.baseline = &at.stat
 	}
 	m.file = keep(p.fd, name)
 	if p.size > 0 {

@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -111,19 +113,22 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 	if err != nil {
 		return nil, err
 	}
-	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, true)
+	defer syscalls.Close(src)
+	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, !c.InPlace)
 	if err != nil {
-		_ = syscalls.Close(src)
 		return nil, err
 	}
-	// From now on the place holds the readable descriptor: it keeps the inode's number from
-	// being used again, and its attributes within reach if the name goes.
-	_ = syscalls.Close(p.file)
-	p.file = src
+	if c.InPlace && copied.method != Reflink {
+		_ = syscalls.Close(copied.fd)
+		return nil, fmt.Errorf("in place: %w: no reflinks", errors.ErrUnsupported)
+	}
 	return c.newMmapMut(copied, p, name)
 }
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
+	if c.InPlace {
+		return nil, fmt.Errorf("in place: %w: a new file", errors.ErrUnsupported)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

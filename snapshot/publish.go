@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -11,9 +12,113 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+// A publication gives a file without a name, complete and durable, its name.
+type publication struct {
+	to     *place
+	noSync bool
+	exact  bool         // nobody who uses this library may come between check and the naming
+	check  func() error // called just before, if not nil
+	fresh  bool         // the name must not be taken
+}
+
+// do names the file fd. It returns a descriptor of OpenPath of it, and -1 if it has not got the
+// name. If it fails before that, nothing has changed, but fd may never get a name again.
+func (p publication) do(ctx context.Context, fd int) (file int, err error) {
+	// The directory is opened before anything changes, so that lacking the permission to make
+	// it durable leaves everything as it was.
+	names, err := sysReopenDir(p.to.dir)
+	if err == nil {
+		defer syscalls.Close(names)
+		if err = lockDirectory(ctx, names); !p.exact {
+			err = nil // it matters to those who check
+		}
+	} else if p.noSync && !p.exact {
+		err = nil // what it is needed for is not wanted
+	}
+	if err != nil {
+		return -1, fmt.Errorf("directory: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return -1, err
+	}
+	if p.check != nil {
+		if err := p.check(); err != nil {
+			return -1, err
+		}
+	}
+	if p.fresh {
+		file, err = link(fd, p.to.dir, p.to.base)
+	} else {
+		file, err = replace(fd, p.to.dir, p.to.base)
+	}
+	if err != nil || p.noSync {
+		return file, err
+	}
+	_ = sysFunlock(names) // others need not wait for the disk
+	return file, durable(names)
+}
+
+// durable brings the names in a directory to the disk.
+func durable(names int) error {
+	err := sysFsync(names)
+	if err == nil ||
+		errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) { // no such thing on this filesystem
+		return nil
+	}
+	return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
+}
+
+// lockTries is how often the lock on a directory is tried for: a quarter of a second in all. It
+// is held for a few system calls at a time.
+const lockTries = 9
+
+// lockDirectory takes the lock under which users of this library change names in a directory.
+func lockDirectory(ctx context.Context, names int) error {
+	for i := 0; ; i++ {
+		err := sysFlock(names)
+		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
+			return err
+		}
+		if err := pause(ctx, i); err != nil {
+			return err
+		}
+	}
+}
+
+// link gives fd the name base, which must be free.
+func link(fd, dir int, base string) (file int, err error) {
+	if err := sysLinkat(fd, dir, base); err != nil {
+		return -1, err
+	}
+	file, err = sysOpenPath(dir, base)
+	if err != nil {
+		return -1, errors.Join(err, sysUnlink(dir, base))
+	}
+	return file, nil
+}
+
+// replace gives fd the name base in one step as everybody else sees it.
+func replace(fd, dir int, base string) (file int, err error) {
+	temp, err := linkTemporary(fd, dir, base)
+	if err != nil {
+		return -1, err
+	}
+	file, err = sysOpenPath(dir, temp)
+	if err == nil {
+		if err = sysRename(dir, temp, base); err == nil {
+			return file, nil
+		}
+		_ = syscalls.Close(file)
+	}
+	if errors.Is(err, syscall.EBUSY) {
+		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
+	}
+	return -1, errors.Join(err, sysUnlink(dir, temp))
+}
+
 // Before a file without a name can replace one that has a name it needs a name of its own, for
 // an instant: linkat never replaces, rename needs a name. There are this many fixed ones for
-// each file, so that what a crash in that instant leaves is bounded, and random ones for when
+// each file, so that what crashes in that instant leave is bounded, and random ones for when
 // all are in use.
 const slots = 8
 
@@ -26,31 +131,24 @@ func slot(base string, k uint64) string {
 	return fmt.Sprintf(".%016x.mmapsnapshot-%d", h.Sum64(), k)
 }
 
-// replace gives the file without a name fd the name base in the directory dir, in one step as
-// everybody else sees it. If it fails, nothing has changed, but fd may never get a name again.
-func replace(fd, dir int, base string) error {
-	// The lock tells others that the temporary name is in use. It is let go with the
-	// descriptor.
-	if err := sysFlock(fd); err != nil {
-		return err
-	}
-	temp, err := linkTemporary(fd, dir, base)
-	if err != nil {
-		return err
-	}
-	if err := sysRename(dir, temp, base); err != nil {
-		return errors.Join(err, sysUnlink(dir, temp))
-	}
-	return nil
-}
-
+// linkTemporary gives fd a temporary name. What crashes left under the fixed ones is removed.
 func linkTemporary(fd, dir int, base string) (string, error) {
-	for i := range slots + randomNames {
-		k := uint64(i)
-		if i >= slots {
-			k = rand.Uint64()
-		}
+	// The lock, let go with the descriptor, tells others that the name is in use.
+	if err := sysFlock(fd); err != nil {
+		return "", err
+	}
+	for k := range uint64(slots) {
 		name := slot(base, k)
+		err := sysLinkat(fd, dir, name)
+		if errors.Is(err, fs.ErrExist) && removeLeftover(fd, dir, name) {
+			err = sysLinkat(fd, dir, name)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+	for range randomNames {
+		name := slot(base, rand.Uint64())
 		err := sysLinkat(fd, dir, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
@@ -59,27 +157,35 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 	return "", fmt.Errorf("no temporary name is free: %w", fs.ErrExist)
 }
 
-// publish calls link, which gives a durable file without a name a name in the directory dir,
-// and makes that durable, too. It reports whether link did its part.
-func publish(dir int, noSync bool, link func() error) (published bool, err error) {
-	if noSync {
-		err := link()
-		return err == nil, err
-	}
-	// The directory is opened before anything changes, so that lacking the permission leaves
-	// everything as it was.
-	names, err := sysReopenDir(dir)
+// removeLeftover removes a temporary name that a crash left: a regular file of the owner that
+// own has, with no other name, which no living process has locked. It reports whether it did.
+func removeLeftover(own, dir int, name string) bool {
+	mine, err := sysFstat(own)
 	if err != nil {
-		return false, fmt.Errorf("directory: %w", err)
+		return false
 	}
-	defer syscalls.Close(names)
-	if err := link(); err != nil {
-		return false, err
+	left := place{dir: dir, base: name, file: -1}
+	if left.look() != nil {
+		return false
 	}
-	err = sysFsync(names)
-	if err == nil ||
-		errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) { // no such thing on this filesystem
-		return true, nil
+	defer syscalls.Close(left.file)
+	if !left.stat.Mode.IsRegular() || left.stat.Nlink != 1 || left.stat.UID != mine.UID {
+		return false
 	}
-	return true, fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
+	fd, err := sysReopen(left.file)
+	if err != nil {
+		return false
+	}
+	defer syscalls.Close(fd)
+	if sysFlock(fd) != nil {
+		return false
+	}
+	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
+	// it still has the name now, it is what is removed.
+	now := place{dir: dir, base: name, file: -1}
+	if now.look() != nil {
+		return false
+	}
+	defer syscalls.Close(now.file)
+	return now.stat.Ino == left.stat.Ino && now.stat.Dev == left.stat.Dev && sysUnlink(dir, name) == nil
 }

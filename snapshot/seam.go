@@ -9,6 +9,8 @@ var (
 	sysCopyFileRange = syscalls.CopyFileRange
 	sysFchmod        = syscalls.Fchmod
 	sysFchown        = syscalls.Fchown
+	sysDedupe        = syscalls.DedupeRange
+	sysExtents       = syscalls.Extents
 	sysFdPath        = syscalls.FdPath
 	sysFgetxattr     = syscalls.Fgetxattr
 	sysFiclone       = syscalls.Ficlone
@@ -19,6 +21,7 @@ var (
 	sysFstat         = syscalls.Fstat
 	sysFsync         = syscalls.Fsync
 	sysFtruncate     = syscalls.Ftruncate
+	sysFunlock       = syscalls.Funlock
 	sysLinkat        = syscalls.Linkat
 	sysMmap          = syscalls.Mmap
 	sysMprotect      = syscalls.Mprotect
@@ -36,6 +39,7 @@ var (
 	sysReadlink      = syscalls.Readlinkat
 	sysRename        = syscalls.Renameat
 	sysReopen        = syscalls.Reopen
+	sysReopenWrite   = syscalls.ReopenWritable
 	sysReopenDir     = syscalls.ReopenDir
 	sysSeekData      = syscalls.SeekData
 	sysSeekHole      = syscalls.SeekHole

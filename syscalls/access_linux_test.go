@@ -21,9 +21,7 @@ func canWrite(t *testing.T, dir, name string) error {
 }
 
 func TestCanWriteImmutable(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root (needs it to make a file immutable)")
-	}
+	needs(t, unix.CAP_LINUX_IMMUTABLE, "make a file immutable")
 	each(t, func(t *testing.T, kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		must(t, canWrite(t, dir, "file"))
@@ -88,9 +86,7 @@ func TestLookingBreaksNoLease(t *testing.T) {
 }
 
 func TestCanWriteReadOnlyMount(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root (needs it to mount)")
-	}
+	needs(t, unix.CAP_SYS_ADMIN, "mount")
 	each(t, func(t *testing.T, kind, dir string) {
 		newFile(t, dir, "file", nil)
 		var dirfd, path int
@@ -188,6 +184,6 @@ func TestPermissions(t *testing.T) {
 			wantErr(t, err, "openat O_TMPFILE", syscall.EACCES)
 			wantErr(t, syscalls.Fchmod(open(t, filepath.Join(dir, "read"), unix.O_RDONLY), 0o600), "fchmod", syscall.EPERM)
 			wantErr(t, syscalls.Fchown(open(t, filepath.Join(dir, "read"), unix.O_RDONLY), 65534, 65534), "fchown", syscall.EPERM)
-		}, "TEST_DIR="+dir)
+		}, "TEST_DIR="+dir, quickly)
 	})
 }

@@ -63,8 +63,6 @@ func TestErrnos(t *testing.T) {
 			func() error { return syscalls.SetNocow(a, true) }},
 		{"fcntl F_SETLEASE", unix.SYS_FCNTL, []syscall.Errno{syscall.EINVAL}, []syscall.Errno{syscall.EACCES, syscall.ENOLCK},
 			func() error { return syscalls.SetLease(a, syscalls.ReadLease) }},
-		{"sync_file_range", unix.SYS_SYNC_FILE_RANGE, nil, []syscall.Errno{syscall.EINVAL},
-			func() error { return syscalls.WritebackAndWait(a) }},
 		{"fsync", unix.SYS_FSYNC, nil, []syscall.Errno{syscall.EINVAL}, func() error { return syscalls.Fsync(a) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

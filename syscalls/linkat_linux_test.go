@@ -22,9 +22,7 @@ func linkedByEmptyPath(fd, dirfd int, name string) error {
 // A process that changed its user has files that the kernel takes for another's: only
 // /proc/self/fd leads to them.
 func TestLinkatAsAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root (needs it to become another user)")
-	}
+	needs(t, unix.CAP_SETUID, "become another user")
 	each(t, func(t *testing.T, kind, dir string) {
 		must(t, os.Chmod(dir, 0o777))
 		dirfd := openDir(t, dir)
@@ -82,8 +80,11 @@ func asUser(t *testing.T, f func(t *testing.T)) {
 		f(t)
 		return
 	}
-	mounttest.AsUser(t, f)
+	mounttest.AsUser(t, f, quickly)
 }
+
+// quickly keeps the race detector from letting every process sleep a second at its end.
+const quickly = "GORACE=atexit_sleep_ms=0"
 
 // An ordinary user of a recent kernel needs nothing else.
 func TestLinkatAsUser(t *testing.T) {
@@ -124,9 +125,7 @@ func TestLinkatRefused(t *testing.T) {
 
 // Without /proc, what goes by it says ENOENT, and Linkat has one way left.
 func TestWithoutProc(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root (needs it to hide /proc)")
-	}
+	needs(t, unix.CAP_SYS_ADMIN, "hide /proc")
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, "host")
 	dirfd := openDir(t, dir)

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Every use of unsafe in the module is in this file and in address.go. Two arguments carry all
-// of them: an address that the kernel returned for length bytes is valid for length bytes until
-// it is unmapped, which is what unsafe.Slice needs; and addresses of mapped memory are not
-// moved or freed by the garbage collector, so that arithmetic on them, and keeping them apart
-// from any Go object, is sound.
+// Every use of unsafe in the module is in this file, in address.go and in extents_linux.go. Two
+// arguments carry all of them: an address that the kernel returned for length bytes is valid
+// for length bytes until it is unmapped, which is what unsafe.Slice needs; and addresses of
+// mapped memory are not moved or freed by the garbage collector, so that arithmetic on them,
+// and keeping them apart from any Go object, is sound.
 //
 // unix.Mmap is not used: it keeps every mapping in a table under one lock, and refuses slices
 // that it did not make.

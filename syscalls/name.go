@@ -25,6 +25,12 @@ func Reopen(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopen(fd) })
 }
 
+// ReopenWritable is Reopen for reading and writing. It waits while somebody else has a lease on
+// the file, and fails with ETXTBSY for a running program.
+func ReopenWritable(fd int) (int, error) {
+	return open("openat", func() (int, error) { return reopenWritable(fd) })
+}
+
 // FdPath returns the name by which the file behind a descriptor was last known, as an absolute
 // path: readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to
 // another file by now.

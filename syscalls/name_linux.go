@@ -21,6 +21,10 @@ func reopen(fd int) (int, error) {
 	return unix.Openat(unix.AT_FDCWD, procPath(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
+func reopenWritable(fd int) (int, error) {
+	return unix.Openat(unix.AT_FDCWD, procPath(fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+}
+
 func reopenDir(dirfd int) (int, error) {
 	return unix.Openat(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }

@@ -50,9 +50,12 @@ func nocow(int) (bool, error)               { return false, errOther }
 func setNocow(int, bool) error              { return errOther }
 func readable(int) (bool, error)            { return false, errOther }
 
-func fsync(int) error            { return errOther }
-func writebackAndWait(int) error { return errOther }
-func writebackError(int) error   { return errOther }
-func setLease(int, int) error    { return errOther }
-func getLease(int) (int, error)  { return NoLease, errOther }
-func tryFlock(int) error         { return errOther }
+func fsync(int) error                        { return errOther }
+func writebackAndWait(int) error             { return errOther }
+func writebackError(int) error               { return errOther }
+func setLease(int, int) error                { return errOther }
+func getLease(int) (int, error)              { return NoLease, errOther }
+func tryFlock(int) error                     { return errOther }
+func funlock(int) error                      { return errOther }
+func extents(int, int64, int64) (int, error) { return 0, errOther }
+func reopenWritable(int) (int, error)        { return -1, errOther }

@@ -56,3 +56,8 @@ func GetLease(fd int) (int, error) {
 func TryFlock(fd int) error {
 	return do("flock", func() error { return tryFlock(fd) })
 }
+
+// Funlock lets go of a lock that [TryFlock] took: flock(2), LOCK_UN.
+func Funlock(fd int) error {
+	return do("flock LOCK_UN", func() error { return funlock(fd) })
+}

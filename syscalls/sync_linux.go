@@ -33,3 +33,5 @@ func getLease(fd int) (int, error) {
 }
 
 func tryFlock(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }
+
+func funlock(fd int) error { return unix.Flock(fd, unix.LOCK_UN) }

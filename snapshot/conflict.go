@@ -1,0 +1,29 @@
+package snapshot
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// unchanged returns ErrConflict if the file under the snapshot's own name is not the one that is
+// expected, or not as it was.
+func (m *MmapMut) unchanged() error {
+	now := place{dir: m.at.dir, base: m.at.base, file: -1}
+	err := now.look()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if m.baseline == nil {
+			return nil
+		}
+		return ErrConflict
+	case err != nil:
+		return err
+	}
+	defer syscalls.Close(now.file)
+	if m.baseline == nil || !same(*m.baseline, now.stat) {
+		return ErrConflict
+	}
+	return nil
+}
