@@ -256,3 +256,6 @@ func FlattenAll(m *MmapMut) error {
 	}
 	return nil
 }
+
+// Slot is the k-th temporary name of a file.
+func Slot(base string, k int) string { return slot(base, uint64(k)) }
