@@ -36,6 +36,7 @@ func TestCommitKeepsAttributes(t *testing.T) {
 		must(t, os.Chown(name, 1234, 5678))
 		must(t, os.Chmod(name, 0o751|fs.ModeSetuid|fs.ModeSetgid))
 		must(t, unix.Setxattr(name, "trusted.t", []byte("trusted value"), 0))
+		must(t, unix.Setxattr(name, "security.label", []byte("a security label"), 0))
 		user := mounttest.Kind(dir) != ""
 		if err := unix.Setxattr(name, "user.u", []byte("a value\x00with a zero"), 0); err != nil {
 			user = false

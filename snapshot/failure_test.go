@@ -153,6 +153,52 @@ func TestCommitFailures(t *testing.T) {
 	})
 }
 
+// Whichever call fails while a new name is made, or a name on another filesystem is written: it is there whole, or not at
+// all.
+func TestLinkFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		elsewhere := mounttest.Dir(t, "tmpfs")
+		data := noise(1, 100000)
+		write(t, join(dir, "f"), data)
+		for what, link := range map[string]func(m *snapshot.MmapMut, dir string) error{
+			"Link":     func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "new")) },
+			"CommitTo": func(m *snapshot.MmapMut, dir string) error { return m.CommitTo(join(dir, "new")) },
+		} {
+			for _, to := range []string{dir, elsewhere} {
+				t.Run(what+" "+mounttest.Kind(to), func(t *testing.T) {
+					mounttest.Leaks(t)
+					failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
+						m, err := snapshot.OpenMut(join(dir, "f"))
+						must(t, err)
+						arm()
+						err = link(m, to)
+						disarm()
+						_, statErr := os.Stat(join(to, "new"))
+						switch {
+						case statErr == nil:
+							if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+								t.Errorf("published, but %v", err)
+							}
+							wantFile(t, join(to, "new"), data)
+							must(t, os.Remove(join(to, "new")))
+						case err == nil:
+							t.Error("not published, and no error")
+						case !errors.Is(err, syscall.ENOSPC):
+							t.Errorf("%v: is not ENOSPC", err)
+						}
+						if to == dir {
+							wantNames(t, to, "f")
+						} else {
+							wantNames(t, to)
+						}
+						must(t, m.Close())
+					})
+				})
+			}
+		}
+	})
+}
+
 // breaks reports whether a failure may mean that what was stored is lost to the disk. A call of
 // fsync, short of one that is answered with ErrNotDurable, is of the private file in
 // CommitAndClose, and else of a copy that can be made again.
