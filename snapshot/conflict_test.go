@@ -116,7 +116,8 @@ func TestCreateConflict(t *testing.T) {
 	})
 }
 
-// increment adds one to the number in the file, n times, each time with a snapshot of its own, and starts anew after a conflict.
+// increment adds one to the number in the file, n times, each time with a snapshot of its own,
+// and starts anew after a conflict.
 func increment(name string, n int, commit func(m *snapshot.MmapMut) error) (conflicts int, err error) {
 	for range n {
 		for {

@@ -153,8 +153,8 @@ func TestCommitFailures(t *testing.T) {
 	})
 }
 
-// Whichever call fails while a new name is made, or a name on another filesystem is written: it is there whole, or not at
-// all.
+// Whichever call fails while a new name is made, or a name on another filesystem is written: it
+// is there whole, or not at all.
 func TestLinkFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		elsewhere := mounttest.Dir(t, "tmpfs")

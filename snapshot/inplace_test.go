@@ -15,8 +15,8 @@ import (
 
 var inPlace = snapshot.Config{InPlace: true}
 
-// In place, the file keeps its inode, and so all links to it and descriptors of it show the change. It may grow, and
-// not shrink.
+// In place, the file keeps its inode, and so all links to it and descriptors of it show the
+// change. It may grow, and not shrink.
 func TestInPlace(t *testing.T) {
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
 		for _, way := range ways[:3] {
@@ -92,7 +92,8 @@ func TestInPlaceConflict(t *testing.T) {
 	})
 }
 
-// A file that is a mount point cannot be replaced; the error says so and names what can be done, and nothing changed.
+// A file that is a mount point cannot be replaced; the error says so and names what can be
+// done, and nothing changed.
 func TestMountPoint(t *testing.T) {
 	needRoot(t)
 	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {

@@ -31,8 +31,8 @@ func TestLeftoverIsRemoved(t *testing.T) {
 	})
 }
 
-// What only looks like a leftover stays: what a living process has locked, what belongs to somebody else, what has another name
-// as well, what is no file.
+// What only looks like a leftover stays: what a living process has locked, what belongs to
+// somebody else, what has another name as well, what is no file.
 func TestLookAlikesStay(t *testing.T) {
 	needRoot(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -74,7 +74,8 @@ func TestLookAlikesStay(t *testing.T) {
 	})
 }
 
-// Two files whose commits run side by side do not take each other's temporary names, nor do two commits of one file.
+// Two files whose commits run side by side do not take each other's temporary names, nor do two
+// commits of one file.
 func TestTemporaryNamesDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for _, base := range []string{"a", "b", "A", "a ", "aa"} {

@@ -11,8 +11,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Readers that open and read the file in the ordinary way, while it is committed again and again, see one version of it each
-// time, and never an older one than before.
+// Readers that open and read the file in the ordinary way, while it is committed again and
+// again, see one version of it each time, and never an older one than before.
 func TestReadersDuringCommits(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

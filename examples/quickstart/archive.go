@@ -46,8 +46,8 @@ func add(w *zip.Writer, entry, path string) error {
 	return err
 }
 
-// repack makes another version of an archive: the same files the other way round, except for every eighth. Like any other
-// version it is a good archive, with everything at other offsets.
+// repack makes another version of an archive: the same files the other way round, except for
+// every eighth. Like any other version it is a good archive, with everything at other offsets.
 func repack(ctx context.Context, name, archive string) error {
 	r, err := zip.OpenReader(archive)
 	if err != nil {
@@ -68,8 +68,8 @@ func repack(ctx context.Context, name, archive string) error {
 	})
 }
 
-// fill makes a file of size bytes with the contents of another, again and again. It is on the disk
-// when fill returns, so that no measurement has to write it.
+// fill makes a file of size bytes with the contents of another, again and again. It is on the
+// disk when fill returns, so that no measurement has to write it.
 func fill(ctx context.Context, name, from string, size int64) error {
 	data, err := os.ReadFile(from)
 	if err != nil {

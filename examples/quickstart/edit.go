@@ -13,8 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// setByte changes one byte of a file, atomically and durably. Whoever reads the file meanwhile, and whoever finds
-// it after a crash, sees all of the old or all of the new contents.
+// setByte changes one byte of a file, atomically and durably. Whoever reads the file meanwhile,
+// and whoever finds it after a crash, sees all of the old or all of the new contents.
 func setByte(ctx context.Context, name string, off int64, b byte) error {
 	m, err := snapshot.Config{}.OpenMut(ctx, name)
 	if err != nil {
@@ -27,8 +27,9 @@ func setByte(ctx context.Context, name string, off int64, b byte) error {
 	return m.CommitAndClose()
 }
 
-// rewriteByte does the same the ordinary way: all of the file into a temporary one, which reaches the disk before it is
-// renamed over the old one, and then the directory, without which a crash could bring the old one back.
+// rewriteByte does the same the ordinary way: all of the file into a temporary one, which
+// reaches the disk before it is renamed over the old one, and then the directory, without which
+// a crash could bring the old one back.
 func rewriteByte(ctx context.Context, name string, off int64, b byte) error {
 	src, err := os.Open(name)
 	if err != nil {
@@ -37,8 +38,8 @@ func rewriteByte(ctx context.Context, name string, off int64, b byte) error {
 	defer src.Close()
 	temp := name + ".tmp"
 	err = create(temp, func(dst *os.File) error {
-		// io.Copy would let the kernel share the data where the filesystem can, which is
-		// what the other way does; rewriting a file means to write it.
+		// io.Copy would let the kernel share the data where the filesystem can, which is what
+		// the other way does; rewriting a file means to write it.
 		if err := copyBytes(ctx, dst, src, off, func(byte) byte { return b }); err != nil {
 			return err
 		}
@@ -57,7 +58,8 @@ func rewriteByte(ctx context.Context, name string, off int64, b byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// copyBytes copies src to dst, but sends the byte at offset at, if there is one, through change.
+// copyBytes copies src to dst, but sends the byte at offset at, if there is one, through
+// change.
 func copyBytes(ctx context.Context, dst io.Writer, src io.Reader, at int64, change func(byte) byte) error {
 	buf := make([]byte, 1<<20)
 	for off := int64(0); ; {
@@ -78,7 +80,8 @@ func copyBytes(ctx context.Context, dst io.Writer, src io.Reader, at int64, chan
 	}
 }
 
-// hash returns the hash of what src would hold if all bits of the byte at offset flip, if there is one, were the other way round.
+// hash returns the hash of what src would hold if all bits of the byte at offset flip, if there
+// is one, were the other way round.
 func hash(ctx context.Context, src io.Reader, flip int64) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	if err := copyBytes(ctx, h, src, flip, func(b byte) byte { return ^b }); err != nil {
@@ -96,9 +99,9 @@ func hashFile(ctx context.Context, name string, flip int64) (sum [sha256.Size]by
 	return hash(ctx, f, flip)
 }
 
-// compareEdits changes a byte in the middle of the file by setByte and back by rewriteByte, in turn. After each change
-// it reads the whole file the ordinary way, to see that only the byte changed, and so that both begin with the file in
-// memory.
+// compareEdits changes a byte in the middle of the file by setByte and back by rewriteByte, in
+// turn. After each change it reads the whole file the ordinary way, to see that only the byte
+// changed, and so that both begin with the file in memory.
 func compareEdits(ctx context.Context, c config, r *report, name string) error {
 	off := c.size / 2
 	old, err := byteAt(name, off)

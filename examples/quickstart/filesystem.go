@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// filesystem returns the name of the filesystem that dir lies on. The kernel numbers its mounts, and says for a descriptor
-// which one it is on; that holds where names mislead, as below bind mounts, and needs no list of magic numbers.
+// filesystem returns the name of the filesystem that dir lies on. The kernel numbers its
+// mounts, and says for a descriptor which one it is on; that holds where names mislead, as
+// below bind mounts, and needs no list of magic numbers.
 func filesystem(dir string) string {
 	const unknown = "unknown"
 	f, err := os.Open(dir)

@@ -1,11 +1,12 @@
-// Command quickstart shows the main job of this module on real data: it reads a zip archive of Go's own
-// source tree through a snapshot while another goroutine keeps destroying the file, changes one byte of a large file
-// durably, and says what each cost beside package os.
+// Command quickstart shows the main job of this module on real data: it reads a zip archive of
+// Go's own source tree through a snapshot while another goroutine keeps destroying the file,
+// changes one byte of a large file durably, and says what each cost beside package os.
 //
 //	go run ./examples/quickstart [-size MiB] [directory]
 //
-// Each file is one idea: archive.go makes the data, writer.go destroys them, walk.go reads them meanwhile, edit.go changes
-// them, measure.go compares. Nothing is left behind, whatever happens.
+// Each file is one idea: archive.go makes the data, writer.go destroys them, walk.go reads them
+// meanwhile, edit.go changes them, measure.go compares. Nothing is left behind, whatever
+// happens.
 package main
 
 import (

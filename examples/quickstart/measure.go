@@ -12,7 +12,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// A comparison is one line of the table: medians of what package os and this module took for the same.
+// A comparison is one line of the table: medians of what package os and this module took for
+// the same.
 type comparison struct {
 	what      string
 	ordinary  time.Duration
@@ -21,14 +22,15 @@ type comparison struct {
 	bytesEach int64 // if not 0, shown as throughput
 }
 
-// limits say how often to measure: at least and at most so many times, and in between until the time is up.
+// limits say how often to measure: at least and at most so many times, and in between until the
+// time is up.
 type limits struct {
 	least, most int
 	budget      time.Duration
 }
 
-// compare takes both times in turn, so that whatever else happens on the machine happens to both, and adds the
-// medians to the report.
+// compare takes both times in turn, so that whatever else happens on the machine happens to
+// both, and adds the medians to the report.
 func (r *report) compare(ctx context.Context, what string, l limits, bytesEach int64,
 	ordinary, ours func() (time.Duration, error)) error {
 	var a, b []time.Duration
@@ -108,8 +110,8 @@ func compareReads(ctx context.Context, c config, r *report, name string) error {
 	}
 	defer m.Close()
 
-	// A snapshot made by reflink begins with nothing in memory; Prefetch reads it in one go, without holding
-	// other goroutines up. Elsewhere it is the copy just made.
+	// A snapshot made by reflink begins with nothing in memory; Prefetch reads it in one go,
+	// without holding other goroutines up. Elsewhere it is the copy just made.
 	if err := m.Prefetch(0, -1); err != nil {
 		return err
 	}

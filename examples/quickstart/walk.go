@@ -13,8 +13,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// readUnderFire reads the archive while a writer destroys it, through a snapshot taken before, and, for contrast, through
-// os.File. What was torn in the snapshot, if anything, is in the report.
+// readUnderFire reads the archive while a writer destroys it, through a snapshot taken before,
+// and, for contrast, through os.File. What was torn in the snapshot, if anything, is in the
+// report.
 func readUnderFire(ctx context.Context, c config, r *report, archive, other string) error {
 	good, err := os.ReadFile(archive)
 	if err != nil {
@@ -67,7 +68,8 @@ func readUnderFire(ctx context.Context, c config, r *report, archive, other stri
 	return nil
 }
 
-// check says whether the snapshot showed, and shows, anything but the contents the file had when it was taken.
+// check says whether the snapshot showed, and shows, anything but the contents the file had
+// when it was taken.
 func (r *report) check(ctx context.Context, m *snapshot.Mmap, want []byte) error {
 	got, err := hash(ctx, io.NewSectionReader(m, 0, m.Size()), -1)
 	if err != nil {
@@ -90,7 +92,8 @@ type tally struct {
 	first             error
 }
 
-// walk reads every entry of the zip archive in src to its end, where package zip checks length and CRC.
+// walk reads every entry of the zip archive in src to its end, where package zip checks length
+// and CRC.
 func (t *tally) walk(ctx context.Context, src io.ReaderAt, size int64) {
 	t.walks++
 	z, err := zip.NewReader(src, size)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A writer does to a file, over and over, all that makes reading or mapping it unsafe for others.
+// A writer does to a file, over and over, all that makes reading or mapping it unsafe for
+// others.
 type writer struct {
 	path     string
 	versions [2][]byte
@@ -21,8 +22,8 @@ type writer struct {
 func (w *writer) run(ctx context.Context) error {
 	for i := 0; ; i++ {
 		now, next := w.versions[i%2], w.versions[(i+1)%2]
-		// Overwriting comes last: whoever opened a file that is whole will see it change before it is replaced, after
-		// which he would have it to himself.
+		// Overwriting comes last: whoever opened a file that is whole will see it change before
+		// it is replaced, after which he would have it to himself.
 		for _, step := range []struct {
 			do    func() error
 			count *atomic.Int64

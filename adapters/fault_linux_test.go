@@ -1,0 +1,134 @@
+package adapters_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+)
+
+// badDisk is a source of which the pages from some offset on cannot be had: in the mapping they
+// fault, and ReadAt has the reason, as on a disk with a bad sector.
+type badDisk struct {
+	mem     []byte
+	content []byte
+	bad     int64
+	views   int
+	err     error // of View
+}
+
+var errSector = &fs.PathError{Op: "read", Path: "bad", Err: syscall.EIO}
+
+func newBadDisk(t *testing.T, size, bad int) *badDisk {
+	mem, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(mem) })
+	d := &badDisk{mem: mem, content: random(size), bad: int64(bad)}
+	copy(mem, d.content)
+	if err := syscall.Mprotect(mem[bad:], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *badDisk) Size() int64  { return int64(len(d.content)) }
+func (d *badDisk) Name() string { return "bad" }
+
+func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
+	n, err := bytes.NewReader(d.content[:d.bad]).ReadAt(p, off)
+	if err == io.EOF {
+		err = errSector
+	}
+	return n, err
+}
+
+func (d *badDisk) View(off, n int64, f func(b []byte) error) error {
+	if d.err != nil {
+		return d.err
+	}
+	d.views++
+	return f(d.mem[off : off+n])
+}
+
+// TestWriteToFault: the kernel meets a page that cannot be read. What lies before it arrives,
+// and the error is the disk's.
+func TestWriteToFault(t *testing.T) {
+	for _, bad := range []int{0, 4096, 128 << 10, 200 << 10} {
+		for where, open := range map[string]func(t *testing.T) (io.WriteCloser, io.Reader){
+			"file": kernelFile, "tcp": socket("tcp"), "unix": socket("unix"),
+		} {
+			d := newBadDisk(t, 1<<20, bad)
+			r := adapters.NewReader(d)
+			w, peer := open(t)
+			n, err := r.WriteTo(w)
+			if n != int64(bad) || err != error(errSector) || errors.Is(err, syscall.EFAULT) {
+				t.Errorf("%s, bad from %d on: %d, %v", where, bad, n, err)
+			}
+			if at, _ := r.Seek(0, io.SeekCurrent); at != n {
+				t.Errorf("%s, bad from %d on: cursor at %d", where, bad, at)
+			}
+			if d.views == 0 {
+				t.Errorf("%s: the memory was copied", where)
+			}
+			_ = w.Close()
+			got, err := io.ReadAll(peer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, got, d.content[:bad])
+		}
+	}
+}
+
+// TestWriteToViewFails: a source whose View fails is read with ReadAt.
+func TestWriteToViewFails(t *testing.T) {
+	d := newBadDisk(t, 1<<20, 1<<20-4096)
+	d.err = errBroken
+	w, _ := kernelFile(t)
+	defer w.Close()
+	if n, err := adapters.NewReader(d).WriteTo(w); n != d.bad || err != error(errSector) {
+		t.Errorf("WriteTo: %d, %v", n, err)
+	}
+}
+
+// countingConn passes for a *net.TCPConn in everything but its type, and looks at what it
+// writes.
+type countingConn struct {
+	*net.TCPConn
+	sum int
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	for _, b := range p {
+		c.sum += int(b)
+	}
+	return c.TCPConn.Write(p)
+}
+
+// TestWriteToWrappers: no writer that could touch the memory gets it.
+func TestWriteToWrappers(t *testing.T) {
+	var _ syscall.Conn = (*countingConn)(nil)
+	tcp, peer := socket("tcp")(t)
+	go func() { _, _ = io.Copy(io.Discard, peer) }()
+	file, _ := kernelFile(t)
+	for name, w := range map[string]io.Writer{
+		"countingConn": &countingConn{TCPConn: tcp.(*net.TCPConn)},
+		"struct":       struct{ *os.File }{file.(*os.File)},
+		"buffer":       new(bytes.Buffer),
+		"discard":      io.Discard,
+	} {
+		d := newBadDisk(t, 1<<20, 4096)
+		if n, err := adapters.NewReader(d).WriteTo(w); n != 4096 || err != error(errSector) || d.views > 0 {
+			t.Errorf("%s: %d, %v, %d views", name, n, err, d.views)
+		}
+	}
+	_, _ = tcp.Close(), file.Close()
+}

@@ -1,0 +1,135 @@
+package adapters
+
+import (
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// A File is read and edited like an *os.File that is open for both, but edits a private copy.
+// The file itself changes with Sync and with nothing else, as a whole: whoever reads it sees
+// what it held before or all that was written until Sync, also after a crash.
+//
+// All methods may be called at the same time from several goroutines. Those that use the cursor
+// take turns; ReadAt, and WriteAt inside the file, run in parallel. A write that makes the file
+// longer happens in one step: ReadAt, Size and Sync find the size before it, or the size after
+// it with the data. So it waits until a Sync that is under way has reached the disk; other
+// calls do not.
+//
+// A File must be closed, or its snapshot must. Afterwards its methods return fs.ErrClosed.
+type File struct {
+	m *snapshot.MmapMut // constant
+
+	// The locks are taken in the order in which they stand here.
+
+	cursor sync.Mutex // guards what follows; held by what reads or writes at the cursor
+	off    int64      // not negative
+	ahead  ahead
+	seen   int64 // the state of changes before ahead was read
+
+	// growing is owned by a write that changes the size, and by Sync, which must not come
+	// between the new size and the data.
+	growing sync.Mutex
+
+	// sizing is owned by what changes the size, and shared by what must not see it half done.
+	sizing sync.RWMutex
+
+	changes changes // of the contents; for ahead
+}
+
+// NewFile returns a File that edits m, with the cursor at 0. The File takes m over: Close
+// closes it, and a write that grows the file makes slices of m.Bytes invalid. Other methods of
+// m may still be used, but a Resize or Commit can then fall between the parts of a write that
+// grows the file, so that it is not one step; and ReadByte does not notice changes made in that
+// way for up to 512 bytes, before the File changes something itself.
+func NewFile(m *snapshot.MmapMut) *File { return &File{m: m} }
+
+// Name returns the name that the snapshot was opened with.
+func (f *File) Name() string { return f.m.Name() }
+
+// Size returns the size in bytes.
+func (f *File) Size() int64 {
+	f.sizing.RLock()
+	defer f.sizing.RUnlock()
+	return f.m.Size()
+}
+
+// Stat describes the file as it was before it was opened, except for the size, which is that of
+// the contents now.
+func (f *File) Stat() (fs.FileInfo, error) {
+	f.sizing.RLock()
+	defer f.sizing.RUnlock()
+	return f.m.Stat()
+}
+
+// ReadAt is like [os.File.ReadAt]. It does not use the cursor.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	f.sizing.RLock()
+	defer f.sizing.RUnlock()
+	return f.m.ReadAt(p, off)
+}
+
+// Read is like [os.File.Read]. It fills p, unless the file ends before.
+func (f *File) Read(p []byte) (int, error) {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	n, err := read(f.ReadAt(p, f.off))
+	f.off += int64(n)
+	return n, err
+}
+
+// Seek is like [os.File.Seek].
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	off, err := seek(f.m, f.off, f.Size(), offset, whence)
+	if err != nil {
+		return 0, err
+	}
+	f.off = off
+	return off, nil
+}
+
+// Write is like [os.File.Write]: what is written behind the end makes the file longer, and what
+// lies between reads as zeros. A full disk is an error, not a crash; the file then holds what
+// could be written.
+func (f *File) Write(p []byte) (int, error) {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	n, err := f.WriteAt(p, f.off)
+	f.off += int64(n)
+	return n, err
+}
+
+// WriteString is Write with a string.
+func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
+
+// Sync makes what was written the contents of the file, atomically and durably: see
+// [snapshot.MmapMut.Commit], of which it has the errors. If it fails, the file is as it was,
+// unless the error is snapshot.ErrNotDurable. Each single Write, WriteString or WriteAt is in
+// it as a whole or not at all.
+func (f *File) Sync() error {
+	f.growing.Lock()
+	defer f.growing.Unlock()
+	return rename("sync", f.m.Commit())
+}
+
+// Close closes the snapshot and discards what was written since the last Sync. A second Close
+// returns fs.ErrClosed.
+func (f *File) Close() error {
+	f.changes.begin() // and never end: nothing is read ahead any more
+	return f.m.Close()
+}
+
+var (
+	_ fs.File            = (*File)(nil)
+	_ io.ReadWriteSeeker = (*File)(nil)
+	_ io.ReaderAt        = (*File)(nil)
+	_ io.WriterAt        = (*File)(nil)
+	_ io.StringWriter    = (*File)(nil)
+	_ io.ByteScanner     = (*File)(nil)
+	_ io.ReaderFrom      = (*File)(nil)
+	_ io.WriterTo        = (*File)(nil)
+)

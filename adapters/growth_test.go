@@ -1,0 +1,171 @@
+package adapters_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+const record = 1000
+
+// appendRecords has writers append records at places of their own, all behind the end when they
+// begin.
+func appendRecords(t *testing.T, f *adapters.File, writers, each int, beside func(i int)) {
+	var wg sync.WaitGroup
+	for g := range writers {
+		wg.Go(func() {
+			p := make([]byte, record)
+			for _, i := range rand.Perm(each) {
+				k := i*writers + g
+				fill(p, k)
+				if n, err := f.WriteAt(p, int64(k)*record); n != record || err != nil {
+					t.Errorf("WriteAt: %d, %v", n, err)
+				}
+				if beside != nil && g == 0 {
+					beside(i)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func fill(p []byte, k int) {
+	for i := 0; i+8 <= len(p); i += 8 {
+		binary.LittleEndian.PutUint64(p[i:], uint64(k)+1)
+	}
+}
+
+// whole reports whether p is a record that was written, or never was.
+func whole(p []byte, k int) (written, ok bool) {
+	want := make([]byte, record)
+	if bytes.Equal(p, want) {
+		return false, true
+	}
+	fill(want, k)
+	return true, bytes.Equal(p, want)
+}
+
+// TestParallelGrowth: no write is lost, whatever order they grow the file in, and a Sync has
+// all of a write or nothing.
+func TestParallelGrowth(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const writers = 4
+		each := mounttest.Count(50, 200, 2000)
+		name := put(t, dir, "f", nil)
+		f := openFile(t, name)
+		appendRecords(t, f, writers, each, func(i int) {
+			if i%10 != 0 {
+				return
+			}
+			if err := f.Sync(); err != nil {
+				t.Error(err)
+			}
+			p, err := os.ReadFile(name)
+			if err != nil || len(p)%record != 0 {
+				t.Errorf("%d bytes after a Sync, %v", len(p), err)
+				return
+			}
+			// The last record made the file this long, so it must be there.
+			last := len(p)/record - 1
+			if written, ok := whole(p[last*record:], last); !written || !ok {
+				t.Errorf("a Sync took the size of a write and not its data")
+			}
+			for k := range last {
+				if _, ok := whole(p[k*record:][:record], k); !ok {
+					t.Errorf("record %d is torn", k)
+				}
+			}
+		})
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(name)
+		if err != nil || len(got) != writers*each*record {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+		for k := range writers * each {
+			if written, ok := whole(got[k*record:][:record], k); !written || !ok {
+				t.Fatalf("record %d was lost", k)
+			}
+		}
+		_ = f.Close()
+	})
+}
+
+// TestGrowthIsOneStep: who follows the end of a growing file never reads the zeros of a write
+// that is under way.
+func TestGrowthIsOneStep(t *testing.T) {
+	f := openFile(t, put(t, t.TempDir(), "f", nil))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p := bytes.Repeat([]byte{1}, record)
+		for range mounttest.Count(2000, 10000, 100000) {
+			if _, err := f.Write(p); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	p := make([]byte, record)
+	for off := int64(0); ; {
+		n, err := f.ReadAt(p, off)
+		off += int64(n)
+		if bytes.IndexByte(p[:n], 0) >= 0 {
+			t.Fatalf("zeros at the end, at %d", off)
+		}
+		if err == io.EOF {
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	}
+}
+
+// TestSyncHasWholeWrites syncs as fast as it can beside appends, and looks for the size of a
+// write without its data.
+func TestSyncHasWholeWrites(t *testing.T) {
+	name := put(t, mounttest.Dir(t, "tmpfs"), "f", nil)
+	f := openFile(t, name)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(stop)
+	wg.Go(func() {
+		p := bytes.Repeat([]byte{1}, record)
+		for i := int64(0); ; i = (i + 1) % 50 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if i == 0 {
+				if err := f.Truncate(0); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := f.WriteAt(p, i*record); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range mounttest.Count(2000, 10000, 100000) {
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		p, err := os.ReadFile(name)
+		if err != nil || len(p)%record != 0 || bytes.IndexByte(p, 0) >= 0 {
+			t.Fatalf("%d bytes, zeros from %d on, %v", len(p), bytes.IndexByte(p, 0), err)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package adapters_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }
+
+// random returns n bytes that are the same each time.
+func random(n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(p)
+	return p
+}
+
+// put makes a file and returns its name.
+func put(tb testing.TB, dir, name string, content []byte) string {
+	tb.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.WriteFile(name, content, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	return name
+}
+
+func openMap(tb testing.TB, name string) *snapshot.Mmap {
+	tb.Helper()
+	m, err := snapshot.Open(name)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func openMut(tb testing.TB, name string) *snapshot.MmapMut {
+	tb.Helper()
+	m, err := snapshot.OpenMut(name)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func openFile(tb testing.TB, name string) *adapters.File {
+	tb.Helper()
+	return adapters.NewFile(openMut(tb, name))
+}
+
+// supported ends the test if err is not nil: skips it where there are no snapshots at all.
+func supported(tb testing.TB, err error) {
+	tb.Helper()
+	if errors.Is(err, errors.ErrUnsupported) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// same fails the test if two contents differ, and says where.
+func same(tb testing.TB, got, want []byte) {
+	tb.Helper()
+	if len(got) != len(want) {
+		tb.Fatalf("got %d bytes, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			tb.Fatalf("byte %d is %#x, want %#x", i, got[i], want[i])
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package adapters_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A readFile is what *os.File and Reader have in common, a file what *os.File and File have.
+type readFile interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+	io.WriterTo
+}
+
+type file interface {
+	readFile
+	io.Writer
+	io.WriterAt
+	io.StringWriter
+	io.ReaderFrom
+	fs.File
+	Truncate(size int64) error
+	Sync() error
+	Name() string
+}
+
+var (
+	_ file = (*os.File)(nil)
+	_ file = (*adapters.File)(nil)
+)
+
+// closingReader is a Reader that can be closed, as an *os.File can.
+type closingReader struct {
+	*adapters.Reader
+	m *snapshot.Mmap
+}
+
+func (r closingReader) Close() error { return r.m.Close() }
+
+// class is what two errors must have in common: the operation and the path, and what errors.Is
+// tells.
+func class(err error, name string) string {
+	if err == nil || err == io.EOF { // io.EOF must never be wrapped
+		return fmt.Sprint(err)
+	}
+	var text []string
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		text = append(text, e.Op)
+		if e.Path != name {
+			text = append(text, "of another file")
+		}
+		if e.Err.Error() == "negative offset" {
+			return e.Op + ": negative offset"
+		}
+	}
+	for _, known := range []error{
+		io.EOF, io.ErrShortWrite, fs.ErrClosed, fs.ErrInvalid, fs.ErrPermission,
+		syscall.EINVAL, syscall.EFBIG, syscall.ENOSPC, syscall.EBADF, syscall.EFAULT,
+	} {
+		if errors.Is(err, known) {
+			return strings.Join(append(text, known.Error()), ": ")
+		}
+	}
+	return err.Error()
+}
+
+// step makes a call with both files and compares what can be seen of it.
+func step(t testing.TB, c call, ours, theirs readFile, ourName, theirName string) {
+	t.Helper()
+	n, data, err := c.do(ours)
+	wantN, wantData, wantErr := c.do(theirs)
+	if n != wantN || data != wantData || class(err, ourName) != class(wantErr, theirName) {
+		t.Fatalf("%s: %d, %.20q, %q (%v)\n\t*os.File: %d, %.20q, %q (%v)", c.text,
+			n, data, class(err, ourName), err, wantN, wantData, class(wantErr, theirName), wantErr)
+	}
+	at, err := ours.Seek(0, io.SeekCurrent)
+	wantAt, wantErr := theirs.Seek(0, io.SeekCurrent)
+	if at != wantAt || class(err, ourName) != class(wantErr, theirName) {
+		t.Fatalf("cursor after %s: %d, %v\n\t*os.File: %d, %v", c.text, at, err, wantAt, wantErr)
+	}
+	if class(err, ourName) == "seek: "+fs.ErrClosed.Error() {
+		return
+	}
+	sameContents(t, c.text, ours, theirs)
+}
+
+func sameContents(t testing.TB, when string, ours, theirs io.ReaderAt) {
+	t.Helper()
+	got, err := io.ReadAll(io.NewSectionReader(ours, 0, math.MaxInt64))
+	want, wantErr := io.ReadAll(io.NewSectionReader(theirs, 0, math.MaxInt64))
+	if err != nil || wantErr != nil {
+		t.Fatalf("contents after %s: %v\n\t*os.File: %v", when, err, wantErr)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("after %s the contents differ: %d bytes\n\t*os.File: %d", when, len(got), len(want))
+	}
+}
+
+const large = math.MaxInt64
+
+// Each line is made from a new file of 10 000 bytes.
+var readTable = [][]call{
+	{fRead(0), fRead(10), fRead(9000), fRead(2000), fRead(10), fRead(0)},
+	{fReadAt(10, 0), fReadAt(10, 9990), fReadAt(10, 9991), fReadAt(10, 9999), fReadAt(10, 10000), fReadAt(10, 10001), fReadAt(10, large-10)},
+	{fReadAt(0, 0), fReadAt(0, 10000), fReadAt(0, 20000), fReadAt(0, -1), fReadAt(1, -1), fReadAt(10, math.MinInt64)},
+	{fSeek(100, io.SeekStart), fRead(5), fSeek(-50, io.SeekCurrent), fRead(5), fSeek(-5, io.SeekEnd), fRead(10), fRead(10)},
+	{fSeek(-1, io.SeekStart), fSeek(5, io.SeekStart), fSeek(-6, io.SeekCurrent), fRead(3), fSeek(-10001, io.SeekEnd), fRead(3)},
+	{fSeek(20000, io.SeekStart), fRead(5), fRead(0), fWriteTo(), fSeek(5, io.SeekEnd), fRead(1), fSeek(-6, io.SeekCurrent), fRead(9)},
+	{fSeek(1, io.SeekStart), fSeek(large, io.SeekCurrent), fSeek(large, io.SeekEnd), fRead(1)},
+	{fSeek(0, 17), fRead(1), fSeek(0, -1), fRead(1)},
+	{fWriteTo(), fWriteTo(), fRead(1), fSeek(9000, io.SeekStart), fWriteTo()},
+	{fClose(), fClose(), fRead(1), fRead(0), fReadAt(1, 0), fReadAt(1, 20000), fSeek(0, io.SeekStart), fSeek(-1, 99), fWriteTo()},
+	{fSeek(0, io.SeekEnd), fClose(), fRead(1), fRead(0), fWriteTo()},
+}
+
+var writeTable = [][]call{
+	{fWrite("hello"), fRead(5), fWriteString("again"), fSeek(0, io.SeekStart), fRead(20)},
+	{fWriteAt("hello", 0), fWriteAt("hello", 9990), fWriteAt("hello", 9995), fRead(3)},
+	{fWriteAt("hello", 9996), fRead(5), fWriteAt("hello", 10001), fWriteAt("hello", 20000), fStat(), fSeek(0, io.SeekEnd), fRead(1)},
+	{fWriteAt("", 0), fWriteAt("", 20000), fWriteAt("", -1), fWriteAt("x", -1), fWriteAt("x", math.MinInt64), fWriteAt("xy", large)},
+	{fSeek(0, io.SeekEnd), fWrite("end"), fStat(), fWrite(""), fSeek(100, io.SeekCurrent), fWrite(""), fStat(), fWrite("gap"), fStat()},
+	{fSeek(12000, io.SeekStart), fRead(5), fWriteString("gap"), fSeek(-3, io.SeekCurrent), fRead(5), fSeek(9999, io.SeekStart), fRead(2005)},
+	{fSeek(5, io.SeekStart), fTruncate(3), fStat(), fRead(1), fWrite("x"), fTruncate(0), fStat(), fRead(1), fWriteTo()},
+	{fTruncate(5000), fTruncate(15000), fStat(), fReadAt(10000, 4990), fTruncate(-1), fStat(), fRead(4)},
+	{fTruncate(0), fWrite("new"), fSync(), fWrite("er"), fSync(), fStat(), fSeek(0, io.SeekStart), fRead(10)},
+	{fReadFrom("hello"), fRead(5), fSeek(-2, io.SeekEnd), fReadFrom("hello"), fReadFrom(""), fReadFrom(strings.Repeat("long", 100000)), fStat()},
+	{fWrite(strings.Repeat("0123456789", 100000)), fStat(), fSeek(0, io.SeekStart), fWriteTo()},
+	{fClose(), fClose(), fWrite("x"), fWrite(""), fWriteString("x"), fWriteAt("x", 0), fWriteAt("x", 20000), fWriteAt("x", large)},
+	{fClose(), fTruncate(5), fTruncate(20000), fTruncate(-1), fSync(), fStat(), fReadFrom("x"), fWriteTo()},
+}
+
+// TestLikeOSFile makes the same calls to a File and to an *os.File.
+func TestLikeOSFile(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		for i, calls := range append(writeTable, readTable...) {
+			pair(t, dir, i, os.O_RDWR, calls, func(name string) readFile { return openFile(t, name) })
+		}
+	})
+}
+
+// TestReaderLikeOSFile makes the same calls to a Reader and to an *os.File open for reading.
+func TestReaderLikeOSFile(t *testing.T) {
+	for i, calls := range readTable {
+		pair(t, t.TempDir(), i, os.O_RDONLY, calls, func(name string) readFile {
+			m := openMap(t, name)
+			return closingReader{adapters.NewReader(m), m}
+		})
+	}
+}
+
+func pair(t *testing.T, dir string, i, flag int, calls []call, open func(name string) readFile) {
+	content := random(10000)
+	ourName := put(t, dir, "f", content)
+	theirDir, err := os.MkdirTemp(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirName := put(t, theirDir, "f", content)
+	ours := open(ourName)
+	theirs, err := os.OpenFile(theirName, flag, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	t.Run(fmt.Sprint(i), func(t *testing.T) {
+		for _, c := range calls {
+			step(t, c, ours, theirs, ourName, theirName)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package adapters
+
+import "sync/atomic"
+
+// readAhead is how much ReadByte reads at once. More makes it no faster.
+const readAhead = 512
+
+// ahead is what ReadByte has read ahead. It is about the contents and not about the cursor, so
+// that no method that moves the cursor need know of it.
+type ahead struct {
+	start int64
+	data  []byte // what the source has from start on
+	buf   *[readAhead]byte
+}
+
+// at returns the byte at off, if it was read ahead.
+func (a *ahead) at(off int64) (c byte, ok bool) {
+	if i := off - a.start; uint64(i) < uint64(len(a.data)) {
+		return a.data[i], true
+	}
+	return 0, false
+}
+
+// read reads the byte at off from src, and if keep is true, some behind it.
+func (a *ahead) read(src Source, off int64, keep bool) (byte, error) {
+	if a.buf == nil {
+		a.buf = new([readAhead]byte)
+	}
+	a.data = nil
+	size := 1
+	if keep {
+		size = readAhead
+	}
+	n, err := src.ReadAt(a.buf[:size], off)
+	if n == 0 {
+		return 0, err
+	}
+	if keep {
+		a.start, a.data = off, a.buf[:n]
+	}
+	return a.buf[0], nil
+}
+
+// ReadByte returns the next byte, or io.EOF. Over a *snapshot.Mmap it is as fast as that of a
+// bufio.Reader; over another source it costs as much as reading one byte with ReadAt: see the
+// package documentation.
+func (r *Reader) ReadByte() (byte, error) {
+	if c, ok := r.ahead.at(r.off); ok {
+		r.off++
+		return c, nil
+	}
+	return r.readByte()
+}
+
+// readByte stands apart to keep the usual case small.
+func (r *Reader) readByte() (byte, error) {
+	c, err := r.ahead.read(r.src, r.off, r.fixed)
+	if err == nil {
+		r.off++
+	}
+	return c, err
+}
+
+// UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
+func (r *Reader) UnreadByte() error {
+	off, err := unread(r.src, r.off)
+	r.off = off
+	return err
+}
+
+// changes counts the changes of a File's contents: those that have begun in the upper bits,
+// those that have not ended in the lower. What was read while it had one value holds as long as
+// it has that value, provided that nothing was going on.
+type changes struct{ state atomic.Int64 }
+
+const begun = 1 << 24 // more than there can be goroutines in the middle of a write
+
+func (c *changes) begin() { c.state.Add(begun + 1) }
+func (c *changes) end()   { c.state.Add(-1) }
+
+// quiet reports whether no change was going on in a state.
+func quiet(state int64) bool { return state%begun == 0 }
+
+// ReadByte returns the next byte, or io.EOF. It reads ahead, but a byte that was written
+// meanwhile through the File is the new one.
+func (f *File) ReadByte() (byte, error) {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	now := f.changes.state.Load()
+	c, ok := f.ahead.at(f.off)
+	if !ok || now != f.seen {
+		var err error
+		if c, err = f.readByte(now); err != nil {
+			return 0, err
+		}
+	}
+	f.off++
+	return c, nil
+}
+
+func (f *File) readByte(now int64) (byte, error) {
+	f.sizing.RLock()
+	defer f.sizing.RUnlock()
+	f.seen = now
+	return f.ahead.read(f.m, f.off, quiet(now))
+}
+
+// UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
+func (f *File) UnreadByte() error {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	off, err := unread(f.m, f.off)
+	f.off = off
+	return err
+}

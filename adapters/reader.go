@@ -1,0 +1,82 @@
+package adapters
+
+import (
+	"io"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// A Reader reads a snapshot from a cursor on, as an *os.File that is open for reading reads a
+// file. Several Readers over one source are independent of each other.
+//
+// ReadAt and Size may be called at any time from any goroutine. The other methods use the
+// cursor, and only one goroutine may call them at a time, as with a bytes.Reader.
+//
+// A Reader holds nothing but memory and needs no Close. Once its source is closed, its methods
+// return fs.ErrClosed; ReadByte may return some hundred bytes more that it has read before.
+type Reader struct {
+	src   Source // constant
+	fixed bool   // the contents never change; constant
+	off   int64  // the cursor; not negative
+	ahead ahead
+}
+
+// NewReader returns a Reader over src, a *snapshot.Mmap or *snapshot.MmapMut for instance, with
+// the cursor at 0.
+func NewReader(src Source) *Reader {
+	_, fixed := src.(*snapshot.Mmap)
+	return &Reader{src: src, fixed: fixed}
+}
+
+// Size returns the size of the source in bytes.
+func (r *Reader) Size() int64 { return r.src.Size() }
+
+// ReadAt is like [os.File.ReadAt]. It does not use the cursor.
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.src.ReadAt(p, off) }
+
+// Read is like [os.File.Read]. It fills p, unless the source ends before.
+func (r *Reader) Read(p []byte) (int, error) {
+	n, err := read(r.src.ReadAt(p, r.off))
+	r.off += int64(n)
+	return n, err
+}
+
+// Seek is like [os.File.Seek].
+func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	off, err := seek(r.src, r.off, r.src.Size(), offset, whence)
+	if err != nil {
+		return 0, err
+	}
+	r.off = off
+	return off, nil
+}
+
+// WriteTo writes what is between the cursor and the end to w and moves the cursor by what w
+// took. It returns that number, and the error of w or of the source; io.ErrShortWrite if w took
+// less than it was given and had no error.
+//
+// w gets a copy of the data, in pieces of at most 128 KiB, unless it is an *os.File,
+// *net.TCPConn or *net.UnixConn: these hand the mapped memory to the kernel as it is. Then the
+// source keeps the memory mapped, also beyond a Close, until a Write under way returns.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	to, total := newSink(w), int64(0)
+	for {
+		n := min(r.src.Size()-r.off, to.piece())
+		if n <= 0 {
+			return total, check("read", r.src)
+		}
+		written, err := to.copy(r.src, r.off, n)
+		r.off += written
+		total += written
+		if err != nil || written == 0 {
+			return total, err
+		}
+	}
+}
+
+var (
+	_ io.ReadSeeker  = (*Reader)(nil)
+	_ io.ReaderAt    = (*Reader)(nil)
+	_ io.WriterTo    = (*Reader)(nil)
+	_ io.ByteScanner = (*Reader)(nil)
+)

@@ -1,0 +1,96 @@
+package adapters
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// Source is what *snapshot.Mmap and *snapshot.MmapMut have in common, as far as a Reader needs
+// it.
+type Source interface {
+	// ReadAt is that of *os.File: at the end of the file the error is io.EOF itself, and a
+	// closed source returns fs.ErrClosed, wrapped perhaps.
+	io.ReaderAt
+
+	// Size returns the size in bytes.
+	Size() int64
+
+	// Name returns the name of the file, for errors.
+	Name() string
+
+	// View calls f with the n bytes from off on and returns its error, or an error of its own.
+	// b stays mapped until f returns, and the caller of View gives it to nobody who keeps it
+	// longer.
+	View(off, n int64, f func(b []byte) error) error
+}
+
+var (
+	_ Source = (*snapshot.Mmap)(nil)
+	_ Source = (*snapshot.MmapMut)(nil)
+)
+
+// check returns an error of the operation op if src is closed.
+func check(op string, src Source) error {
+	// A Source has no method for it; reading nothing tells.
+	if _, err := src.ReadAt(nil, 0); errors.Is(err, fs.ErrClosed) {
+		return rename(op, err)
+	}
+	return nil
+}
+
+// rename gives an error of the snapshot the name of the operation that was called here.
+func rename(op string, err error) error {
+	if e, ok := err.(*fs.PathError); ok && e.Op != op {
+		return &fs.PathError{Op: op, Path: e.Path, Err: e.Err}
+	}
+	return err
+}
+
+// invalid is the error for an argument that the kernel refuses as such.
+func invalid(op string, src Source) error {
+	return &fs.PathError{Op: op, Path: src.Name(), Err: syscall.EINVAL}
+}
+
+// seek returns the cursor after a Seek from cur in a file of size bytes.
+func seek(src Source, cur, size, offset int64, whence int) (int64, error) {
+	if err := check("seek", src); err != nil {
+		return 0, err
+	}
+	base := int64(0)
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		base = cur
+	case io.SeekEnd:
+		base = size
+	default:
+		return 0, invalid("seek", src)
+	}
+	if offset > math.MaxInt64-base || base+offset < 0 {
+		return 0, invalid("seek", src)
+	}
+	return base + offset, nil
+}
+
+// read turns the result of a ReadAt into that of a Read: what there is, then io.EOF.
+func read(n int, err error) (int, error) {
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+var errAtBeginning = errors.New("at beginning of file")
+
+// unread returns the cursor one byte before cur.
+func unread(src Source, cur int64) (int64, error) {
+	if cur == 0 {
+		return 0, &fs.PathError{Op: "unreadbyte", Path: src.Name(), Err: errAtBeginning}
+	}
+	return cur - 1, nil
+}

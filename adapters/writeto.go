@@ -1,0 +1,113 @@
+package adapters
+
+import (
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"sync"
+	"syscall"
+)
+
+const (
+	// piece is how much is copied through a buffer at once.
+	piece = 128 << 10
+
+	// kernelPiece is how much memory is handed to the kernel, and so pinned, at once. It makes
+	// up for the costs of a View.
+	kernelPiece = 1 << 20
+)
+
+// buffers holds what is copied through: *[piece]byte.
+var buffers = sync.Pool{New: func() any { return new([piece]byte) }}
+
+// errInvalidWrite is for a writer that claims to have written what it was not given. Package io
+// has it unexported.
+var errInvalidWrite = errors.New("invalid write result")
+
+// A sink is a writer that a source is copied to.
+type sink struct {
+	w      io.Writer
+	direct bool // it hands memory to the kernel
+}
+
+func newSink(w io.Writer) sink { return sink{w, handsToKernel(w)} }
+
+// piece returns how much to copy at once.
+func (s sink) piece() int64 {
+	if s.direct {
+		return kernelPiece
+	}
+	return piece
+}
+
+// copy writes n bytes of src from off on, less if src is shorter, and returns how many were
+// taken.
+func (s sink) copy(src Source, off, n int64) (done int64, err error) {
+	if s.direct {
+		verr := src.View(off, n, func(b []byte) error {
+			done, err = write(s.w, b)
+			return nil
+		})
+		// If a page cannot be had, the kernel only says EFAULT, whatever the reason. If View
+		// fails, the source has shrunk or was closed. Reading what is left tells.
+		if verr == nil && !errors.Is(err, syscall.EFAULT) {
+			return done, err
+		}
+	}
+	buf := buffers.Get().(*[piece]byte)
+	defer buffers.Put(buf)
+	for done < n {
+		got, rerr := src.ReadAt(buf[:min(n-done, piece)], off+done)
+		if got > 0 {
+			written, err := write(s.w, buf[:got])
+			done += written
+			if err != nil {
+				return done, err
+			}
+		}
+		if rerr == io.EOF {
+			return done, nil
+		}
+		if rerr != nil || got == 0 {
+			return done, rerr
+		}
+	}
+	return done, nil
+}
+
+// write is w.Write, for writers that do not do what an io.Writer has to.
+func write(w io.Writer, p []byte) (int64, error) {
+	n, err := w.Write(p)
+	if n < 0 || n > len(p) {
+		n = 0
+		if err == nil {
+			err = errInvalidWrite
+		}
+	}
+	if n < len(p) && err == nil {
+		err = io.ErrShortWrite
+	}
+	return int64(n), err
+}
+
+// handsToKernel reports whether w.Write does nothing with a slice but to pass it to write(2).
+// There, a page that cannot be read is an error number. Any other writer may touch it, and in a
+// goroutine other than the caller's, as behind an io.Pipe or in HTTP/2, where nothing can catch
+// the fault and the program ends.
+//
+// It takes the exact types. A syscall.Conn will not do: whatever embeds a *net.TCPConn and has
+// a Write of its own, to encrypt or count or log, is one. An embedding type has another name.
+func handsToKernel(w io.Writer) bool {
+	if _, ok := w.(*os.File); ok {
+		return true
+	}
+	// By name, because to import package net makes a program that needs nothing of it link the
+	// C library, wherever cgo is enabled. No other package can have that path.
+	t := reflect.TypeOf(w)
+	if t == nil || t.Kind() != reflect.Pointer || t.Elem().PkgPath() != "net" {
+		return false
+	}
+	name := t.Elem().Name()
+	return name == "TCPConn" || name == "UnixConn"
+}
