@@ -20,7 +20,11 @@ import (
 // or a symbolic link changed since.
 //
 // It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing
-// to the disk what is not there yet.
+// to the disk what is not there yet. WriteAt waits while the reflink or copy is made, ReadAt
+// does not. Where many small changes have left the private file in many extents, a commit also
+// puts some of it in order, after publishing, for about as long as the reflink took.
+//
+// All this is different with Config.InPlace, see there.
 //
 // If Commit fails, the file is as it was and nothing is left behind, unless the error is
 // ErrNotDurable. Commit may then be called again, unless changes could not be written to the
@@ -28,7 +32,8 @@ import (
 func (m *MmapMut) Commit() error { return m.CommitContext(context.Background()) }
 
 // CommitContext is Commit, given up, with nothing changed, if the context ends before the new
-// contents are published.
+// contents are published. It looks at the context between system calls, and every 32 MiB of a
+// copy; one that waits for the disk is waited for.
 func (m *MmapMut) CommitContext(ctx context.Context) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -210,6 +215,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 // stand still.
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	err := clone(ctx, fd, m.fd())
+	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
 		return copier{ctx, m.config.Progress}.copy(fd, m.fd(), m.size, true)
 	}

@@ -50,23 +50,33 @@
 //
 // # What a commit promises
 //
-//	                          readers see              after a crash
-//	Commit, CommitAndClose,   the old file or the      the old file or the new one, whole;
-//	CommitTo, Link            new one, whole           the new one once the call has returned
-//	the same with NoSync      the same                 the old file or the new one, whole
+//	                          readers see             a kill leaves   a crash leaves
+//	Commit, CommitAndClose,   the old file or the     the same        the same; the new one once
+//	CommitTo, Link            new one, whole                          the call has returned
+//	with Config.NoSync        the same                the same        the old or the new, whole
+//	with Config.InPlace       parts of both, while    parts of both   parts of both; the new one
+//	                          it runs                                 once the call has returned
 //
 // A commit publishes a new file under the old name. Descriptors and mappings that others had
 // open, and other hard links to the old file, keep the old contents. Owner, group, mode,
 // extended attributes and ACLs are kept; inode number, birth time and attributes of chattr(1)
-// are not. Two commits of two snapshots of one file do not merge: the later one wins.
+// are not. Two commits of two snapshots of one file do not merge: the later one wins, unless
+// Config.CheckConflict makes it fail with [ErrConflict].
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
-// snapshot goes on; after ErrNotDurable the new contents are there, and committing again makes
-// them durable if that is possible now.
+// snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
+// the new contents are there, and committing again makes them durable if that is possible now.
+// One failure is final: when the kernel could not write to the disk what was stored, the same
+// snapshot cannot be committed any more, because the kernel may have forgotten it.
 //
 // Between two system calls of a commit the new file has a temporary name in the same directory,
-// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; it may
-// be removed.
+// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
+// next commit of the same file removes it, if it is a regular file of the same owner that has no
+// other name and is not in use.
+//
+// A MmapMut that is committed often with small changes in between would become slow, because
+// each change adds an extent to what has to be cloned. Commits therefore join extents again, a
+// part of the file at a time, at about the cost that the fragmentation itself has.
 //
 // # What each holds
 //

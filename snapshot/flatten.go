@@ -31,23 +31,23 @@ const (
 
 // flattening is what a MmapMut remembers of it, under committing.
 type flattening struct {
+	cloned bool  // the last copy of the private file was a reflink: else extents cost nothing
 	least  int   // extents of the file at its best
 	budget int   // what may be spent, in extents cloned
 	next   int64 // where the next window begins
 }
 
-// flatten is called after each clone of the private file. It is of use, never needed: whatever
-// fails in it is left as it is.
+// flatten is called after each copy of the private file was made. It is of use, never needed:
+// whatever fails in it is left as it is.
 func (m *MmapMut) flatten(ctx context.Context) {
-	if m.method == ComparedCopy || m.method == LeasedCopy {
-		return // no reflinks, so no clones
+	f, size := &m.flat, m.Size()
+	if !f.cloned {
+		return
 	}
-	size := m.Size()
 	n, err := sysExtents(m.fd(), 0, size)
 	if err != nil {
 		return
 	}
-	f := &m.flat
 	if f.least == 0 || n < f.least {
 		f.least = n
 	}
@@ -67,7 +67,7 @@ func (m *MmapMut) flatten(ctx context.Context) {
 
 // flattenWindow makes n bytes at off of the private file contiguous.
 func (m *MmapMut) flattenWindow(off, n int64) error {
-	fd, err := sysTmpfileExcl(m.at.dir, 0)
+	fd, err := m.config.newPrivate(m.at.dir, 0, false)
 	if err != nil {
 		return err
 	}

@@ -94,5 +94,6 @@ func (m *MmapMut) reflinkOver(file int) error {
 			return err
 		}
 	}
+	m.flat.cloned = true
 	return sysFiclone(file, m.fd())
 }
