@@ -116,6 +116,36 @@ func TestCreateConflict(t *testing.T) {
 	})
 }
 
+// A name that is taken at the last moment, after all checks, is not taken over.
+func TestNameTakenMeanwhile(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		m, err := checking.Create(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		for want, link := range map[error]func() error{
+			snapshot.ErrConflict: m.Commit,
+			fs.ErrExist:          func() error { return m.Link(name) },
+		} {
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == "linkat" {
+					write(t, name, []byte("first"))
+				}
+				return nil
+			})
+			err := link()
+			undo()
+			if !errors.Is(err, want) {
+				t.Errorf("%v: is not %v", err, want)
+			}
+			wantFile(t, name, []byte("first"))
+			wantNames(t, dir, "f")
+			must(t, os.Remove(name))
+		}
+	})
+}
+
 // increment adds one to the number in the file, n times, each time with a snapshot of its own,
 // and starts anew after a conflict.
 func increment(name string, n int, commit func(m *snapshot.MmapMut) error) (conflicts int, err error) {
