@@ -168,7 +168,14 @@ func TestCommitAndCloseEndsStores(t *testing.T) {
 		b := m.Bytes()
 		b[0]++
 		data[0]++
+		undo := snapshot.Intercept(t, func(call string) error {
+			if call == "fsync" { // from before the data are written to the disk
+				wantFault(t, func() { b[1]++ })
+			}
+			return nil
+		})
 		must(t, m.CommitAndClose())
+		undo()
 		wantFault(t, func() { b[1]++ })
 		wantFault(t, func() { _ = append([]byte(nil), b...) })
 		if _, err := m.WriteAt([]byte{1}, 2); !errors.Is(err, fs.ErrClosed) {

@@ -173,6 +173,51 @@ func TestStorm(t *testing.T) {
 	})
 }
 
+// A commit contains all of a WriteAt or nothing, however long it is.
+func TestCommitBesideWriteAt(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const size = 2 << 20
+		name := join(dir, "f")
+		write(t, name, make([]byte, size))
+		m := openMut(t, name)
+		stop := make(chan struct{})
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for v := byte(1); ; v++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := m.WriteAt(bytes.Repeat([]byte{v}, size), 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		versions := map[byte]bool{}
+		for i := range mounttest.Count(20, 100, 5000) {
+			must(t, m.Commit())
+			r, err := snapshot.Open(name)
+			must(t, err)
+			must(t, r.View(0, -1, func(b []byte) error {
+				if !bytes.Equal(b[1:], b[:len(b)-1]) {
+					t.Errorf("commit %d is torn", i)
+				}
+				versions[b[0]] = true
+				return nil
+			}))
+			must(t, r.Close())
+		}
+		close(stop)
+		writer.Wait()
+		if len(versions) < 3 {
+			t.Errorf("only %d versions were committed", len(versions))
+		}
+	})
+}
+
 // Two Commits at a time, and Close beside them: the file is one version, and closing waits.
 func TestCommitsBesideClose(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
