@@ -40,6 +40,9 @@ func readAttributes(fd int) (*attributes, error) {
 	}
 	for _, name := range names {
 		value, err := sysFgetxattr(fd, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile; or trusted.*, which btrfs lists to those who may not read it
+		}
 		if err != nil {
 			return nil, err
 		}

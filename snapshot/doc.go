@@ -59,8 +59,8 @@
 //
 // A commit publishes a new file under the old name. Descriptors and mappings that others had
 // open, and other hard links to the old file, keep the old contents. Owner, group, mode,
-// extended attributes and ACLs are kept; inode number, birth time and attributes of chattr(1)
-// are not. Two commits of two snapshots of one file do not merge: the later one wins, unless
+// extended attributes and ACLs are kept, or the commit fails; inode number, birth time,
+// attributes of chattr(1), and attributes that only root may see (trusted.*), are not. Two commits of two snapshots of one file do not merge: the later one wins, unless
 // Config.CheckConflict makes it fail with [ErrConflict].
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the

@@ -1,3 +1,5 @@
+//go:build linux
+
 package snapshot
 
 import (
@@ -187,6 +189,42 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 			}
 		})
 	}
+	tb.Cleanup(undo)
+	return undo
+}
+
+// SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what
+// becomes of a promise without it; with that of files, the writeback of the private file too. It
+// lasts until the test ends.
+func SkipFsync(tb testing.TB, files, dirs bool) {
+	settle()
+	real, undo := sysFsync, func() {}
+	if files {
+		undo = IgnoreWriteback(tb)
+	}
+	sysFsync = func(fd int) error {
+		if st, err := sysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
+			return nil
+		}
+		return real(fd)
+	}
+	tb.Cleanup(func() {
+		settle()
+		sysFsync = real
+		undo()
+	})
+}
+
+// IgnoreWriteback keeps the writeback of private files from being started and waited for, and
+// its errors from being seen, until the test ends or undo is called.
+func IgnoreWriteback(tb testing.TB) (undo func()) {
+	settle()
+	start, result := sysWriteback, sysWritebackErr
+	sysWriteback, sysWritebackErr = func(int) error { return nil }, func(int) error { return nil }
+	undo = sync.OnceFunc(func() {
+		settle()
+		sysWriteback, sysWritebackErr = start, result
+	})
 	tb.Cleanup(undo)
 	return undo
 }

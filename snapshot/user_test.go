@@ -1,3 +1,5 @@
+//go:build linux
+
 package snapshot_test
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // An ordinary user reads what he may read, wherever it lies, and is told early what he cannot
@@ -29,6 +32,11 @@ func TestOrdinaryUser(t *testing.T) {
 				must(t, os.Mkdir(join(dir, "own"), 0o755))
 				must(t, os.Chown(join(dir, "own"), 65534, 65534))
 				write(t, join(dir, "own/theirs"), data)
+				write(t, join(dir, "own/f"), data)
+				must(t, os.Chown(join(dir, "own/f"), 65534, 65534))
+				must(t, os.Chmod(join(dir, "own/f"), 0o640))
+				// Only root can see that, and btrfs tells others that it is there.
+				must(t, unix.Setxattr(join(dir, "own/f"), "trusted.t", []byte("v"), 0))
 			}
 			mounttest.AsUser(t, func(t *testing.T) {
 				dir := os.Getenv("TEST_DIR")
@@ -56,8 +64,6 @@ func TestOrdinaryUser(t *testing.T) {
 
 				// His own.
 				name := join(dir, "own/f")
-				write(t, name, data)
-				must(t, os.Chmod(name, 0o640))
 				for _, way := range ways {
 					w := openMut(t, name)
 					must(t, w.Resize(w.Size()-1))

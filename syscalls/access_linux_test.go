@@ -67,6 +67,8 @@ func TestCanWriteRunning(t *testing.T) {
 			t.Fatalf("opened the program for writing as %d, error %v: nothing is tested", fd, err)
 		}
 		must(t, canWrite(t, dir, "program"))
+		err := descriptor(syscalls.ReopenWritable(openPath(t, dir, "program")))
+		wantErr(t, err, "openat", syscall.ETXTBSY)
 	})
 }
 
@@ -167,6 +169,10 @@ func TestPermissions(t *testing.T) {
 						wantContents(t, opened(t, fd, err), []byte(name))
 						// Leases are the owner's.
 						wantErr(t, syscalls.SetLease(fd, syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EACCES)
+					}
+					if may.read|may.write != 0 {
+						err := descriptor(syscalls.ReopenWritable(path))
+						wantErr(t, err, "openat", syscall.EACCES)
 					}
 					if err := canWrite(t, dir, name); may.write != 0 {
 						wantErr(t, err, "faccessat2", may.write)

@@ -50,8 +50,8 @@ func Flistxattr(fd int) ([]string, error) {
 	return names, err
 }
 
-// Fgetxattr returns the value of an extended attribute: fgetxattr(2). The error is ENODATA
-// where there is none of this name.
+// Fgetxattr returns the value of an extended attribute: fgetxattr(2). Where there is none of
+// this name the errno is ENODATA and the error [fs.ErrNotExist].
 func Fgetxattr(fd int, name string) ([]byte, error) {
 	var value []byte
 	err := do("fgetxattr "+name, func() (err error) {
@@ -103,7 +103,7 @@ func Readable(fd int) (bool, error) {
 }
 
 // Extents counts the extents in n bytes at off of a file, those that are not on the disk yet
-// excepted: FS_IOC_FIEMAP, see Documentation/filesystems/fiemap.rst of the kernel. It costs a
+// included: FS_IOC_FIEMAP, see Documentation/filesystems/fiemap.rst of the kernel. It costs a
 // look at each of them.
 func Extents(fd int, off, n int64) (int, error) {
 	var count int

@@ -73,7 +73,8 @@ func flistxattr(fd int) ([]string, error) {
 }
 
 func fgetxattr(fd int, name string) ([]byte, error) {
-	return sized(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+	value, err := sized(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+	return value, mark(err, fs.ErrNotExist, unix.ENODATA)
 }
 
 // sized calls get with a buffer that is large enough. An attribute may grow between the call

@@ -59,7 +59,8 @@ func TestCopyFileRange(t *testing.T) {
 
 func TestCopyFileRangeShares(t *testing.T) {
 	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
-		// Nothing but holes, so that a copy of what cannot be shared would be seen, and soon be over.
+		// Nothing but holes, so that a copy of what cannot be shared would be seen, and soon be
+		// over.
 		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
 		must(t, unix.Ftruncate(src, 3<<30))
 		n, err := syscalls.CopyFileRange(dst, 0, src, 0, math.MaxInt32)

@@ -16,8 +16,8 @@ import (
 
 const enotsupp = syscall.Errno(524)
 
-// What each errno means to a caller who could go another way, whatever this kernel and
-// these filesystems answer: the errno is put there by a filter.
+// What each errno means to a caller who could go another way, whatever this kernel and these
+// filesystems answer: the errno is put there by a filter.
 func TestErrnos(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, "host")
@@ -59,6 +59,8 @@ func TestErrnos(t *testing.T) {
 			func() error { _, err := syscalls.Mremap(mem, page); return err }},
 		{"fs_ioc_getflags", unix.SYS_IOCTL, []syscall.Errno{syscall.ENOTTY}, []syscall.Errno{syscall.EPERM, syscall.EINVAL},
 			func() error { _, err := syscalls.Nocow(a); return err }},
+		{"fs_ioc_fiemap", unix.SYS_IOCTL, []syscall.Errno{syscall.ENOTTY}, []syscall.Errno{syscall.EPERM, syscall.EINVAL},
+			func() error { _, err := syscalls.Extents(a, 0, 1); return err }},
 		{"fs_ioc_setflags", unix.SYS_IOCTL, []syscall.Errno{syscall.ENOTTY}, []syscall.Errno{syscall.EPERM, syscall.EINVAL},
 			func() error { return syscalls.SetNocow(a, true) }},
 		{"fcntl F_SETLEASE", unix.SYS_FCNTL, []syscall.Errno{syscall.EINVAL}, []syscall.Errno{syscall.EACCES, syscall.ENOLCK},
@@ -153,6 +155,8 @@ func TestBadDescriptor(t *testing.T) {
 			"Fgetxattr":           func() error { return second(syscalls.Fgetxattr(bad, "user.x")) },
 			"Fsetxattr":           func() error { return syscalls.Fsetxattr(bad, "user.x", nil) },
 			"Fremovexattr":        func() error { return syscalls.Fremovexattr(bad, "user.x") },
+			"Extents":             func() error { return count(syscalls.Extents(bad, 0, 1)) },
+			"Funlock":             func() error { return syscalls.Funlock(bad) },
 			"Nocow":               func() error { return second(syscalls.Nocow(bad)) },
 			"SetNocow":            func() error { return syscalls.SetNocow(bad, true) },
 			"Readable":            func() error { return second(syscalls.Readable(bad)) },
@@ -171,6 +175,7 @@ func TestBadDescriptor(t *testing.T) {
 		}
 		// These go by the name of the descriptor in /proc.
 		wantErr(t, descriptor(syscalls.Reopen(bad)), "openat", syscall.ENOENT)
+		wantErr(t, descriptor(syscalls.ReopenWritable(bad)), "openat", syscall.ENOENT)
 		wantErr(t, second(syscalls.FdPath(bad)), "readlink", syscall.ENOENT)
 	}
 	wantContents(t, fd, zeros(page))

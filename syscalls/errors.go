@@ -20,19 +20,26 @@ func do(name string, call func() error) error {
 	}
 }
 
-// unsupported is an errno by which the kernel says, for one operation, "cannot be done here",
-// although the errno has other meanings elsewhere.
-type unsupported struct{ errno syscall.Errno }
+// meaning is an errno that means, for one operation, what the standard library has an error
+// for, although the errno has other meanings elsewhere.
+type meaning struct {
+	errno syscall.Errno
+	err   error
+}
 
-func (u unsupported) Error() string        { return u.errno.Error() }
-func (u unsupported) Unwrap() error        { return u.errno }
-func (u unsupported) Is(target error) bool { return target == errors.ErrUnsupported }
+func (m meaning) Error() string        { return m.errno.Error() }
+func (m meaning) Unwrap() error        { return m.errno }
+func (m meaning) Is(target error) bool { return target == m.err }
 
 // orUnsupported marks err as [errors.ErrUnsupported] if it is one of the errnos given. ENOSYS,
 // ENOTSUP and EOPNOTSUPP are that without being marked: see [syscall.Errno.Is].
 func orUnsupported(err error, errnos ...syscall.Errno) error {
+	return mark(err, errors.ErrUnsupported, errnos...)
+}
+
+func mark(err, means error, errnos ...syscall.Errno) error {
 	if errno, ok := err.(syscall.Errno); ok && slices.Contains(errnos, errno) {
-		return unsupported{errno}
+		return meaning{errno, means}
 	}
 	return err
 }

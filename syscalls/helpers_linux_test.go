@@ -24,9 +24,9 @@ var (
 
 var page = os.Getpagesize()
 
-// each runs f in a directory of each filesystem, tells which it is, and checks
-// that f leaves neither a descriptor nor a mapping. The helpers below make clean-ups
-// for what they open, so only what the package under test opens can leak.
+// each runs f in a directory of each filesystem, tells which it is, and checks that f leaves
+// neither a descriptor nor a mapping. The helpers below make clean-ups for what they open, so
+// only what the package under test opens can leak.
 func each(t *testing.T, f func(t *testing.T, kind, dir string)) {
 	t.Helper()
 	mounttest.Each(t, func(t *testing.T, dir string) { on(t, dir, f) })
@@ -62,8 +62,8 @@ func capable(capability int) bool {
 	return err == nil && data[capability/32].Effective>>(capability%32)&1 == 1
 }
 
-// wantErr checks that err names the call and holds the errno, and does not say that
-// another way might do.
+// wantErr checks that err names the call and holds the errno, and does not say that another way
+// might do.
 func wantErr(t *testing.T, err error, call string, errno syscall.Errno) {
 	t.Helper()
 	wantErrno(t, err, call, errno)

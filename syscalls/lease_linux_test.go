@@ -46,9 +46,10 @@ func TestLeaseBroken(t *testing.T) {
 		must(t, os.WriteFile(name, nil, 0o600))
 		fd := open(t, name, unix.O_RDONLY)
 		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+		path := openPath(t, dir, "file")
 		writer := make(chan error)
 		go func() {
-			w, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			w, err := syscalls.ReopenWritable(path)
 			if err == nil {
 				err = unix.Close(w)
 			}
@@ -125,5 +126,18 @@ func TestTryFlock(t *testing.T) {
 			must(t, syscalls.Close(first))
 			must(t, syscalls.TryFlock(second))
 		}
+	})
+}
+
+func TestFunlock(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		first, second := open(t, dir, unix.O_RDONLY), open(t, dir, unix.O_RDONLY)
+		must(t, syscalls.Funlock(first)) // nothing to let go
+		must(t, syscalls.TryFlock(first))
+		must(t, syscalls.Funlock(second)) // another's it is not
+		wantErr(t, syscalls.TryFlock(second), "flock", syscall.EAGAIN)
+		must(t, syscalls.Funlock(first))
+		must(t, syscalls.TryFlock(second))
+		wantErr(t, syscalls.Funlock(openDir(t, dir)), "flock LOCK_UN", syscall.EBADF)
 	})
 }

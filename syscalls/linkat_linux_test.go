@@ -97,8 +97,8 @@ func TestLinkatAsUser(t *testing.T) {
 	})
 }
 
-// Where the kernel or a sandbox refuses the first way, the second is taken; a failure
-// that says something about the file stays.
+// Where the kernel or a sandbox refuses the first way, the second is taken; a failure that says
+// something about the file stays.
 func TestLinkatRefused(t *testing.T) {
 	each(t, func(t *testing.T, kind, dir string) {
 		dirfd := openDir(t, dir)
@@ -132,18 +132,21 @@ func TestWithoutProc(t *testing.T) {
 	fd, path := tmpfile(t, dirfd, 0), openPath(t, filepath.Dir(dir), filepath.Base(dir))
 	excl, err := syscalls.TmpfileExcl(dirfd, 0)
 	opened(t, excl, err)
-	var reopen, fdPath, link, linkExcl error
+	var reopen, fdPath, link, linkExcl, neither error
 	onThread(t, func() error {
 		err := errors.Join(ownMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
 		reopen = descriptor(syscalls.Reopen(path))
 		fdPath = second(syscalls.FdPath(path))
 		link = syscalls.Linkat(fd, dirfd, "name")
 		linkExcl = syscalls.Linkat(excl, dirfd, "excl")
+		err = errors.Join(err, refuse(refusal{unix.SYS_LINKAT, 4, unix.AT_EMPTY_PATH, syscall.EPERM}))
+		neither = syscalls.Linkat(fd, dirfd, "second")
 		return err
 	})
 	wantErr(t, reopen, "openat", syscall.ENOENT)
 	wantErr(t, fdPath, "readlink", syscall.ENOENT)
 	wantErr(t, linkExcl, "linkat", syscall.ENOENT)
+	wantErr(t, neither, "linkat", syscall.EPERM) // the reason why the first way failed, not the second
 	must(t, link)
 	wantNames(t, dir, "name")
 }

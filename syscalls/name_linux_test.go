@@ -94,6 +94,22 @@ func TestReopen(t *testing.T) {
 	})
 }
 
+func TestReopenWritable(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(100, 1)
+		newFile(t, dir, "file", data)
+		path := openPath(t, dir, "file")
+		must(t, unix.Unlink(filepath.Join(dir, "file")))
+		fd, err := syscalls.ReopenWritable(path)
+		wantContents(t, opened(t, fd, err), data)
+		write(t, fd, []byte("text"), 50)
+		wantContents(t, fd, data[:50], []byte("text"), data[54:])
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		err = descriptor(syscalls.ReopenWritable(openPath(t, dir, "dir")))
+		wantErr(t, err, "openat", syscall.EISDIR)
+	})
+}
+
 func TestFdPath(t *testing.T) {
 	each(t, func(t *testing.T, kind, dir string) {
 		// Longer than the buffer that is tried first.
@@ -183,12 +199,13 @@ func TestCloseOnExec(t *testing.T) {
 		newFile(t, dir, "file", nil)
 		dirfd, path := openDir(t, dir), openPath(t, dir, "file")
 		for name, call := range map[string]func() (int, error){
-			"OpenPath":    func() (int, error) { return path, nil },
-			"OpenDir":     func() (int, error) { return dirfd, nil },
-			"Reopen":      func() (int, error) { return syscalls.Reopen(path) },
-			"ReopenDir":   func() (int, error) { return syscalls.ReopenDir(dirfd) },
-			"Tmpfile":     func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
-			"TmpfileExcl": func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
+			"OpenPath":       func() (int, error) { return path, nil },
+			"OpenDir":        func() (int, error) { return dirfd, nil },
+			"Reopen":         func() (int, error) { return syscalls.Reopen(path) },
+			"ReopenWritable": func() (int, error) { return syscalls.ReopenWritable(path) },
+			"ReopenDir":      func() (int, error) { return syscalls.ReopenDir(dirfd) },
+			"Tmpfile":        func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
+			"TmpfileExcl":    func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
 		} {
 			fd, err := call()
 			must(t, err)

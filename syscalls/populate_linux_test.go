@@ -108,7 +108,6 @@ func TestPopulateFull(t *testing.T) {
 			}
 			b := mmap(t, fd, 16<<20, true)
 			wantErr(t, syscalls.Populate(b, true), "madvise POPULATE", syscall.EFAULT)
-			wantContents(t, fd, zeros(16<<20))
 		})
 	}
 }

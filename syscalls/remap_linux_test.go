@@ -76,7 +76,8 @@ func TestMremapDontunmap(t *testing.T) {
 				if len(b) != test.to || cap(b) != test.to {
 					t.Errorf("len %d, cap %d, want %d", len(b), cap(b), test.to)
 				}
-				// The page tables are moved: no page of the new address needs a fault, all of the old do.
+				// The page tables are moved: no page of the new address needs a fault, all of
+				// the old do.
 				if moved, left := present(t, b[:test.from]), present(t, old); moved != pages || left != 0 {
 					t.Errorf("of %d pages %d are present, and %d where they were", pages, moved, left)
 				}

@@ -42,7 +42,8 @@ func TestWriteback(t *testing.T) {
 				must(t, test.call(fd, mem))
 				if kind != "tmpfs" {
 					left := bytesWith(extents(t, fd), delalloc)
-					// Btrfs enters in its books a moment later where the data it has written lies.
+					// Btrfs enters in its books a moment later where the data it has written
+					// lies.
 					for try := 0; test.writes && left != 0 && try < 100; try++ {
 						time.Sleep(10 * time.Millisecond)
 						left = bytesWith(extents(t, fd), delalloc)
@@ -126,8 +127,8 @@ func TestWritebackFails(t *testing.T) {
 			t.Errorf("%s: %v, want that the disk failed", names[i], err)
 		}
 	}
-	// They know it now. The pages count as clean: although the disk has room again, nobody writes
-	// them any more, and they are lost when memory is wanted for other things.
+	// They know it now. The pages count as clean: although the disk has room again, nobody
+	// writes them any more, and they are lost when memory is wanted for other things.
 	size(64 << 20)
 	for i, call := range calls {
 		if err := call(fds[i], mems[i]); err != nil {

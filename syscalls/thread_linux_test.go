@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onThread runs f on a thread of its own that ends with it, so that f may change
-// what it likes about the thread: its user, its mounts, what system calls it may make.
-// A test helper that ends the test must not be called from f.
+// onThread runs f on a thread of its own that ends with it, so that f may change what it likes
+// about the thread: its user, its mounts, what system calls it may make. A test helper that
+// ends the test must not be called from f.
 func onThread(t *testing.T, f func() error) {
 	t.Helper()
 	done := make(chan error)

@@ -2,6 +2,8 @@ package syscalls_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +36,9 @@ func TestXattr(t *testing.T) {
 		wantXattrs()
 		_, err := syscalls.Fgetxattr(fd, "user.a")
 		wantErr(t, err, "fgetxattr user.a", syscall.ENODATA)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v is not %v", err, fs.ErrNotExist)
+		}
 		wantErr(t, syscalls.Fremovexattr(fd, "user.a"), "fremovexattr user.a", syscall.ENODATA)
 
 		// Bytes of any kind, and none.

@@ -32,8 +32,8 @@ func FuzzDir(f *testing.F) {
 	})
 }
 
-// TestFuzz fuzzes for real: the process that coordinates talks to its workers by
-// descriptors from 3, whether or not there is a supervisor in between.
+// TestFuzz fuzzes for real: the process that coordinates talks to its workers by descriptors
+// from 3, whether or not there is a supervisor in between.
 func TestFuzz(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

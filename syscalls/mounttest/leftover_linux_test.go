@@ -16,8 +16,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// TestNothingIsLeft runs this binary with everything mounted, has it end in every
-// way there is, and looks for mounts, loop devices, files and processes.
+// TestNothingIsLeft runs this binary with everything mounted, has it end in every way there is,
+// and looks for mounts, loop devices, files and processes.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	devices := 0
@@ -142,8 +142,8 @@ func startHelper(t *testing.T, cmd *exec.Cmd) (tester int, wait func() string) {
 	return 0, nil
 }
 
-// wantNoMounts checks that neither this namespace nor the one that the supervisor
-// lives in sees a mount below dir.
+// wantNoMounts checks that neither this namespace nor the one that the supervisor lives in sees
+// a mount below dir.
 func wantNoMounts(t *testing.T, dir string) {
 	t.Helper()
 	for _, pid := range []int{os.Getpid(), os.Getppid()} {
@@ -180,8 +180,8 @@ func loopDevices(t *testing.T, dir string) []string {
 	return containing(names, dir)
 }
 
-// processes returns the processes that were started with dir as an argument or in
-// their environment; for an ordinary user, those of its own. A dead process has neither.
+// processes returns the processes that were started with dir as an argument or in their
+// environment; for an ordinary user, those of its own. A dead process has neither.
 func processes(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string

@@ -1,0 +1,50 @@
+package syscalls_test
+
+import (
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+func TestExtents(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		must(t, unix.Ftruncate(fd, 8<<20)) // else XFS reserves space behind each end
+		// Data with holes between, eight times.
+		for i := range int64(8) {
+			write(t, fd, noise(16<<10, 1), i<<20)
+		}
+		n, err := syscalls.Extents(fd, 0, 8<<20)
+		if kind == "tmpfs" {
+			wantUnsupported(t, err, "fs_ioc_fiemap", syscall.EOPNOTSUPP)
+			return
+		}
+		// What is in memory only counts.
+		if waiting := bytesWith(extents(t, fd), delalloc); n != 8 || waiting == 0 || err != nil {
+			t.Errorf("%d extents, %v, want 8; %d bytes are in memory only", n, err, waiting)
+		}
+		must(t, unix.Fsync(fd))
+		for _, test := range []struct {
+			off, n int64
+			want   int
+		}{
+			{0, 8 << 20, 8},
+			{0, 1 << 60, 8},
+			{2 << 20, 3 << 20, 3},
+			{64 << 10, 64 << 10, 0}, // in a hole
+			{9 << 20, 1 << 20, 0},   // behind the end
+		} {
+			if got, err := syscalls.Extents(fd, test.off, test.n); got != test.want || err != nil {
+				t.Errorf("%d bytes at %d: %d extents, %v, want %d", test.n, test.off, got, err, test.want)
+			}
+		}
+		empty := newFile(t, dir, "empty", nil)
+		if got, err := syscalls.Extents(empty, 0, 1<<20); got != 0 || err != nil {
+			t.Errorf("an empty file: %d extents, %v", got, err)
+		}
+		wantErr(t, second(syscalls.Extents(fd, 0, 0)), "fs_ioc_fiemap", syscall.EINVAL)
+	})
+}
