@@ -50,7 +50,10 @@ func ExampleNewReader() {
 		}
 	}
 	// Output:
-	// haiku.txt old pond frog leaps in water's sound
+	// haiku.txt
+	// old pond
+	// frog leaps in
+	// water's sound
 }
 
 // A file is edited in place as it seems; everybody else sees the old contents until Sync, and
@@ -97,7 +100,8 @@ func ExampleNewFile() {
 	}
 	show("after")
 	// Output:
-	// before: "milk\nbread\n" after: "Milk\nbread\neggs\n"
+	// before: "milk\nbread\n"
+	// after: "Milk\nbread\neggs\n"
 }
 
 func writeZip(name, member, content string) {

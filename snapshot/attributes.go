@@ -92,7 +92,17 @@ func (a *attributes) apply(fd int) error {
 			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
 		}
 	}
-	return nil
+	// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
+	if own, err = sysFstat(fd); err == nil && own.Perm != a.perm {
+		err = fmt.Errorf("mode %#o cannot be kept (Config.InPlace would): %w", a.perm, fs.ErrPermission)
+	}
+	return err
+}
+
+// equal reports whether two files have the same attributes.
+func (a *attributes) equal(b *attributes) bool {
+	return a.uid == b.uid && a.gid == b.gid && a.perm == b.perm &&
+		slices.Equal(a.names, b.names) && slices.EqualFunc(a.values, b.values, bytes.Equal)
 }
 
 func listAttributes(fd int) ([]string, error) {
@@ -103,9 +113,9 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// attributes returns what the file published at p is to have: what the one that has the name now
-// has, so that a chmod made since the snapshot stays; or else what fallback has, the file that
-// had it last, unless that is -1; or nil.
+// attributes returns what the file published at p is to have: what the one that has the name
+// now has, so that a chmod made since the snapshot stays; or else what fallback has, the file
+// that had it last, unless that is -1; or nil.
 func (p *place) attributes(fallback int) (*attributes, error) {
 	now := place{dir: p.dir, base: p.base, file: -1}
 	switch err := now.look(); {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,6 +181,67 @@ func acl(uid uint16) []byte {
 		b = append(b, e...)
 	}
 	return b
+}
+
+// A chmod that is made while the data are copied or written to the disk is kept, too.
+func TestChmodDuringCommit(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		for _, when := range []string{"ficlone", "fsync", "flock"} {
+			write(t, name, noise(1, 10000))
+			must(t, os.Chmod(name, 0o644))
+			m := openMut(t, name)
+			must(t, m.Resize(10))
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == when {
+					must(t, os.Chmod(name, 0o600))
+				}
+				return nil
+			})
+			must(t, commit(m))
+			undo()
+			if fileSize(t, name) != 10 {
+				t.Error("not committed")
+			}
+			if when != "ficlone" || filepath.Base(dir) != "CommitAndClose" { // which does not clone
+				wantMode(t, name, 0o600)
+			}
+			_ = m.Close()
+			must(t, os.Remove(name))
+		}
+	})
+}
+
+// The kernel takes the set-group-ID bit away without a word from who is not in the group.
+func TestModeThatCannotBeKept(t *testing.T) {
+	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			var dir string
+			if !mounttest.IsUserChild() {
+				dir = mounttest.Dir(t, kind)
+				must(t, os.Chown(dir, 65534, 4321))
+				must(t, os.Chmod(dir, 0o777|fs.ModeSetgid)) // new files get the group, too
+				write(t, join(dir, "f"), noise(1, 100))
+				must(t, os.Chown(join(dir, "f"), 65534, 4321))
+				must(t, os.Chmod(join(dir, "f"), 0o755|fs.ModeSetgid))
+			}
+			mounttest.AsUser(t, func(t *testing.T) {
+				name := join(os.Getenv("TEST_DIR"), "f")
+				for _, way := range ways {
+					m := openMut(t, name)
+					must(t, m.Resize(1))
+					err := way.do(m)
+					if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "mode 02755 cannot be kept") {
+						t.Errorf("%s: %v", way.name, err)
+					}
+					_ = m.Close()
+					wantFile(t, name, noise(1, 100))
+					wantMode(t, name, 0o755|fs.ModeSetgid)
+				}
+				wantNames(t, os.Getenv("TEST_DIR"), "f")
+			}, "TEST_DIR="+dir)
+		})
+	}
 }
 
 // Stat is that of before the copy, with the size of the snapshot.

@@ -48,7 +48,7 @@ func TestOpenBadNames(t *testing.T) {
 			{"/dev/null", "invalid argument: a character device, not a regular file", fs.ErrInvalid, ""},
 			{"file/", "not a directory", syscall.ENOTDIR, ""},
 			{"file/f", "openat: not a directory", syscall.ENOTDIR, ""},
-			{"loop", "too many levels of symbolic links", syscall.ELOOP, ""},
+			{"loop", "openat: too many levels of symbolic links", syscall.ELOOP, ""},
 			{long, "openat: file name too long", syscall.ENAMETOOLONG, ""},
 			{"nul\x00", "openat: invalid argument", syscall.EINVAL, ""},
 		} {

@@ -48,19 +48,14 @@ func (m *MmapMut) commit(ctx context.Context) error {
 	if m.config.InPlace {
 		return m.commitInPlace(ctx)
 	}
-	attrs, err := m.at.attributes(m.at.file)
-	if err != nil {
-		return err
-	}
-	return m.publishCopy(ctx, m.own(), attrs)
+	return m.publishCopy(ctx, m.own())
 }
 
 // own is the publication under the snapshot's own name.
 func (m *MmapMut) own() publication {
 	p := publication{to: m.at, noSync: m.config.NoSync}
 	if m.config.CheckConflict {
-		p.exact, p.check = true, m.unchanged
-		p.fresh = m.baseline == nil
+		p.check, p.fresh = m.unchanged, m.baseline == nil
 	}
 	return p
 }
@@ -88,7 +83,7 @@ func (m *MmapMut) commitTo(name string) error {
 			return err
 		}
 	}
-	return m.publishNew(publication{to: to, noSync: m.config.NoSync})
+	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync})
 }
 
 // Link gives a copy of the contents, by reflink where the filesystem has them, a new name,
@@ -115,23 +110,26 @@ func (m *MmapMut) link(name string) error {
 	if to.file >= 0 {
 		return syscall.EEXIST
 	}
-	return m.publishNew(publication{to: to, noSync: m.config.NoSync, fresh: true})
+	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync, fresh: true})
 }
 
-// publishNew publishes a copy at a place that is not the snapshot's own.
-func (m *MmapMut) publishNew(p publication) error {
-	attrs, err := p.to.attributes(-1)
-	if err == nil && attrs == nil {
-		attrs, err = m.at.attributes(m.at.file)
+// attributes returns what the file that is published at to is to have, or nil if it is new in
+// every respect.
+func (m *MmapMut) attributes(to *place) (*attributes, error) {
+	if to != m.at {
+		if a, err := to.attributes(-1); a != nil || err != nil {
+			return a, err
+		}
 	}
+	return m.at.attributes(m.at.file)
+}
+
+// publishCopy makes a copy of the contents and publishes it.
+func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
+	attrs, err := m.attributes(p.to)
 	if err != nil {
 		return err
 	}
-	return m.publishCopy(context.Background(), p, attrs)
-}
-
-// publishCopy makes a copy of the contents, with the attributes given, and publishes it.
-func (m *MmapMut) publishCopy(ctx context.Context, p publication, attrs *attributes) error {
 	perm := uint32(0) // nobody else may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
@@ -144,47 +142,65 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication, attrs *attribu
 	if err := m.copyTo(ctx, fd); err != nil {
 		return err
 	}
-	if err := attrs.apply(fd); err != nil {
-		return err
-	}
-	// The data reach the disk before the name, always: else a crash would leave zeros or an
-	// empty file.
-	if err := sysFsync(fd); err != nil {
-		return err
-	}
-	_, err = m.publish(ctx, p, fd)
+	_, err = m.publish(ctx, p, fd, attrs)
 	m.flatten(ctx)
 	return err
 }
 
-// publish names the file fd and, under the snapshot's own name, remembers it as the one that
-// the next commit expects. It reports whether the name was given.
-func (m *MmapMut) publish(ctx context.Context, p publication, fd int) (bool, error) {
-	before, err := sysFstat(fd)
-	if err != nil {
+// publish makes fd, which holds the contents, durable, with the attributes attrs or those that
+// are right by now, and names it. Under the snapshot's own name it remembers it as the file
+// that the next commit expects. It reports whether fd got the name.
+func (m *MmapMut) publish(ctx context.Context, p publication, fd int, attrs *attributes) (bool, error) {
+	if err := attrs.apply(fd); err != nil {
 		return false, err
 	}
-	file, err := p.do(ctx, fd)
-	if p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
+	// The data reach the disk before the name, always: else a crash would leave zeros or an
+	// empty file.
+	if err := m.syncFile(fd); err != nil {
+		return false, err
+	}
+	var before syscalls.Stat
+	p.settle = func() (err error) {
+		// A chmod that was made while the data were copied and written counts.
+		now, err := m.attributes(p.to)
+		if err == nil && now != nil && (attrs == nil || !now.equal(attrs)) {
+			if err = now.apply(fd); err == nil {
+				err = m.syncFile(fd)
+			}
+		}
+		if err == nil {
+			before, err = sysFstat(fd)
+		}
+		return err
+	}
+	p.named = func(file int) {
+		if p.to != m.at {
+			if file >= 0 {
+				_ = syscalls.Close(file)
+			}
+			return
+		}
+		// Naming it changed its change time. All else is from when nobody else could change it.
+		if after, err := sysFstat(fd); err == nil {
+			before.Ctime = after.Ctime
+		}
+		m.expect(before, file)
+	}
+	done, err := p.do(ctx, fd)
+	if !done && p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
 		err = ErrConflict
 	}
-	if file < 0 {
-		return false, err
+	return done, err
+}
+
+// syncFile brings a file that is to be published to the disk. If it is the private file itself,
+// an error means that what was stored may be lost.
+func (m *MmapMut) syncFile(fd int) error {
+	err := sysFsync(fd)
+	if err != nil && fd == m.fd() {
+		return m.breakWith(err)
 	}
-	if p.to != m.at {
-		return true, errors.Join(err, syscalls.Close(file))
-	}
-	if m.at.file >= 0 {
-		_ = syscalls.Close(m.at.file)
-	}
-	m.at.file = file
-	// Naming it changed the change time. All else is from before, when nobody could have
-	// changed it yet.
-	if after, err := sysFstat(fd); err == nil {
-		before.Ctime = after.Ctime
-	}
-	m.baseline = &before
-	return true, err
+	return err
 }
 
 // copyTo fills the empty file fd with what the snapshot holds at one instant.
@@ -198,9 +214,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m.store.Lock()
 	err := m.fill(ctx, fd)
-	m.store.Unlock()
 	// Stores made since the first look may have failed to reach the disk, too.
 	if werr := sysWritebackErr(m.fd()); werr != nil {
 		return m.breakWith(werr)
@@ -211,9 +225,10 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	return err
 }
 
-// fill clones or copies the private file to fd. The caller owns store, so that size and length
-// stand still.
+// fill clones or copies the private file to fd while nobody stores into it.
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
+	m.store.Lock()
+	defer m.store.Unlock()
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
@@ -230,8 +245,8 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 // fails.
 //
 // If it fails, the file is as it was and the snapshot is open as before, unless the error is
-// ErrNotDurable. Methods that are called while it works return fs.ErrClosed. While a View is
-// running, it does what Commit and Close do.
+// ErrNotDurable: then it is closed, too. Methods that are called while it works return
+// fs.ErrClosed. While a View is running, it does what Commit and Close do.
 func (m *MmapMut) CommitAndClose() error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -262,18 +277,12 @@ func (m *MmapMut) commitAndClose() error {
 
 // publishSelf gives the private file, which is sealed, the name.
 func (m *MmapMut) publishSelf() (published bool, err error) {
-	attrs, err := m.at.attributes(m.at.file)
+	attrs, err := m.attributes(m.at)
 	if err != nil {
 		return false, err
 	}
-	if err := attrs.apply(m.fd()); err != nil {
-		return false, err
-	}
-	if err := sysFsync(m.fd()); err != nil {
-		return false, m.breakWith(err)
-	}
 	m.spent = true
-	return m.publish(context.Background(), m.own(), m.fd())
+	return m.publish(context.Background(), m.own(), m.fd(), attrs)
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It

@@ -10,7 +10,8 @@ import (
 // functions [Open], [OpenMut], [Create] and [FromFile] use it.
 type Config struct {
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
-	// copied, because the filesystem has no reflinks.
+	// copied, because the filesystem has no reflinks. It does the same for commits,
+	// CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
 	// RequireConsistent makes opening fail with ErrUnstable where only a ComparedCopy can be
@@ -19,7 +20,7 @@ type Config struct {
 
 	// TempDir is where the private copy goes when the directory of the file cannot hold it:
 	// when it may not be written to, or its filesystem knows no unnamed files. "" means
-	// os.TempDir(). A MmapMut never goes there.
+	// os.TempDir(). A MmapMut goes there only with InPlace.
 	TempDir string
 
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.
@@ -42,7 +43,9 @@ type Config struct {
 	// file at all. It is exact among users of this library, who take a lock on the directory
 	// (flock) around the check and the rename. Others can still slip in between the two; and
 	// stores through a mapping show in the file's times only when the kernel gets to it, and
-	// before Linux 6.13 with the granularity of its clock. CommitTo and Link do not check.
+	// before Linux 6.13 with the granularity of its clock. CommitTo and Link do not check, and
+	// a CommitTo of the snapshot's own name counts as somebody else's change. Whoever may read
+	// the directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
 
 	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old

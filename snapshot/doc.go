@@ -60,7 +60,8 @@
 // A commit publishes a new file under the old name. Descriptors and mappings that others had
 // open, and other hard links to the old file, keep the old contents. Owner, group, mode,
 // extended attributes and ACLs are kept, or the commit fails; inode number, birth time,
-// attributes of chattr(1), and attributes that only root may see (trusted.*), are not. Two commits of two snapshots of one file do not merge: the later one wins, unless
+// attributes of chattr(1), and attributes that only root may see (trusted.*), are not. Two
+// commits of two snapshots of one file do not merge: the later one wins, unless
 // Config.CheckConflict makes it fail with [ErrConflict].
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
@@ -71,8 +72,8 @@
 //
 // Between two system calls of a commit the new file has a temporary name in the same directory,
 // .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
-// next commit of the same file removes it, if it is a regular file of the same owner that has no
-// other name and is not in use.
+// next commit of the same file removes it, if it is a regular file of the same owner that has
+// no other name and is not in use.
 //
 // A MmapMut that is committed often with small changes in between would become slow, because
 // each change adds an extent to what has to be cloned. Commits therefore join extents again, a
@@ -81,14 +82,16 @@
 // # What each holds
 //
 // A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
-// RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space, or
-// memory on tmpfs, until Close. After Close the addresses of memory that Bytes or View lent wait
-// unused for a while, 64 GiB of them at most (64 MiB on 32 bits), which costs no memory but
-// counts for RLIMIT_AS.
+// RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space,
+// or memory on tmpfs, until Close. After Close, its addresses stay taken until the garbage
+// collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
+// of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count
+// for RLIMIT_AS.
 //
 // # Limits
 //
-// A file must fit into the address space. On anything but Linux all functions return
-// [errors.ErrUnsupported]. The garbage collector does not know mapped memory, and the race
-// detector does not watch it.
+// A file must fit into the address space. Opening a file, committing to it and copying it close
+// a descriptor of it, which ends the locks that this process has on it by fcntl(2), F_SETLK. On
+// anything but Linux all functions return [errors.ErrUnsupported]. The garbage collector does
+// not know mapped memory, and the race detector does not watch it.
 package snapshot

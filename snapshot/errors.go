@@ -17,8 +17,8 @@ var (
 	// cannot exclude that could be had.
 	ErrUnstable = errors.New("no consistent copy could be made")
 
-	// ErrNotDurable: the commit is visible to everybody, but writing the directory to the disk
-	// failed; after a crash the old version may be back.
+	// ErrNotDurable: the commit is visible to everybody, but writing the directory, or with
+	// InPlace the file, to the disk failed; after a crash the old version may be back.
 	ErrNotDurable = errors.New("committed, but perhaps not durable")
 )
 

@@ -68,7 +68,8 @@ func ExampleOpenMut() {
 	after, _ := os.ReadFile(name)
 	fmt.Printf("%q\n%q\n", before, after)
 	// Output:
-	// "Hello, World!\n" "Hello, there"
+	// "Hello, World!\n"
+	// "Hello, there"
 }
 
 // A new file appears whole, or not at all.
@@ -92,5 +93,6 @@ func ExampleCreate() {
 	got, err := os.ReadFile(name)
 	fmt.Printf("%s %v\n", got, err)
 	// Output:
-	// true abc <nil>
+	// true
+	// abc <nil>
 }

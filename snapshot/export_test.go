@@ -50,6 +50,7 @@ var calls = []struct {
 	{"getflags", wrap1r(&sysNocow)},
 	{"opendir", wrap2r(&sysOpenDir)},
 	{"openpath", wrap2r(&sysOpenPath)},
+	{"openpath follow", wrap2r(&sysOpenFollow)},
 	{"poison", wrap1(&sysPoison)},
 	{"populate", wrap2(&sysPopulate)},
 	{"pread", wrap3r(&sysPread)},
@@ -194,8 +195,8 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 }
 
 // SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what
-// becomes of a promise without it; with that of files, the writeback of the private file too. It
-// lasts until the test ends.
+// becomes of a promise without it; with that of files, the writeback of the private file too.
+// It lasts until the test ends.
 func SkipFsync(tb testing.TB, files, dirs bool) {
 	settle()
 	real, undo := sysFsync, func() {}
@@ -297,3 +298,18 @@ func FlattenAll(m *MmapMut) error {
 
 // Slot is the k-th temporary name of a file.
 func Slot(base string, k int) string { return slot(base, uint64(k)) }
+
+// BreakMapping makes every access to the mapping fault, while the private file can be read.
+func BreakMapping(tb testing.TB, m any) {
+	tb.Helper()
+	var err error
+	switch m := m.(type) {
+	case *Mmap:
+		err = sysMprotect(m.mem.mem, false, false)
+	case *MmapMut:
+		err = sysMprotect(m.mem.mem, false, false)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -6,18 +6,18 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Every page that is stored to between two commits becomes an extent of its own, and the time of
-// a clone grows with the number of extents: with a hundred random pages a commit, a file of 64 MiB
-// took four to five times as long to commit after some hundred commits. So commits put the private
-// file in order again, one window after the other: the window is copied to a file where it is
-// contiguous, and the private file is made to share that (FIDEDUPERANGE). The kernel compares the
-// two under its locks, so that stores made meanwhile are not lost; inode, addresses and contents
-// stay as they are.
+// Every page that is stored to between two commits becomes an extent of its own, and the time
+// of a clone grows with the number of extents: with a hundred random pages a commit, a file of
+// 64 MiB took four to five times as long to commit after some hundred commits. So commits put
+// the private file in order again, one window after the other: the window is copied to a file
+// where it is contiguous, and the private file is made to share that (FIDEDUPERANGE). The
+// kernel compares the two under its locks, so that stores made meanwhile are not lost; inode,
+// addresses and contents stay as they are.
 //
-// A commit spends as much on that as its own clone cost for being fragmented, so that it at most
-// about doubles its time and no single one is slow. Costs are counted in extents cloned, of which
-// some 1 600 take as long as one window (XFS: 10 µs and 16 ms); the number of extents settles
-// where as many are joined as are made.
+// A commit spends as much on that as its own clone cost for being fragmented, so that it at
+// most about doubles its time and no single one is slow. Costs are counted in extents cloned,
+// of which some 1 600 take as long as one window (XFS: 10 µs and 16 ms); the number of extents
+// settles where as many are joined as are made.
 const (
 	window     = 8 << 20
 	windowCost = 1600

@@ -11,89 +11,96 @@ import (
 // commitInPlace makes the contents of the snapshot those of the file that has its name, by a
 // reflink over what is there. The caller holds committing.
 func (m *MmapMut) commitInPlace(ctx context.Context) error {
-	names, err := sysReopenDir(m.at.dir)
-	if err == nil {
-		defer syscalls.Close(names)
-		err = lockDirectory(ctx, names)
-	}
-	if err != nil && m.config.CheckConflict {
-		return fmt.Errorf("directory: %w", err)
-	}
-	if m.config.CheckConflict {
-		if err := m.unchanged(); err != nil {
-			return err
-		}
-	}
-	now := place{dir: m.at.dir, base: m.at.base, file: -1}
-	if err := now.look(); err != nil {
-		return err
-	}
-	defer syscalls.Close(now.file)
-	if !now.stat.Mode.IsRegular() {
-		return notRegular(now.stat.Mode)
-	}
-	file, err := sysReopenWrite(now.file)
-	if err != nil {
-		return err
-	}
-	defer syscalls.Close(file)
-	if err := m.overwrite(ctx, file); err != nil {
-		return err
-	}
-	after, err := sysFstat(file)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotDurable, err)
-	}
-	m.baseline = &after
-	m.flatten(ctx)
-	return nil
-}
-
-// overwrite makes file a reflink of the private file, durably.
-func (m *MmapMut) overwrite(ctx context.Context, file int) error {
-	if err := sysWriteback(m.fd()); err != nil {
+	if err := sysWriteback(m.fd()); err != nil { // before anybody has to wait for us
 		return m.breakWith(err)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	file, err := m.overwrite(ctx)
+	if file >= 0 {
+		defer syscalls.Close(file)
 	}
-	m.store.Lock()
-	size, err := m.size, m.reflinkOver(file)
-	m.store.Unlock()
 	if werr := sysWritebackErr(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if err != nil {
 		return err
 	}
-	if st, err := sysFstat(file); err != nil {
-		return err
-	} else if st.Size != size {
-		return fmt.Errorf("%w: the file has %d bytes, not the %d committed: somebody else changed its size", ErrConflict, st.Size, size)
-	}
 	if err := sysFsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
+	m.flatten(ctx)
 	return nil
 }
 
-// reflinkOver does the one step that changes the file. The caller owns store.
-func (m *MmapMut) reflinkOver(file int) error {
+// overwrite does the one step that changes the file, after the checks. It returns the file,
+// open for writing, or -1.
+func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
+	names, err := sysReopenDir(m.at.dir)
+	if err == nil {
+		defer syscalls.Close(names)
+		err = lockDirectory(ctx, names)
+	}
+	if m.config.CheckConflict {
+		if err != nil {
+			return -1, fmt.Errorf("directory: %w", err)
+		}
+		if err := m.unchanged(); err != nil {
+			return -1, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return -1, err
+	}
+	now := place{dir: m.at.dir, base: m.at.base, file: -1}
+	if err := now.look(); err != nil {
+		return -1, err
+	}
+	if !now.stat.Mode.IsRegular() {
+		_ = syscalls.Close(now.file)
+		return -1, notRegular(now.stat.Mode)
+	}
+	file, err := sysReopenWrite(now.file)
+	if err != nil {
+		_ = syscalls.Close(now.file)
+		return -1, err
+	}
+	size, err := m.reflinkOver(file)
+	if size < 0 {
+		_ = syscalls.Close(now.file)
+		return file, err
+	}
+	// Whatever came of it, what the file is now is our doing.
+	after, statErr := sysFstat(file)
+	if statErr != nil {
+		_ = syscalls.Close(now.file)
+		return file, errors.Join(err, statErr)
+	}
+	m.expect(after, now.file)
+	if err == nil && after.Size != size {
+		err = fmt.Errorf("%w: it has %d bytes, not the %d committed", ErrConflict, after.Size, size)
+	}
+	return file, err
+}
+
+// reflinkOver clones the private file over file while nobody stores into it, and returns its
+// size.
+func (m *MmapMut) reflinkOver(file int) (int64, error) {
+	m.store.Lock()
+	defer m.store.Unlock()
 	st, err := sysFstat(file)
 	if err != nil {
-		return err
+		return -1, err
 	}
 	if st.Size > m.size {
-		return fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.size)
+		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.size)
 	}
 	if m.length != m.size {
 		if m.viewed() {
-			return fmt.Errorf("%w: in place, while a View shows what was cut off", errors.ErrUnsupported)
+			return -1, fmt.Errorf("%w: in place, while a View shows what was cut off", errors.ErrUnsupported)
 		}
 		if err := m.discard(); err != nil {
-			return err
+			return -1, err
 		}
 	}
 	m.flat.cloned = true
-	return sysFiclone(file, m.fd())
+	return m.size, sysFiclone(file, m.fd())
 }

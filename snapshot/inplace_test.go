@@ -68,7 +68,7 @@ func TestInPlaceUnsupported(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
 		_, err := inPlace.OpenMut(context.Background(), name)
-		wantError(t, err, errors.ErrUnsupported, "open "+name+": in place: unsupported operation: no reflinks")
+		wantError(t, err, errors.ErrUnsupported, "open "+name+": in place: ficlone: operation not supported")
 	})
 	_, err := inPlace.Create(context.Background(), "f")
 	wantError(t, err, errors.ErrUnsupported, "create f: in place: unsupported operation: a new file")
@@ -91,6 +91,86 @@ func TestInPlaceConflict(t *testing.T) {
 			t.Error(err)
 		}
 		wantFile(t, name, noise(2, 10000))
+	})
+}
+
+// A commit in place that failed after it changed the file is not its own conflict, and may be made again.
+func TestInPlaceAgain(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		m, err := snapshot.Config{InPlace: true, CheckConflict: true}.OpenMut(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		clear(m.Bytes())
+		undo := snapshot.Intercept(t, func(call string) error {
+			if call == "fsync" {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if err := m.Commit(); !errors.Is(err, snapshot.ErrNotDurable) {
+			t.Error(err)
+		}
+		undo()
+		must(t, m.Commit())
+		wantFile(t, name, make([]byte, 10000))
+	})
+}
+
+// Whichever call fails in a commit in place: it is told, and the next one works, unless the snapshot is broken.
+func TestInPlaceFailures(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
+			write(t, name, noise(1, 10000))
+			m, err := inPlace.OpenMut(context.Background(), name)
+			must(t, err)
+			clear(m.Bytes()[:5000])
+			arm()
+			err = m.Commit()
+			failed := disarm()
+			if err != nil && !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%v: is not ENOSPC", err)
+			}
+			if err := m.Commit(); (err != nil) != breaks(failed, syscall.ENOSPC, m, false) {
+				t.Errorf("the next commit: %v", err)
+			} else if err == nil {
+				wantFile(t, name, append(make([]byte, 5000), noise(1, 10000)[5000:]...))
+			}
+			must(t, m.Close())
+			wantNames(t, dir, "f")
+		})
+	})
+}
+
+// The lock on the directory is not held while the disk is waited for.
+func TestInPlaceLocksBriefly(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		write(t, join(dir, "f"), noise(1, 10000))
+		write(t, join(dir, "g"), noise(1, 10000))
+		m, err := inPlace.OpenMut(context.Background(), join(dir, "f"))
+		must(t, err)
+		closeLater(t, m)
+		inside := 0
+		var undo func()
+		undo = snapshot.Intercept(t, func(call string) error {
+			if call == "writeback" || call == "fsync" {
+				d := openFile(t, dir, os.O_RDONLY)
+				must(t, syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
+				must(t, d.Close())
+				inside++
+			}
+			return nil
+		})
+		defer undo()
+		must(t, m.Commit())
+		if inside != 2 {
+			t.Error(inside)
+		}
 	})
 }
 

@@ -4,7 +4,9 @@ package snapshot_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -276,6 +278,72 @@ func TestOpenCloseLeavesNothing(t *testing.T) {
 			must(t, m.Commit())
 			must(t, m.Close())
 		}
+		wantNames(t, dir, "f")
+	})
+}
+
+// Closed snapshots of huge files do not use the addresses up, though the garbage collector does not know how large they
+// are.
+func TestAddressesDoNotRunOut(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, nil)
+		must(t, os.Truncate(name, 1<<40))
+		for i := range mounttest.Count(300, 1000, 10000) {
+			m, err := snapshot.Open(name)
+			if err != nil {
+				t.Fatal(i, err)
+			}
+			if i%2 == 0 {
+				_ = m.Bytes() // through the quarantine
+			}
+			must(t, m.Close())
+		}
+	})
+}
+
+// A fault in a read that crosses the end does not hide the end.
+func TestFaultAtTheEnd(t *testing.T) {
+	mounttest.Leaks(t)
+	name := join(t.TempDir(), "f")
+	data := noise(1, 4096)
+	write(t, name, data)
+	for _, m := range []reader{open(t, name), openMut(t, name)} {
+		snapshot.BreakMapping(t, m) // as a disk error would that is gone the next moment
+		p := make([]byte, 5000)
+		if n, err := m.ReadAt(p, 0); n != 4096 || err != io.EOF {
+			t.Errorf("%d, %v", n, err)
+		}
+		wantBytes(t, "ReadAt", p[:4096], data)
+	}
+}
+
+// A panic in Progress, which its caller may recover from, leaves no lock behind.
+func TestPanicInProgress(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		var armed bool
+		m, err := snapshot.Config{Progress: func(_, _ int64) {
+			if armed {
+				panic("mine")
+			}
+		}}.OpenMut(context.Background(), name)
+		must(t, err)
+		armed = true
+		func() {
+			defer func() {
+				if r := recover(); r != "mine" {
+					t.Error(r)
+				}
+			}()
+			_ = m.Commit()
+		}()
+		_, err = m.WriteAt([]byte("x"), 0)
+		must(t, err)
+		must(t, m.Close())
 		wantNames(t, dir, "f")
 	})
 }

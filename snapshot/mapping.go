@@ -1,9 +1,12 @@
 package snapshot
 
 import (
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -32,6 +35,24 @@ func newMapping[T any](owner *T, mem []byte, lockless bool) *mapping {
 	mp.refs.Store(1)
 	mp.cleanup = runtime.AddCleanup(owner, (*mapping).abandoned, mp)
 	return mp
+}
+
+// mapPrivate maps length bytes of the private file fd. Memory of snapshots that were closed or
+// dropped is given back when the garbage collector finds them unreachable, and it does not know
+// how large they are: so it is run when addresses run out, and then what is in quarantine goes,
+// too.
+func mapPrivate(fd, length int, write bool) ([]byte, error) {
+	for i := 0; ; i++ {
+		mem, err := sysMmap(fd, length, write)
+		if !errors.Is(err, syscall.ENOMEM) || i == 5 {
+			return mem, err
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond << i) // the cleanups run on a goroutine of their own
+		if i == 3 {
+			stale.empty()
+		}
+	}
 }
 
 // acquire adds a reference, unless the last one is gone.

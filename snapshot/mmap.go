@@ -28,7 +28,7 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 		size:   p.size,
 	}
 	if p.size > 0 {
-		mem, err := sysMmap(p.fd, int(p.size), false)
+		mem, err := mapPrivate(p.fd, int(p.size), false)
 		if err != nil {
 			_ = syscalls.Close(p.fd)
 			return nil, err
@@ -40,14 +40,18 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 }
 
 // ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no
-// system call. A disk error is an error, not a crash.
+// system call. A disk error is an error, not a crash. The first reading of a page that is not
+// in memory waits for the disk in a way that Go's scheduler does not notice: see Prefetch.
 func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
 	n, err := within(len(p), off, m.size)
 	if n > 0 && !m.mem.copy(p[:n], m.mem.mem[off:]) {
-		n, err = m.reread(p[:n], off)
+		var rerr error
+		if n, rerr = m.reread(p[:n], off); rerr != nil {
+			err = rerr
+		}
 	}
 	// Close may unmap as soon as m is unreachable, not while we are in the mapping.
 	runtime.KeepAlive(m)

@@ -85,8 +85,10 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n, err := within(len(p), off, m.size)
 	if n > 0 && !m.mem.copy(p[:n], m.mem.mem[off:]) {
-		n, err = m.file.ReadAt(p[:n], off)
-		err = bare(err)
+		var rerr error
+		if n, rerr = m.file.ReadAt(p[:n], off); rerr != nil {
+			err = bare(rerr)
+		}
 	}
 	if err != nil {
 		return n, readError(m.name, err)

@@ -3,8 +3,11 @@
 package snapshot_test
 
 import (
+	"io/fs"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -122,5 +125,64 @@ func TestLongNames(t *testing.T) {
 		must(t, commit(m))
 		wantFile(t, join(dir, base), noise(1, 100)[:10])
 		wantNames(t, dir, base)
+	})
+}
+
+// A link in /proc/self/fd leads to the open file, not to what its text names by now.
+func TestMagicLinks(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		f := openFile(t, name, os.O_RDWR)
+		magic := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+		must(t, os.Symlink(magic, join(dir, "link")))
+
+		wantContents(t, open(t, magic), data)
+		m := openMut(t, join(dir, "link"))
+		must(t, m.Resize(10))
+		must(t, m.CommitAndClose()) // there is a name still
+		wantFile(t, name, data[:10])
+
+		f = openFile(t, name, os.O_RDWR)
+		magic = "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+		must(t, os.Remove(name))
+		write(t, name+" (deleted)", []byte("decoy"))
+		for _, link := range []string{magic, join(dir, "link2")} {
+			if link != magic {
+				must(t, os.Symlink(magic, link))
+			}
+			m := open(t, link)
+			wantContents(t, m, data[:10])
+			if (m.Method() == snapshot.Reflink) != reflinks(dir) {
+				t.Error(m.Method())
+			}
+			_, err := snapshot.OpenMut(link)
+			wantError(t, err, fs.ErrInvalid, "open "+link+": invalid argument: the symbolic link leads to a file by no name")
+			_, err = snapshot.Create(link)
+			wantError(t, err, fs.ErrInvalid, "create "+link+": invalid argument: the symbolic link leads to a file by no name")
+		}
+		wantFile(t, name+" (deleted)", []byte("decoy"))
+	})
+}
+
+// What the kernel forbids to follow is not followed: others' links in a sticky directory, with fs.protected_symlinks.
+func TestProtectedSymlinks(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		write(t, join(dir, "target"), []byte("precious"))
+		must(t, os.Symlink("target", join(dir, "link")))
+		undo := snapshot.Intercept(t, func(call string) error {
+			if call == "openpath follow" {
+				return syscall.EACCES
+			}
+			return nil
+		})
+		defer undo()
+		_, err := snapshot.Open(join(dir, "link"))
+		wantError(t, err, fs.ErrPermission, "open "+join(dir, "link")+": permission denied")
+		_, err = snapshot.Create(join(dir, "link"))
+		wantError(t, err, fs.ErrPermission, "create "+join(dir, "link")+": permission denied")
 	})
 }

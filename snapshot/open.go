@@ -16,6 +16,9 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		return nil, err
 	}
 	defer p.close()
+	if p.dir == noDir {
+		p.dir = directoryOf(p.file, p.stat)
+	}
 	src, err := sysReopen(p.file)
 	if err != nil {
 		return nil, err
@@ -53,24 +56,31 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	} else if !ok {
 		return nil, invalid("not open for reading")
 	}
-	// Looking for holes moves the offset, so it takes a descriptor of our own. Without /proc,
-	// or if the file may not be opened again, holes are copied as zeros.
-	src, err := sysReopen(fd)
-	sparse := err == nil
-	if sparse {
-		defer syscalls.Close(src)
-	} else {
-		src = fd
-	}
 	dir := directoryOf(fd, st)
 	if dir != noDir {
 		defer syscalls.Close(dir)
 	}
-	copied, err := c.privateCopy(ctx, src, st, sparse, dir, false)
+	clone := c
+	clone.NoCopy = true
+	copied, err := clone.privateCopy(ctx, fd, st, false, dir, false)
+	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
+		copied, err = c.copyDescriptor(ctx, fd, st, dir)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newMmap(copied, name, st)
+}
+
+// copyDescriptor makes the copy with a descriptor of its own, because looking for holes moves
+// the offset. Without /proc, or if the file may not be opened again, holes are copied as zeros.
+func (c Config) copyDescriptor(ctx context.Context, fd int, st syscalls.Stat, dir int) (private, error) {
+	src, err := sysReopen(fd)
+	if err != nil {
+		return c.privateCopy(ctx, fd, st, false, dir, false)
+	}
+	defer syscalls.Close(src)
+	return c.privateCopy(ctx, src, st, true, dir, false)
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
@@ -106,6 +116,9 @@ func (c Config) openMut(ctx context.Context, name string) (*MmapMut, error) {
 }
 
 func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut, error) {
+	if err := p.needDir(); err != nil {
+		return nil, err
+	}
 	if err := sysAccess(p.file, p.dir, p.base); err != nil {
 		return nil, err
 	}
@@ -114,13 +127,14 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, !c.InPlace)
+	open := c
+	open.NoCopy = c.NoCopy || c.InPlace
+	copied, err := open.privateCopy(ctx, src, p.stat, true, p.dir, !c.InPlace)
 	if err != nil {
+		if c.InPlace {
+			err = fmt.Errorf("in place: %w", err)
+		}
 		return nil, err
-	}
-	if c.InPlace && copied.method != Reflink {
-		_ = syscalls.Close(copied.fd)
-		return nil, fmt.Errorf("in place: %w: no reflinks", errors.ErrUnsupported)
 	}
 	return c.newMmapMut(copied, p, name)
 }
@@ -144,6 +158,9 @@ func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 }
 
 func (c Config) createAt(p *place, name string) (*MmapMut, error) {
+	if err := p.needDir(); err != nil {
+		return nil, err
+	}
 	if p.file >= 0 {
 		if err := sysAccess(p.file, p.dir, p.base); err != nil {
 			return nil, err

@@ -19,9 +19,6 @@ type private struct {
 	method Method
 }
 
-// noDir stands for the directory of a file that is not known to lie in one.
-const noDir = -1
-
 // newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only
 // read, in TempDir where dir cannot hold it. One that is linkable can be given a name.
 func (c Config) newPrivate(dir int, perm uint32, linkable bool) (int, error) {

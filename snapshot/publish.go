@@ -16,46 +16,57 @@ import (
 type publication struct {
 	to     *place
 	noSync bool
-	exact  bool         // nobody who uses this library may come between check and the naming
-	check  func() error // called just before, if not nil
+	check  func() error // under the lock on the directory, which must be had then; may be nil
 	fresh  bool         // the name must not be taken
+
+	// settle is called last before fd is named, and named at once afterwards, with a descriptor
+	// of OpenPath of it, or -1, which it takes over.
+	settle func() error
+	named  func(file int)
 }
 
-// do names the file fd. It returns a descriptor of OpenPath of it, and -1 if it has not got the
-// name. If it fails before that, nothing has changed, but fd may never get a name again.
-func (p publication) do(ctx context.Context, fd int) (file int, err error) {
+// do names the file fd. It reports whether it did. If it did not, nothing has changed, but fd
+// may never get a name again.
+func (p publication) do(ctx context.Context, fd int) (done bool, err error) {
 	// The directory is opened before anything changes, so that lacking the permission to make
 	// it durable leaves everything as it was.
 	names, err := sysReopenDir(p.to.dir)
 	if err == nil {
 		defer syscalls.Close(names)
-		if err = lockDirectory(ctx, names); !p.exact {
+		if err = lockDirectory(ctx, names); p.check == nil {
 			err = nil // it matters to those who check
 		}
-	} else if p.noSync && !p.exact {
+	} else if p.noSync && p.check == nil {
 		err = nil // what it is needed for is not wanted
 	}
 	if err != nil {
-		return -1, fmt.Errorf("directory: %w", err)
-	}
-	if err := ctx.Err(); err != nil {
-		return -1, err
+		return false, fmt.Errorf("directory: %w", err)
 	}
 	if p.check != nil {
 		if err := p.check(); err != nil {
-			return -1, err
+			return false, err
 		}
 	}
-	if p.fresh {
-		file, err = link(fd, p.to.dir, p.to.base)
-	} else {
-		file, err = replace(fd, p.to.dir, p.to.base)
+	if err := p.settle(); err != nil {
+		return false, err
 	}
-	if err != nil || p.noSync {
-		return file, err
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	name := replace
+	if p.fresh {
+		name = link
+	}
+	file, err := name(fd, p.to.dir, p.to.base)
+	if err != nil {
+		return false, err
+	}
+	p.named(file)
+	if p.noSync {
+		return true, nil
 	}
 	_ = sysFunlock(names) // others need not wait for the disk
-	return file, durable(names)
+	return true, durable(names)
 }
 
 // durable brings the names in a directory to the disk.
@@ -68,8 +79,8 @@ func durable(names int) error {
 	return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
 }
 
-// lockTries is how often the lock on a directory is tried for: a quarter of a second in all. It
-// is held for a few system calls at a time.
+// lockTries is how often the lock on a directory is tried for: half a second in all. It is held
+// for a few system calls at a time.
 const lockTries = 9
 
 // lockDirectory takes the lock under which users of this library change names in a directory.
@@ -85,14 +96,15 @@ func lockDirectory(ctx context.Context, names int) error {
 	}
 }
 
-// link gives fd the name base, which must be free.
+// link gives fd the name base, which must be free. It returns -1 if fd has the name but could
+// not be opened by it.
 func link(fd, dir int, base string) (file int, err error) {
 	if err := sysLinkat(fd, dir, base); err != nil {
 		return -1, err
 	}
 	file, err = sysOpenPath(dir, base)
 	if err != nil {
-		return -1, errors.Join(err, sysUnlink(dir, base))
+		return -1, nil
 	}
 	return file, nil
 }
@@ -138,17 +150,14 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 		return "", err
 	}
 	for k := range uint64(slots) {
-		name := slot(base, k)
-		err := sysLinkat(fd, dir, name)
-		if errors.Is(err, fs.ErrExist) && removeLeftover(fd, dir, name) {
-			err = sysLinkat(fd, dir, name)
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return name, err
-		}
+		removeLeftover(fd, dir, slot(base, k))
 	}
-	for range randomNames {
-		name := slot(base, rand.Uint64())
+	for i := range slots + randomNames {
+		k := uint64(i)
+		if i >= slots {
+			k = rand.Uint64()
+		}
+		name := slot(base, k)
 		err := sysLinkat(fd, dir, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
@@ -158,34 +167,33 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 }
 
 // removeLeftover removes a temporary name that a crash left: a regular file of the owner that
-// own has, with no other name, which no living process has locked. It reports whether it did.
-func removeLeftover(own, dir int, name string) bool {
-	mine, err := sysFstat(own)
-	if err != nil {
-		return false
-	}
+// own has, with no other name, which no living process has locked.
+func removeLeftover(own, dir int, name string) {
 	left := place{dir: dir, base: name, file: -1}
 	if left.look() != nil {
-		return false
+		return
 	}
 	defer syscalls.Close(left.file)
-	if !left.stat.Mode.IsRegular() || left.stat.Nlink != 1 || left.stat.UID != mine.UID {
-		return false
+	mine, err := sysFstat(own)
+	if err != nil || !left.stat.Mode.IsRegular() || left.stat.Nlink != 1 || left.stat.UID != mine.UID {
+		return
 	}
 	fd, err := sysReopen(left.file)
 	if err != nil {
-		return false
+		return
 	}
 	defer syscalls.Close(fd)
 	if sysFlock(fd) != nil {
-		return false
+		return
 	}
 	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
 	// it still has the name now, it is what is removed.
 	now := place{dir: dir, base: name, file: -1}
 	if now.look() != nil {
-		return false
+		return
 	}
 	defer syscalls.Close(now.file)
-	return now.stat.Ino == left.stat.Ino && now.stat.Dev == left.stat.Dev && sysUnlink(dir, name) == nil
+	if now.stat.Ino == left.stat.Ino && now.stat.Dev == left.stat.Dev {
+		_ = sysUnlink(dir, name)
+	}
 }

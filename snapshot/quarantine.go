@@ -31,9 +31,23 @@ func (q *quarantine) add(mem []byte) {
 	q.ranges = append(q.ranges, mem)
 	q.bytes += len(mem)
 	for len(q.ranges) > 1 && (q.bytes > maxStaleBytes || len(q.ranges) > maxStaleRanges) {
-		_ = sysMunmap(q.ranges[0])
-		q.bytes -= len(q.ranges[0])
-		q.ranges[0] = nil
-		q.ranges = q.ranges[1:]
+		q.drop()
 	}
+}
+
+// empty gives everything back, for when there are no addresses left.
+func (q *quarantine) empty() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ranges) > 0 {
+		q.drop()
+	}
+}
+
+// drop gives back the oldest range. The caller holds mu.
+func (q *quarantine) drop() {
+	_ = sysMunmap(q.ranges[0])
+	q.bytes -= len(q.ranges[0])
+	q.ranges[0] = nil
+	q.ranges = q.ranges[1:]
 }

@@ -110,5 +110,5 @@ func (m *MmapMut) remap(length int) ([]byte, error) {
 			return mem, nil
 		}
 	}
-	return sysMmap(m.fd(), length, true)
+	return mapPrivate(m.fd(), length, true)
 }

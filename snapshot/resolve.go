@@ -13,18 +13,23 @@ import (
 // maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
 const maxLinks = 40
 
+// noDir stands for the directory of a file that is not known to lie in one.
+const noDir = -1
+
 // A place is where a name led when it was resolved: an open directory, and a name in it that is
 // not a symbolic link. It stays right when the working directory changes or a link is turned
 // elsewhere.
 type place struct {
-	dir  int // of OpenDir
+	dir  int // of OpenDir; noDir if the name led to a file by no name: see resolve
 	base string
 	file int // of OpenPath, or -1: no file has the name
 	stat syscalls.Stat
 }
 
 func (p *place) close() {
-	_ = syscalls.Close(p.dir)
+	if p.dir != noDir {
+		_ = syscalls.Close(p.dir)
+	}
 	if p.file >= 0 {
 		_ = syscalls.Close(p.file)
 	}
@@ -33,40 +38,91 @@ func (p *place) close() {
 // resolve follows name to a regular file, or with create to where one may be made. It opens
 // nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked
 // at.
+//
+// A symbolic link is followed twice: by hand, to learn the directory and the name it leads to,
+// and by the kernel, whose word counts. The kernel enforces fs.protected_symlinks (proc(5)),
+// and it knows where a link in /proc/self/fd leads, whose text may be the name of another file
+// by now. If the two disagree, the place has the kernel's file and no directory.
 func resolve(name string, create bool) (*place, error) {
 	if name == "" {
 		return nil, syscall.ENOENT
 	}
-	at := syscalls.AtFdcwd
-	for range maxLinks {
-		p, err := lookup(at, name, create)
-		if at != syscalls.AtFdcwd {
-			_ = syscalls.Close(at)
-		}
+	p, err := lookup(syscalls.AtFdcwd, name, create)
+	if err != nil {
+		return nil, err
+	}
+	if p.isLink() {
+		p, err = p.follow(name, create)
 		if err != nil {
 			return nil, err
 		}
-		if p.file < 0 || p.stat.Mode.IsRegular() {
-			return p, nil
-		}
-		if p.stat.Mode.Type() != fs.ModeSymlink {
-			p.close()
-			return nil, notRegular(p.stat.Mode)
-		}
+	}
+	if p.file >= 0 && !p.stat.Mode.IsRegular() {
+		p.close()
+		return nil, notRegular(p.stat.Mode)
+	}
+	return p, nil
+}
+
+// follow returns where the symbolic link at p leads, whose name was given, and closes p.
+func (p *place) follow(name string, create bool) (*place, error) {
+	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
+	file, err := sysOpenFollow(p.dir, p.base+slash)
+	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
+		p.close()
+		return nil, err
+	}
+	hand, handErr := p.followByHand(name, create)
+	if file < 0 {
+		return hand, handErr
+	}
+	stat, err := sysFstat(file)
+	if err == nil && handErr == nil && hand.file >= 0 && hand.stat.Dev == stat.Dev && hand.stat.Ino == stat.Ino {
+		_ = syscalls.Close(file)
+		return hand, nil
+	}
+	if handErr == nil {
+		hand.close()
+	}
+	if err != nil {
+		_ = syscalls.Close(file)
+		return nil, err
+	}
+	return &place{dir: noDir, file: file, stat: stat}, nil
+}
+
+func (p *place) followByHand(name string, create bool) (*place, error) {
+	for range maxLinks {
 		target, err := sysReadlink(p.file)
 		if err != nil {
 			p.close()
 			return nil, err
 		}
 		if strings.HasSuffix(name, "/") {
-			target += "/" // whoever writes that wants a directory
+			target += "/"
 		}
 		name = target
-		_ = syscalls.Close(p.file)
-		at = p.dir
+		next, err := lookup(p.dir, name, create)
+		p.close()
+		if err != nil || !next.isLink() {
+			return next, err
+		}
+		p = next
 	}
-	_ = syscalls.Close(at)
+	p.close()
 	return nil, syscall.ELOOP
+}
+
+func (p *place) isLink() bool {
+	return p.file >= 0 && p.stat.Mode.Type() == fs.ModeSymlink
+}
+
+// needDir returns an error if there is no directory that a commit could go to.
+func (p *place) needDir() error {
+	if p.dir == noDir {
+		return invalid("the symbolic link leads to a file by no name")
+	}
+	return nil
 }
 
 // lookup opens the directory part of name, which starts at the directory at, and looks at what

@@ -28,6 +28,7 @@ var (
 	sysMremap        = syscalls.MremapDontunmap
 	sysMunmap        = syscalls.Munmap
 	sysNocow         = syscalls.Nocow
+	sysOpenFollow    = syscalls.OpenPathFollow
 	sysOpenDir       = syscalls.OpenDir
 	sysOpenPath      = syscalls.OpenPath
 	sysPoison        = syscalls.Poison

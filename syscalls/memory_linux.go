@@ -89,10 +89,13 @@ func populate(b []byte, write bool) error {
 		advice = unix.MADV_POPULATE_WRITE
 	}
 	err := unix.Madvise(b, advice)
+	if err != unix.EINVAL {
+		return err
+	}
 	// Memory that may not be read, or written, is EINVAL too. No length asks only whether the
 	// kernel knows the advice, which it does not before Linux 5.14.
 	if _, _, unknown := unix.Syscall(unix.SYS_MADVISE, 0, 0, uintptr(advice)); unknown != 0 {
-		err = orUnsupported(err, unix.EINVAL)
+		return orUnsupported(err, unix.EINVAL)
 	}
 	return err
 }

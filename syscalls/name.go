@@ -12,6 +12,11 @@ func OpenPath(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openPath(dirfd, name) })
 }
 
+// OpenPathFollow is OpenPath for what a symbolic link leads to.
+func OpenPathFollow(dirfd int, name string) (int, error) {
+	return open("openat", func() (int, error) { return openPathFollow(dirfd, name) })
+}
+
 // OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY):
 // openat(2). It needs no permission to read the directory. Symbolic links are followed.
 func OpenDir(dirfd int, name string) (int, error) {

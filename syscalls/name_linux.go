@@ -1,6 +1,8 @@
 package syscalls
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +15,29 @@ func openPath(dirfd int, name string) (int, error) {
 	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
+func openPathFollow(dirfd int, name string) (int, error) {
+	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+}
+
 func openDir(dirfd int, name string) (int, error) {
 	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 func reopen(fd int) (int, error) {
-	return unix.Openat(unix.AT_FDCWD, procPath(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return openProc(fd, unix.O_RDONLY)
 }
 
 func reopenWritable(fd int) (int, error) {
-	return unix.Openat(unix.AT_FDCWD, procPath(fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	return openProc(fd, unix.O_RDWR)
+}
+
+func openProc(fd, flags int) (int, error) {
+	again, err := unix.Openat(unix.AT_FDCWD, procPath(fd), flags|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		// The file is there, since it is open. Nobody shall take this for a file that is missing.
+		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
+	}
+	return again, err
 }
 
 func reopenDir(dirfd int) (int, error) {

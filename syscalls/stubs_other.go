@@ -27,6 +27,7 @@ func mprotect([]byte, bool, bool) error                { return errOther }
 func populate([]byte, bool) error                      { return errOther }
 
 func openPath(int, string) (int, error)          { return -1, errOther }
+func openPathFollow(int, string) (int, error)    { return -1, errOther }
 func openDir(int, string) (int, error)           { return -1, errOther }
 func reopen(int) (int, error)                    { return -1, errOther }
 func reopenDir(int) (int, error)                 { return -1, errOther }
