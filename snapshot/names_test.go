@@ -3,6 +3,7 @@
 package snapshot_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strconv"
@@ -162,6 +163,10 @@ func TestMagicLinks(t *testing.T) {
 			wantError(t, err, fs.ErrInvalid, "open "+link+": invalid argument: the symbolic link leads to a file by no name")
 			_, err = snapshot.Create(link)
 			wantError(t, err, fs.ErrInvalid, "create "+link+": invalid argument: the symbolic link leads to a file by no name")
+			m2 := openMut(t, name+" (deleted)")
+			if err := m2.CommitTo(link); !errors.Is(err, fs.ErrInvalid) {
+				t.Error(err)
+			}
 		}
 		wantFile(t, name+" (deleted)", []byte("decoy"))
 	})

@@ -1,0 +1,89 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+)
+
+// CommitAndClose is Commit and Close in one, and costs no clone or copy on any filesystem: the
+// private file itself becomes the file. Slices of Bytes are invalid from the start, even if it
+// fails.
+//
+// If it fails, the file is as it was and the snapshot is open as before, unless the error is
+// ErrNotDurable: then it is closed, too. Methods that are called while it works return
+// fs.ErrClosed. While a View is running, it does what Commit and Close do.
+func (m *MmapMut) CommitAndClose() error {
+	m.committing.Lock()
+	defer m.committing.Unlock()
+	return pathError("commit", m.name, m.commitAndClose())
+}
+
+func (m *MmapMut) commitAndClose() error {
+	if err := m.usable(); err != nil {
+		return err
+	}
+	sealed, err := m.seal()
+	if err != nil {
+		return err
+	}
+	if !sealed {
+		err = m.commit(context.Background())
+		if err != nil && !errors.Is(err, ErrNotDurable) {
+			return err
+		}
+		return errors.Join(err, m.close())
+	}
+	published, err := m.publishSelf()
+	if !published && m.unseal() == nil {
+		return err
+	}
+	return errors.Join(err, m.close())
+}
+
+// publishSelf gives the private file, which is sealed, the name.
+func (m *MmapMut) publishSelf() (published bool, err error) {
+	attrs, err := m.attributes(m.at)
+	if err != nil {
+		return false, err
+	}
+	m.spent = true
+	return m.publish(context.Background(), m.own(), m.fd(), attrs)
+}
+
+// seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It
+// reports false, and does nothing, while a View is running or if the private file cannot or
+// must not get a name.
+func (m *MmapMut) seal() (bool, error) {
+	m.store.Lock()
+	defer m.store.Unlock()
+	m.layout.Lock()
+	defer m.layout.Unlock()
+	if m.spent || m.config.InPlace || m.viewed() {
+		return false, nil
+	}
+	if m.length != m.size {
+		if err := m.discard(); err != nil {
+			return false, err
+		}
+	}
+	if m.mem != nil {
+		if err := sysMprotect(m.mem.mem, false, false); err != nil {
+			return false, err
+		}
+	}
+	m.closed = true
+	return true, nil
+}
+
+// unseal undoes seal.
+func (m *MmapMut) unseal() error {
+	m.layout.Lock()
+	defer m.layout.Unlock()
+	if m.mem != nil {
+		if err := sysMprotect(m.mem.mem, true, true); err != nil {
+			return err
+		}
+	}
+	m.closed = false
+	return nil
+}
