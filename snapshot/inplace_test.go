@@ -156,8 +156,7 @@ func TestInPlaceLocksBriefly(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		inside := 0
-		var undo func()
-		undo = snapshot.Intercept(t, func(call string) error {
+		undo := snapshot.Intercept(t, func(call string) error {
 			if call == "writeback" || call == "fsync" {
 				d := openFile(t, dir, os.O_RDONLY)
 				must(t, syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
