@@ -3,24 +3,24 @@
 package snapshot
 
 import (
-	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // calls lists the calls of the kernel, by the name a test knows them by, each with a function
-// that puts before it another that may fail it, and returns what undoes that.
+// that puts before it another that may fail it.
 var calls = []struct {
 	name string
-	wrap func(before func() error) (undo func())
+	wrap wrapper
 }{
 	{"fideduperange", wrap4r(&sysDedupe)},
 	{"fiemap", wrap3r(&sysExtents)},
 	{"funlock", wrap1(&sysFunlock)},
 	{"reopen writable", wrap1r(&sysReopenWrite)},
 	{"faccessat2", wrap3(&sysAccess)},
-	{"copy_file_range", func(before func() error) func() {
+	{"copy_file_range", func(before func() error) {
 		real := sysCopyFileRange
 		sysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
 			if err := before(); err != nil {
@@ -28,7 +28,6 @@ var calls = []struct {
 			}
 			return real(dst, dstOff, src, srcOff, n)
 		}
-		return func() { sysCopyFileRange = real }
 	}},
 	{"fchmod", wrap2(&sysFchmod)},
 	{"fchown", wrap3(&sysFchown)},
@@ -71,10 +70,10 @@ var calls = []struct {
 	{"writebackerr", wrap1(&sysWritebackErr)},
 }
 
-type wrapper = func(before func() error) (undo func())
+type wrapper = func(before func() error)
 
 func wrap1[A any](f *func(A) error) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A) error {
 			if err := before(); err != nil {
@@ -82,12 +81,11 @@ func wrap1[A any](f *func(A) error) wrapper {
 			}
 			return real(a)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap2[A, B any](f *func(A, B) error) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A, b B) error {
 			if err := before(); err != nil {
@@ -95,12 +93,11 @@ func wrap2[A, B any](f *func(A, B) error) wrapper {
 			}
 			return real(a, b)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap3[A, B, C any](f *func(A, B, C) error) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A, b B, c C) error {
 			if err := before(); err != nil {
@@ -108,12 +105,11 @@ func wrap3[A, B, C any](f *func(A, B, C) error) wrapper {
 			}
 			return real(a, b, c)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap1r[A, R any](f *func(A) (R, error)) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A) (r R, err error) {
 			if err := before(); err != nil {
@@ -121,12 +117,11 @@ func wrap1r[A, R any](f *func(A) (R, error)) wrapper {
 			}
 			return real(a)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap2r[A, B, R any](f *func(A, B) (R, error)) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A, b B) (r R, err error) {
 			if err := before(); err != nil {
@@ -134,12 +129,11 @@ func wrap2r[A, B, R any](f *func(A, B) (R, error)) wrapper {
 			}
 			return real(a, b)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A, b B, c C) (r R, err error) {
 			if err := before(); err != nil {
@@ -147,12 +141,11 @@ func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
 			}
 			return real(a, b, c)
 		}
-		return func() { *f = real }
 	}
 }
 
 func wrap4r[A, B, C, D, R any](f *func(A, B, C, D) (R, error)) wrapper {
-	return func(before func() error) func() {
+	return func(before func() error) {
 		real := *f
 		*f = func(a A, b B, c C, d D) (r R, err error) {
 			if err := before(); err != nil {
@@ -160,7 +153,6 @@ func wrap4r[A, B, C, D, R any](f *func(A, B, C, D) (R, error)) wrapper {
 			}
 			return real(a, b, c, d)
 		}
-		return func() { *f = real }
 	}
 }
 
@@ -172,24 +164,27 @@ func failed[R any](r R) R {
 	return r
 }
 
-// Intercept has before called, with its name, ahead of every call of the kernel; an error it
-// returns is the call's. It lasts until the test ends or undo is called. What the garbage
-// collector still has to do is done first.
-func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
-	settle()
-	var undos []func()
+// hook is called ahead of every call of the kernel, with its name; an error it returns is the
+// call's. It stands between for good, because cleanups call the kernel on a goroutine of their own,
+// at any time.
+var hook atomic.Pointer[func(call string) error]
+
+func init() {
 	for _, c := range calls {
-		undos = append(undos, c.wrap(func() error { return before(c.name) }))
-	}
-	var once sync.Once
-	undo = func() {
-		once.Do(func() {
-			settle()
-			for _, u := range undos {
-				u()
+		c.wrap(func() error {
+			if before := hook.Load(); before != nil {
+				return (*before)(c.name)
 			}
+			return nil
 		})
 	}
+}
+
+// Intercept has before called, with its name, ahead of every call of the kernel; an error it
+// returns is the call's. It lasts until the test ends or undo is called.
+func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
+	old := hook.Swap(&before)
+	undo = sync.OnceFunc(func() { hook.Store(old) })
 	tb.Cleanup(undo)
 	return undo
 }
@@ -198,7 +193,6 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 // becomes of a promise without it; with that of files, the writeback of the private file too.
 // It lasts until the test ends.
 func SkipFsync(tb testing.TB, files, dirs bool) {
-	settle()
 	real, undo := sysFsync, func() {}
 	if files {
 		undo = IgnoreWriteback(tb)
@@ -210,7 +204,6 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 		return real(fd)
 	}
 	tb.Cleanup(func() {
-		settle()
 		sysFsync = real
 		undo()
 	})
@@ -219,23 +212,11 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 // IgnoreWriteback keeps the writeback of private files from being started and waited for, and
 // its errors from being seen, until the test ends or undo is called.
 func IgnoreWriteback(tb testing.TB) (undo func()) {
-	settle()
 	start, result := sysWriteback, sysWritebackErr
 	sysWriteback, sysWritebackErr = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() {
-		settle()
-		sysWriteback, sysWritebackErr = start, result
-	})
+	undo = sync.OnceFunc(func() { sysWriteback, sysWritebackErr = start, result })
 	tb.Cleanup(undo)
 	return undo
-}
-
-// settle keeps cleanups, which run on a goroutine of their own, from calling the kernel while
-// the variables change.
-func settle() {
-	for range 3 {
-		runtime.GC()
-	}
 }
 
 // CountCalls counts the calls of the kernel from now on.
