@@ -225,7 +225,7 @@ func TestResizeFailures(t *testing.T) {
 		name := join(dir, "f")
 		data := noise(1, 100000)
 		write(t, name, data)
-		for _, size := range []int64{10, 50 << 20} {
+		for _, size := range []int64{10, 3 << 20} {
 			for _, call := range []string{"ftruncate", "mmap", "mremap", "poison"} {
 				m, err := snapshot.OpenMut(name) // nothing else may hold it: memory that failed to be poisoned goes with it
 				must(t, err)
@@ -239,7 +239,7 @@ func TestResizeFailures(t *testing.T) {
 				undo()
 				switch {
 				case err == nil:
-					want := append(bytes.Clone(data), make([]byte, 50<<20)...)[:size]
+					want := append(bytes.Clone(data), make([]byte, 3<<20)...)[:size]
 					if mem := m.Bytes(); !bytes.Equal(mem, want) {
 						t.Errorf("%d, %s: wrong contents", size, call)
 					}
