@@ -176,7 +176,8 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 // Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later
 // is a fault that ends the program; so is a disk error or a full disk while it is used. ReadAt,
 // WriteAt and View have neither problem. A store that is made while a commit makes its clone is
-// in it or not.
+// in it or not. Do not call msync(2) on it: Commit does what is needed, and the kernel would
+// tell of a failing disk once, to msync and not to Commit.
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()

@@ -1,0 +1,131 @@
+package snapshot_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// An image is a filesystem in a file with a name, which unlike those of mounttest can be
+// unmounted and mounted again.
+type image struct {
+	kind    string
+	path    string
+	dir     string // where it is mounted
+	mounted bool
+}
+
+// mountOptions keep the kernel from writing what nobody asked for: the image full of inodes,
+// and the log after some seconds.
+var mountOptions = map[string]string{"ext4": "noinit_itable,commit=300", "btrfs": "commit=300"}
+
+// imageSize is about as small as mkfs.xfs makes one.
+const imageSize = 320 << 20
+
+// newImage makes a filesystem in the file path. It is unmounted at the end of the test.
+func newImage(t testing.TB, kind, path string) *image {
+	t.Helper()
+	mounttest.Dir(t, kind) // skips the test where that kind cannot be had
+	i := &image{kind: kind, path: path, dir: mounttest.Dir(t, "host")}
+	f, err := os.Create(path)
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(imageSize))
+	quick := map[string][]string{
+		"xfs":   {"-q", "-K"},
+		"btrfs": {"-q", "-K"},
+		"ext4":  {"-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"},
+	}
+	mkfs, err := exec.LookPath("mkfs." + kind)
+	if err != nil {
+		mkfs = "/usr/sbin/mkfs." + kind
+	}
+	out, err := exec.Command(mkfs, append(quick[kind], path)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", mkfs, err, out)
+	}
+	t.Cleanup(func() {
+		if i.mounted {
+			i.unmount(t)
+		}
+	})
+	return i
+}
+
+// mount mounts the filesystem, which recovers it if it was not unmounted properly.
+func (i *image) mount(t testing.TB) {
+	t.Helper()
+	device, err := attach(i.path)
+	must(t, err)
+	defer device.Close() // the mount holds it
+	if err := unix.Mount(device.Name(), i.dir, i.kind, 0, mountOptions[i.kind]); err != nil {
+		t.Fatalf("mount %s: %v", i.kind, err)
+	}
+	i.mounted = true
+}
+
+func (i *image) unmount(t testing.TB) {
+	t.Helper()
+	i.mounted = false
+	err := unix.Unmount(i.dir, 0)
+	for try := 0; err == unix.EBUSY && try < 100; try++ { // what a killed process had open goes a moment later
+		time.Sleep(5 * time.Millisecond)
+		err = unix.Unmount(i.dir, 0)
+	}
+	if err != nil {
+		t.Errorf("unmount %s: %v", i.kind, err)
+		_ = unix.Unmount(i.dir, unix.MNT_DETACH)
+	}
+}
+
+// attach returns a loop device over an existing file. The device goes when it is closed and not
+// mounted.
+func attach(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // the device keeps it
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	config := unix.LoopConfig{Fd: uint32(f.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+	for try := range 100 {
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, os.NewSyscallError("LOOP_CTL_GET_FREE", err)
+		}
+		device, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", n), os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		if err = unix.IoctlLoopConfigure(int(device.Fd()), &config); err == nil {
+			return device, nil
+		}
+		device.Close()
+		if err != unix.EBUSY { // another process was quicker
+			return nil, os.NewSyscallError("LOOP_CONFIGURE", err)
+		}
+		time.Sleep(time.Duration(try) * time.Millisecond)
+	}
+	return nil, errors.New("no loop device stays free for long enough to take it")
+}
+
+// syncfs writes all of the filesystem of dir to its device.
+func syncfs(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
+}
