@@ -199,7 +199,8 @@ func TestCommitBesideWriteAt(t *testing.T) {
 			}
 		})
 		versions := map[byte]bool{}
-		for i := range mounttest.Count(10, 100, 5000) {
+		commits := mounttest.Count(10, 100, 5000)
+		for i := 0; i < commits || len(versions) < 3; i++ { // until the writer had its turns
 			must(t, m.Commit())
 			r, err := snapshot.Open(name)
 			must(t, err)
@@ -214,9 +215,6 @@ func TestCommitBesideWriteAt(t *testing.T) {
 		}
 		close(stop)
 		writer.Wait()
-		if len(versions) < 3 {
-			t.Errorf("only %d versions were committed", len(versions))
-		}
 	})
 }
 
