@@ -23,7 +23,7 @@ import (
 // storage. Elsewhere the data are copied, and Method says so.
 func TestMethod(t *testing.T) {
 	const size = 64 << 20
-	mounttest.Each(t, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, size))
@@ -31,8 +31,6 @@ func TestMethod(t *testing.T) {
 		want, copies := snapshot.ComparedCopy, true
 		if reflinks(dir) {
 			want, copies = snapshot.Reflink, false
-		} else if mounttest.Kind(dir) == "" {
-			t.Skip("a filesystem of a kind that mounttest does not know")
 		}
 		for kind, open := range map[string]func() reader{
 			"Open":     func() reader { return open(t, name) },
@@ -91,6 +89,9 @@ func TestMethodString(t *testing.T) {
 		}
 	}
 }
+
+// quiet lists filesystems that nobody else uses meanwhile, so that what is used can be compared.
+var quiet = []string{"xfs", "btrfs", "ext4", "tmpfs"}
 
 // usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
 func usedBytes(t *testing.T, dir string) int64 {
@@ -202,7 +203,7 @@ func TestChangesWhileCopied(t *testing.T) {
 
 // Holes stay holes, data are found wherever they are, and lengths do not matter.
 func TestSparseCopy(t *testing.T) {
-	mounttest.Each(t, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const piece = 1 << 20
 		for _, test := range []struct {
