@@ -52,11 +52,8 @@ func readAttributes(fd int) (*attributes, error) {
 	return a, nil
 }
 
-// apply gives the file fd, which is ours, the attributes. A nil a leaves it as it was made.
+// apply gives the file fd, which is ours, the attributes.
 func (a *attributes) apply(fd int) error {
-	if a == nil {
-		return nil
-	}
 	own, err := sysFstat(fd)
 	if err != nil {
 		return err

@@ -154,7 +154,11 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 // are right by now, and names it. Under the snapshot's own name it remembers it as the file
 // that the next commit expects. It reports whether fd got the name.
 func (m *MmapMut) publish(ctx context.Context, p publication, fd int, attrs *attributes) (bool, error) {
-	if err := attrs.apply(fd); err != nil {
+	if attrs == nil {
+		if err := m.restoreSetID(fd); err != nil {
+			return false, err
+		}
+	} else if err := attrs.apply(fd); err != nil {
 		return false, err
 	}
 	// The data reach the disk before the name, always: else a crash would leave zeros or an
@@ -194,6 +198,20 @@ func (m *MmapMut) publish(ctx context.Context, p publication, fd int, attrs *att
 		err = ErrConflict
 	}
 	return done, err
+}
+
+// restoreSetID gives a new file the set-id bits of Config.Perm back, which the kernel takes away
+// when an ordinary user writes to it.
+func (m *MmapMut) restoreSetID(fd int) error {
+	bits := m.config.perm() & 0o6000
+	if bits == 0 {
+		return nil
+	}
+	own, err := sysFstat(fd)
+	if err != nil {
+		return err
+	}
+	return sysFchmod(fd, own.Perm|bits)
 }
 
 // syncFile brings a file that is to be published to the disk. If it is the private file itself,
