@@ -29,6 +29,8 @@ func TestOrdinaryUser(t *testing.T) {
 				write(t, join(dir, "readonly"), data)
 				must(t, os.Mkdir(join(dir, "tmp"), 0o777))
 				must(t, os.Chmod(join(dir, "tmp"), 0o777))
+				write(t, join(dir, "his"), data)
+				must(t, os.Chown(join(dir, "his"), 65534, 65534))
 				must(t, os.Mkdir(join(dir, "own"), 0o755))
 				must(t, os.Chown(join(dir, "own"), 65534, 65534))
 				write(t, join(dir, "own/theirs"), data)
@@ -61,6 +63,16 @@ func TestOrdinaryUser(t *testing.T) {
 				wantError(t, err, fs.ErrPermission, "create "+join(dir, "new")+": openat O_TMPFILE: permission denied")
 				_, err = c.Open(context.Background(), join(dir, "own/theirs"))
 				must(t, err)
+
+				// In place he changes his file in a directory that he may not write to.
+				if reflinks(dir) {
+					c := snapshot.Config{InPlace: true, TempDir: join(dir, "tmp")}
+					m, err := c.OpenMut(context.Background(), join(dir, "his"))
+					must(t, err)
+					clear(m.Bytes()[:10])
+					must(t, m.CommitAndClose())
+					wantFile(t, join(dir, "his"), append(make([]byte, 10), data[10:]...))
+				}
 
 				// His own.
 				name := join(dir, "own/f")
