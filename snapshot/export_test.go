@@ -42,6 +42,7 @@ var calls = []struct {
 	{"fsync", wrap1(&sysFsync)},
 	{"ftruncate", wrap2(&sysFtruncate)},
 	{"linkat", wrap3(&sysLinkat)},
+	{"mincore", wrap2(&sysMincore)},
 	{"mmap", wrap3r(&sysMmap)},
 	{"mprotect", wrap3(&sysMprotect)},
 	{"mremap", wrap3r(&sysMremap)},

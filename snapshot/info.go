@@ -14,6 +14,7 @@ type source struct {
 	name   string // as it was given
 	stat   syscalls.Stat
 	method Method
+	owner  uint32   // of the private copy
 	file   *os.File // the private copy; it counts its users, so that no read meets a reused descriptor number
 }
 

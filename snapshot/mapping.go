@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"weak"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -21,6 +22,13 @@ type mapping struct {
 	// be given back only when the object that owns the mapping is unreachable. Constant.
 	lockless bool
 
+	// Pages that were found in memory, and pages that were written to since the kernel may have
+	// last written them to the disk, after which the first store to a page waits again: what is
+	// in here is touched without a system call. owner owns the private file. Constant but for
+	// what is in the sets.
+	resident, dirty pages
+	owner           uint32
+
 	refs     atomic.Int32
 	poisoned atomic.Bool
 	lent     atomic.Bool // View gave slices of it to others, who may have kept them
@@ -30,8 +38,11 @@ type mapping struct {
 
 // newMapping takes over mem, which belongs to owner and is given back when owner is
 // unreachable, if not before.
-func newMapping[T any](owner *T, mem []byte, lockless bool) *mapping {
-	mp := &mapping{mem: mem, lockless: lockless}
+func newMapping[T any](owner *T, mem []byte, lockless bool, uid uint32) *mapping {
+	mp := &mapping{mem: mem, lockless: lockless, resident: newPages(len(mem)), owner: uid}
+	if !lockless {
+		mp.dirty = newPages(len(mem))
+	}
 	mp.refs.Store(1)
 	mp.cleanup = runtime.AddCleanup(owner, (*mapping).abandoned, mp)
 	return mp
@@ -105,6 +116,34 @@ func (mp *mapping) reclaim() {
 		return
 	}
 	_ = sysMunmap(mp.mem)
+}
+
+// readable notes that n bytes from off on are in memory.
+func (mp *mapping) readable(off int64, n int) {
+	if mp.resident.add(off, n) {
+		swept.add(weak.Make(mp))
+	}
+}
+
+// written notes that n bytes from off on are in memory and were written to.
+func (mp *mapping) written(off int64, n int) {
+	mp.dirty.add(off, n)
+	mp.readable(off, n)
+}
+
+// inherit takes over what is known of a mapping of the same file. From then on both share it.
+func (mp *mapping) inherit(old *mapping) {
+	for i := range old.resident {
+		mp.resident[i].Store(old.resident[i].Load())
+		mp.dirty[i].Store(old.dirty[i].Load())
+	}
+	swept.add(weak.Make(mp))
+}
+
+// age forgets what may no longer be so.
+func (mp *mapping) age(vec []byte) {
+	mp.dirty.clear()
+	mp.resident.age(mp.mem, mp.owner, vec)
 }
 
 // copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page

@@ -33,23 +33,23 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 			_ = syscalls.Close(p.fd)
 			return nil, err
 		}
-		m.mem = newMapping(m, mem, true)
+		m.mem = newMapping(m, mem, true, p.owner)
 	}
 	m.file = keep(p.fd, name)
 	return m, nil
 }
 
 // ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no
-// system call. A disk error is an error, not a crash. The first reading of a page that is not
-// in memory waits for the disk in a way that Go's scheduler does not notice: see Prefetch.
+// system call. A disk error is an error, not a crash. What is not in memory is read by pread(2),
+// with the kernel's read-ahead, while other goroutines go on.
 func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
 	n, err := within(len(p), off, m.size)
-	if n > 0 && !m.mem.copy(p[:n], m.mem.mem[off:]) {
+	if n > 0 && !(m.mem.resident.has(off, n) && m.mem.copy(p[:n], m.mem.mem[off:])) {
 		var rerr error
-		if n, rerr = m.reread(p[:n], off); rerr != nil {
+		if n, rerr = m.source.pread(m.mem, p[:n], off); rerr != nil {
 			err = rerr
 		}
 	}
@@ -59,16 +59,6 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 		return n, readError(m.name, err)
 	}
 	return n, nil
-}
-
-// reread reads what could not be copied from the mapping by system calls, which return the true
-// errno and the true count.
-func (m *Mmap) reread(p []byte, off int64) (int, error) {
-	if m.closed.Load() {
-		return 0, fs.ErrClosed
-	}
-	n, err := m.file.ReadAt(p, off)
-	return n, bare(err)
 }
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its

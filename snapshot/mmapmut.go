@@ -56,7 +56,7 @@ type MmapMut struct {
 
 func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) {
 	m := &MmapMut{
-		source: source{name: name, stat: at.stat, method: p.method},
+		source: source{name: name, stat: at.stat, method: p.method, owner: p.owner},
 		config: c,
 		at:     at,
 		size:   p.size,
@@ -84,10 +84,10 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
 	n, err := within(len(p), off, m.size)
-	if n > 0 && !m.mem.copy(p[:n], m.mem.mem[off:]) {
+	if n > 0 && !(m.mem.resident.has(off, n) && m.mem.copy(p[:n], m.mem.mem[off:])) {
 		var rerr error
-		if n, rerr = m.file.ReadAt(p[:n], off); rerr != nil {
-			err = bare(rerr)
+		if n, rerr = m.source.pread(m.mem, p[:n], off); rerr != nil {
+			err = rerr
 		}
 	}
 	if err != nil {
@@ -115,10 +115,10 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	case errNegativeOffset:
 		return 0, pathError("writeat", m.name, err)
 	}
-	if n > 0 && !m.mem.copy(m.mem.mem[off:], p[:n]) {
+	if n > 0 && !(m.mem.dirty.has(off, n) && m.mem.copy(m.mem.mem[off:], p[:n])) {
 		var werr error
-		if n, werr = m.file.WriteAt(p[:n], off); werr != nil {
-			err = bare(werr)
+		if n, werr = m.source.pwrite(m.mem, p[:n], off); werr != nil {
+			err = werr
 		}
 	}
 	return n, pathError("write", m.name, err)

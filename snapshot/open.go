@@ -180,7 +180,7 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 		p.file = -1
 	}
 	p.stat = stat
-	return c.newMmapMut(private{fd: fd}, p, name)
+	return c.newMmapMut(private{fd: fd, owner: stat.UID}, p, name)
 }
 
 // bare takes the operation and the path off an error of package os, which will get ours.

@@ -17,6 +17,7 @@ type private struct {
 	fd     int
 	size   int64
 	method Method
+	owner  uint32
 }
 
 // newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only
@@ -86,37 +87,37 @@ func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, spar
 	if err != nil {
 		return p, err
 	}
-	size, err := checkCopy(fd, src, st, method)
-	return private{fd, size, method}, err
+	own, err := checkCopy(fd, src, st, method)
+	return private{fd, own.Size, method, own.UID}, err
 }
 
-// checkCopy returns the size of the private copy, which is that of the snapshot, after looking
-// at what safety hangs on: that the file has no name, and that its size is one src had.
-func checkCopy(fd, src int, before syscalls.Stat, method Method) (int64, error) {
-	own, err := sysFstat(fd)
+// checkCopy describes the private copy, whose size is that of the snapshot, after looking at
+// what safety hangs on: that the file has no name, and that its size is one src had.
+func checkCopy(fd, src int, before syscalls.Stat, method Method) (own syscalls.Stat, err error) {
+	own, err = sysFstat(fd)
 	if err != nil {
-		return 0, err
+		return own, err
 	}
 	if own.Nlink != 0 {
-		return 0, fmt.Errorf("unnamed file has %d names", own.Nlink)
+		return own, fmt.Errorf("unnamed file has %d names", own.Nlink)
 	}
 	if own.Size > math.MaxInt {
-		return 0, fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
+		return own, fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
 	}
 	if method != Reflink || own.Size == before.Size {
-		return own.Size, nil
+		return own, nil
 	}
 	// Somebody appended or truncated between the first look and the clone. A size that the file
 	// never had is a clone cut short by an error and reported as success, as kernels before 6.9
 	// did.
 	after, err := sysFstat(src)
 	if err != nil {
-		return 0, err
+		return own, err
 	}
 	if own.Size < min(before.Size, after.Size) || own.Size > max(before.Size, after.Size) {
-		return 0, fmt.Errorf("ficlone: only %d of %d bytes were cloned", own.Size, after.Size)
+		return own, fmt.Errorf("ficlone: only %d of %d bytes were cloned", own.Size, after.Size)
 	}
-	return own.Size, nil
+	return own, nil
 }
 
 // clone makes the empty file dst a reflink of src.

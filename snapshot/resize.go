@@ -94,8 +94,9 @@ func (m *MmapMut) reserve(size int64) error {
 		return err
 	}
 	old := m.mem
-	m.mem = newMapping(m, mem, false)
+	m.mem = newMapping(m, mem, false, m.owner)
 	if old != nil {
+		m.mem.inherit(old)
 		old.release()
 	}
 	return nil

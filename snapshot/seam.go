@@ -23,6 +23,7 @@ var (
 	sysFtruncate     = syscalls.Ftruncate
 	sysFunlock       = syscalls.Funlock
 	sysLinkat        = syscalls.Linkat
+	sysMincore       = syscalls.Mincore
 	sysMmap          = syscalls.Mmap
 	sysMprotect      = syscalls.Mprotect
 	sysMremap        = syscalls.MremapDontunmap

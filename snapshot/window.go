@@ -65,7 +65,9 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
 	if !mp.lent.Load() {
 		mp.lent.Store(true)
 	}
-	populate(mp.mem, off, min(n, viewPrefault))
+	if first := min(n, viewPrefault); !mp.resident.has(off, int(first)) && populate(mp.mem, off, first) == nil {
+		mp.readable(off, int(first))
+	}
 	fault, err := mp.run(f, mp.mem[off:off+n:off+n])
 	if fault >= 0 {
 		return pathError("view", s.name, s.cause(int64(fault)))
@@ -78,15 +80,38 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
 func (s *source) prefetch(mp *mapping, off, n int64) error {
 	defer mp.release()
 	for end := off + n; off < end; off += prefetchStep {
-		err := populate(mp.mem, off, min(prefetchStep, end-off))
+		step := min(prefetchStep, end-off)
+		err := populate(mp.mem, off, step)
 		if err != nil {
-			err = s.read(off, min(prefetchStep, end-off))
+			err = s.read(off, step)
 		}
 		if err != nil {
 			return pathError("prefetch", s.name, err)
 		}
+		mp.readable(off, int(step))
 	}
 	return nil
+}
+
+// pread reads from the private file by system calls, which let the scheduler go on and return
+// the true errno and the true count. What it read is in memory from then on.
+func (s *source) pread(mp *mapping, p []byte, off int64) (int, error) {
+	n, err := s.file.ReadAt(p, off)
+	if err != nil {
+		return n, bare(err)
+	}
+	mp.readable(off, n)
+	return n, nil
+}
+
+// pwrite is pread's counterpart.
+func (s *source) pwrite(mp *mapping, p []byte, off int64) (int, error) {
+	n, err := s.file.WriteAt(p, off)
+	if err != nil {
+		return n, bare(err)
+	}
+	mp.written(off, n)
+	return n, nil
 }
 
 // populate reads pages into memory by a system call, which lets the scheduler go on and returns

@@ -1,6 +1,9 @@
 package syscalls
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // Mmap maps the first length bytes of a file, shared with every other mapping and descriptor of
 // it (MAP_SHARED), read-only or writable: mmap(2). length may exceed the size of the file: the
@@ -80,6 +83,19 @@ func Mprotect(b []byte, read, write bool) error {
 // a page boundary.
 func Populate(b []byte, write bool) error {
 	return onMemory("madvise POPULATE", b, func() error { return populate(b, write) })
+}
+
+// Mincore tells which pages of b are in memory, mapped or in the page cache: bit 0 of vec[i] is
+// set if the i-th is, and the others may be anything: mincore(2). b must start at a page
+// boundary, and vec have an element for each of its pages. If the caller neither owns the file
+// nor may write to it, the kernel says that all are, since Linux 5.0.
+func Mincore(b []byte, vec []byte) error {
+	return onMemory("mincore", b, func() error {
+		if page := os.Getpagesize(); len(vec) < (len(b)-1)/page+1 {
+			return syscall.EINVAL
+		}
+		return mincore(b, vec)
+	})
 }
 
 func onMemory(name string, b []byte, call func() error) error {

@@ -100,6 +100,14 @@ func populate(b []byte, write bool) error {
 	return err
 }
 
+func mincore(b, vec []byte) error {
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(base(b)), uintptr(len(b)), uintptr(base(vec)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func base(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
 
 func bytesAt(p unsafe.Pointer, length int, err error) ([]byte, error) {

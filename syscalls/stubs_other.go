@@ -25,6 +25,7 @@ func msync([]byte) error                               { return errOther }
 func poison([]byte) error                              { return errOther }
 func mprotect([]byte, bool, bool) error                { return errOther }
 func populate([]byte, bool) error                      { return errOther }
+func mincore([]byte, []byte) error                     { return errOther }
 
 func openPath(int, string) (int, error)          { return -1, errOther }
 func openPathFollow(int, string) (int, error)    { return -1, errOther }
