@@ -232,6 +232,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if err := sysWriteback(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
+	m.cleaned()
 	if err := ctx.Err(); err != nil {
 		return err
 	}

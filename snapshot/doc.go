@@ -45,8 +45,16 @@
 // caught between two of them by every method; only one that replaces the file by a rename
 // cannot.
 //
+// # Pages that are not in memory
+//
 // The page cache of a reflinked copy is empty at first: every page is read from the disk once.
-// See Prefetch.
+// A goroutine that touches such a page through a mapping waits for the disk without giving up
+// its processor, and others wait with it. So ReadAt and WriteAt make a system call for each
+// page that is not known to be in memory, as *os.File does, and use the mapping after that.
+// What is known takes a bit for 4 KiB, and another in a MmapMut; every five seconds the kernel
+// is asked which of these pages are still there (mincore(2), some 0.1 ms for 128 MiB), and
+// first stores take a system call again then and after each commit. View does the same for the
+// first 128 KiB of what it shows. Beyond them, and with Bytes, use Prefetch first.
 //
 // # What a commit promises
 //

@@ -14,6 +14,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sysWriteback(m.fd()); err != nil { // before anybody has to wait for us
 		return m.breakWith(err)
 	}
+	m.cleaned()
 	file, err := m.overwrite(ctx)
 	if file >= 0 {
 		defer syscalls.Close(file)

@@ -82,7 +82,7 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	if !m.mem.acquire() {
 		return pathError("view", m.name, fs.ErrClosed)
 	}
-	return m.source.view(m.mem, off, n, f)
+	return m.source.view(m.mem, off, n, f, m.cause)
 }
 
 // Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -142,7 +143,37 @@ func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 		return f(nil)
 	}
 	defer m.views.Add(-1)
-	return m.source.view(mem, off, n, f)
+	return m.source.view(mem, off, n, f, m.cause)
+}
+
+// cause returns why a page could not be had, for reading or for storing into it. To learn the
+// errno of a store, it writes the byte that is there. WriteAt has to wait meanwhile, so that
+// this undoes none of its stores.
+func (m *MmapMut) cause(off int64) error {
+	if err := m.source.cause(off); err != syscall.EFAULT {
+		return err
+	}
+	m.store.Lock()
+	defer m.store.Unlock()
+	var b [1]byte
+	_, err := m.file.ReadAt(b[:], off)
+	if err == nil {
+		_, err = m.file.WriteAt(b[:], off)
+	}
+	if err != nil && err != io.EOF { // cut off meanwhile
+		return bare(err)
+	}
+	return syscall.EFAULT
+}
+
+// cleaned notes that the kernel has written everything to the disk, so that the next store into
+// any page takes a system call again.
+func (m *MmapMut) cleaned() {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	if m.mem != nil {
+		m.mem.dirty.clear()
+	}
 }
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and

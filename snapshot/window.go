@@ -59,8 +59,8 @@ func (s *source) span(op string, off, n, size int64) (int64, error) {
 }
 
 // view calls f with a part of mp, on which the caller has a reference, and gives the reference
-// back.
-func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
+// back. cause is asked for the error if f faults.
+func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error, cause func(off int64) error) error {
 	defer mp.release()
 	if !mp.lent.Load() {
 		mp.lent.Store(true)
@@ -70,7 +70,7 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error) error {
 	}
 	fault, err := mp.run(f, mp.mem[off:off+n:off+n])
 	if fault >= 0 {
-		return pathError("view", s.name, s.cause(int64(fault)))
+		return pathError("view", s.name, cause(int64(fault)))
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func (s *source) read(off, n int64) error {
 	return nil
 }
 
-// cause returns why a page could not be had.
+// cause returns why a page could not be had for reading.
 func (s *source) cause(off int64) error {
 	if err := s.read(off, 1); err != nil {
 		return err

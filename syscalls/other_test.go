@@ -23,6 +23,7 @@ func TestOther(t *testing.T) {
 		"Pwrite":           second(syscalls.Pwrite(0, b, 0)),
 		"PunchHole":        syscalls.PunchHole(0, 0, 1),
 		"Ftruncate":        syscalls.Ftruncate(0, 0),
+		"Mincore":          syscalls.Mincore(b, b),
 		"Mmap":             second(syscalls.Mmap(0, 1, false)),
 		"Mremap":           second(syscalls.Mremap(b, 2)),
 		"MremapDontunmap":  second(syscalls.MremapDontunmap(b, 0, 2)),

@@ -1,0 +1,92 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// LeafBytes is how much of a mapping one leaf of a set of pages stands for.
+const LeafBytes = leafPages << pageShift
+
+// Pages is a set of pages.
+type Pages struct{ s pages }
+
+func NewPages(length int) Pages               { return Pages{newPages(length)} }
+func (p Pages) Has(off int64, n int) bool     { return p.s.has(off, n) }
+func (p Pages) Add(off int64, n int)          { p.s.add(off, n) }
+func (p Pages) Clear()                        { p.s.clear() }
+func Resident(m any, off int64, n int) bool   { return mappingOf(m).resident.has(off, n) }
+func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.dirty.has(off, n) }
+
+// Disown makes m believe that its private file is somebody else's.
+func Disown(m *Mmap) { m.mem.owner++ }
+
+// Sweep looks at once which pages are still in memory.
+func Sweep() { swept.sweep() }
+
+// Swept returns how many mappings are looked at.
+func Swept() int {
+	swept.mu.Lock()
+	defer swept.mu.Unlock()
+	return len(swept.mappings)
+}
+
+func mappingOf(m any) *mapping {
+	switch m := m.(type) {
+	case *Mmap:
+		return m.mem
+	case *MmapMut:
+		return m.mem
+	}
+	return nil
+}
+
+// PagesMapped counts the pages of the mapping that were touched: /proc/self/pagemap knows those
+// that are in its page tables.
+func PagesMapped(tb testing.TB, m any) (n int) {
+	tb.Helper()
+	mem := mappingOf(m).mem
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	entries := make([]byte, 8*((len(mem)-1)/os.Getpagesize()+1))
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	if _, err := f.ReadAt(entries, int64(start)/int64(os.Getpagesize())*8); err != nil {
+		tb.Fatal(err)
+	}
+	for ; len(entries) > 0; entries = entries[8:] {
+		n += int(binary.NativeEndian.Uint64(entries) >> 63)
+	}
+	return n
+}
+
+// Evict drops pages of the private file from memory, and fails the test if they stay.
+func Evict(tb testing.TB, m *Mmap, off, n int64) {
+	tb.Helper()
+	fd := int(m.file.Fd())
+	if err := unix.Fdatasync(fd); err != nil {
+		tb.Fatal(err)
+	}
+	if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
+		tb.Fatal(err)
+	}
+	vec := make([]byte, n)
+	if err := syscalls.Mincore(m.mem.mem[off:off+n], vec); err != nil {
+		tb.Fatal(err)
+	}
+	for i := range (n - 1) / int64(os.Getpagesize()) {
+		if vec[i]&1 != 0 {
+			tb.Fatalf("page %d stayed in memory", i)
+		}
+	}
+}

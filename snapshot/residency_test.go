@@ -1,0 +1,261 @@
+//go:build linux
+
+package snapshot_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// disks are the filesystems whose pages can leave the memory.
+var disks = []string{"xfs", "btrfs", "ext4"}
+
+// The set of pages answers as a map does, across the boundaries of words and leaves.
+func TestPages(t *testing.T) {
+	const length = 3*snapshot.LeafBytes + 5000
+	r := rand.New(rand.NewPCG(1, 2))
+	s, model := snapshot.NewPages(length), map[int64]bool{}
+	for range mounttest.Count(3000, 30000, 300000) {
+		off := r.Int64N(length)
+		if r.IntN(2) == 0 { // near a boundary of a leaf
+			off = (1+r.Int64N(3))*snapshot.LeafBytes - r.Int64N(400<<10)
+		}
+		n := 1 + r.Int64N(min(300<<10, length-off))
+		want := true
+		for p := off >> 12; p <= (off+n-1)>>12; p++ {
+			want = want && model[p]
+		}
+		if got := s.Has(off, int(n)); got != want {
+			t.Fatalf("has(%d, %d) = %v", off, n, got)
+		}
+		switch r.IntN(300) {
+		case 0:
+			s.Clear()
+			clear(model)
+		default:
+			s.Add(off, int(n))
+			for p := off >> 12; p <= (off+n-1)>>12; p++ {
+				model[p] = true
+			}
+		}
+	}
+}
+
+// The first ReadAt of a page goes by a system call and touches no memory that may wait for the
+// disk; the next one makes none.
+func TestColdReads(t *testing.T) {
+	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+		data := noise(1, 1<<20)
+		name := join(dir, "f")
+		write(t, name, data)
+		for _, m := range []reader{open(t, name), openMut(t, name)} {
+			p := make([]byte, 10000)
+			read := func(off int64) {
+				t.Helper()
+				clear(p)
+				_, err := m.ReadAt(p, off)
+				must(t, err)
+				wantBytes(t, "ReadAt", p, data[off:off+int64(len(p))])
+			}
+			read(300000)
+			if n := snapshot.PagesMapped(t, m); n != 0 {
+				t.Errorf("%T: the first ReadAt touched %d pages", m, n)
+			}
+			read(300000)
+			if n := snapshot.PagesMapped(t, m); n == 0 {
+				t.Errorf("%T: the second ReadAt did not use the mapping", m)
+			}
+		}
+	})
+}
+
+// Pages that have left the memory are known to be gone after the next sweep, and are read by a
+// system call again; those that have not, are not. Where the kernel does not say, or says to all but the
+// owner that everything is there, all are read again.
+func TestSweep(t *testing.T) {
+	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+		data := noise(1, 4<<20)
+		name := join(dir, "f")
+		write(t, name, data)
+		for _, why := range []string{"", "mincore fails", "not the owner"} {
+			m, denied, undo := open(t, name), why != "", func() {}
+			switch why {
+			case "not the owner":
+				snapshot.Disown(m)
+			case "mincore fails":
+				undo = snapshot.Intercept(t, func(call string) error {
+					if call == "mincore" {
+						return syscall.EPERM
+					}
+					return nil
+				})
+			}
+			p := make([]byte, 1<<20)
+			for _, off := range []int64{0, 3 << 20} {
+				_, err := m.ReadAt(p, off)
+				must(t, err)
+			}
+			snapshot.Evict(t, m, 0, 1<<20)
+			if !snapshot.Resident(m, 0, 1<<20) {
+				t.Error("it is known before the sweep")
+			}
+			snapshot.Sweep()
+			if snapshot.Resident(m, 0, 4096) {
+				t.Error("a page that is gone is taken to be there")
+			}
+			if snapshot.Resident(m, 3<<20, 1<<20) == denied {
+				t.Errorf("%s: pages that are there are known: %v", why, denied)
+			}
+			_, err := m.ReadAt(p, 0)
+			must(t, err)
+			wantBytes(t, "ReadAt", p, data[:1<<20])
+			if n := snapshot.PagesMapped(t, m); n != 0 {
+				t.Errorf("the ReadAt after the sweep touched %d pages", n)
+			}
+			undo()
+			must(t, m.Close())
+		}
+	})
+}
+
+// A sweep forgets snapshots that are closed or were dropped.
+func TestSweepForgets(t *testing.T) {
+	name := join(mounttest.Dir(t, "host"), "f")
+	write(t, name, make([]byte, 8192))
+	read := func(m reader) {
+		_, err := m.ReadAt(make([]byte, 100), 0)
+		must(t, err)
+	}
+	snapshot.Sweep()
+	before := snapshot.Swept()
+	kept, closed := open(t, name), open(t, name)
+	read(kept)
+	read(closed)
+	func() {
+		dropped, err := snapshot.Open(name)
+		must(t, err)
+		read(dropped)
+	}()
+	if n := snapshot.Swept(); n != before+3 {
+		t.Errorf("%d snapshots are swept, %d before", n, before)
+	}
+	must(t, closed.Close())
+	for i := 0; snapshot.Swept() > before+1; i++ {
+		if i == 1000 {
+			t.Fatalf("%d snapshots are swept, %d before", snapshot.Swept(), before)
+		}
+		runtime.GC()
+		snapshot.Sweep()
+	}
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(closed)
+}
+
+// The first WriteAt to a page goes by a system call, the next ones do not, until a commit has
+// written everything. What was stored either way is there.
+func TestFirstStores(t *testing.T) {
+	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+		data := noise(1, 1<<20)
+		name := join(dir, "f")
+		write(t, name, data)
+		m := openMut(t, name)
+		for round := range 3 {
+			for pass := range 3 {
+				p := bytes.Repeat([]byte{byte(10*round + pass)}, 5000)
+				mapped := snapshot.Dirty(m, 200000, len(p))
+				if mapped != (pass > 0) {
+					t.Errorf("round %d, pass %d: by the mapping: %v", round, pass, mapped)
+				}
+				_, err := m.WriteAt(p, 200000)
+				must(t, err)
+				copy(data[200000:], p)
+				wantContents(t, m, data)
+			}
+			must(t, m.Commit())
+			wantFile(t, name, data)
+		}
+		must(t, m.Resize(300<<20)) // moves the mapping: what was known stays known
+		_, err := m.WriteAt([]byte("x"), 200000)
+		must(t, err)
+		must(t, m.Resize(700<<20))
+		if !snapshot.Dirty(m, 200000, 1) || !snapshot.Resident(m, 0, 1<<20) {
+			t.Error("Resize forgot what is in memory")
+		}
+	})
+}
+
+// A store in a View that finds no room is ENOSPC, loses nothing, and later the snapshot can be
+// used and committed as ever.
+func TestViewFullDisk(t *testing.T) {
+	for _, fs := range []struct {
+		kind string
+		size int64
+		args []string
+	}{
+		{"xfs", 300 << 20, nil},
+		{"btrfs", 24 << 20, []string{"--mixed"}},
+		{"ext4", 24 << 20, nil},
+		{"tmpfs", 24 << 20, nil},
+	} {
+		t.Run(fs.kind, func(t *testing.T) {
+			dir := mounttest.Fresh(t, fs.kind, fs.size, fs.args...)
+			name := join(dir, "f")
+			const hole = 4 << 20 // and as much of data
+			data := append(noise(1, hole), make([]byte, hole)...)
+			write(t, name, data[:hole])
+			must(t, os.Truncate(name, 2*hole))
+			m := openMut(t, name)
+			fill(t, join(dir, "filler"))
+
+			stored := 0
+			err := m.View(0, -1, func(b []byte) error {
+				for off := 2*hole - 4096; off >= 0; off -= 4096 {
+					b[off] = 7
+					stored++
+					data[off] = 7
+				}
+				return nil
+			})
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("after %d stores: %v", stored, err)
+			}
+			got := make([]byte, 2*hole) // not by Bytes: on a full tmpfs, reading a hole by a mapping faults
+			_, err = m.ReadAt(got, 0)
+			must(t, err)
+			wantBytes(t, "ReadAt", got, data)
+			must(t, os.Remove(join(dir, "filler")))
+			_, err = m.WriteAt([]byte("more"), hole+10)
+			must(t, err)
+			copy(data[hole+10:], "more")
+			must(t, m.Commit())
+			wantFile(t, name, data)
+			must(t, m.Close())
+		})
+	}
+}
+
+// fill writes a file until the disk is full.
+func fill(t testing.TB, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	must(t, err)
+	defer f.Close()
+	p := noise(2, 1<<20)
+	for n := len(p); n >= 512; n /= 2 {
+		for err = nil; err == nil; {
+			_, err = f.Write(p[:n])
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		_ = f.Sync()
+	}
+}
