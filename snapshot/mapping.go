@@ -28,6 +28,7 @@ type mapping struct {
 	// what is in the sets.
 	resident, dirty pages
 	owner           uint32
+	swept           atomic.Bool // the sweeper knows of it
 
 	refs     atomic.Int32
 	poisoned atomic.Bool
@@ -121,7 +122,7 @@ func (mp *mapping) reclaim() {
 // readable notes that n bytes from off on are in memory.
 func (mp *mapping) readable(off int64, n int) {
 	if mp.resident.add(off, n) {
-		swept.add(weak.Make(mp))
+		mp.sweep()
 	}
 }
 
@@ -137,7 +138,14 @@ func (mp *mapping) inherit(old *mapping) {
 		mp.resident[i].Store(old.resident[i].Load())
 		mp.dirty[i].Store(old.dirty[i].Load())
 	}
-	swept.add(weak.Make(mp))
+	mp.sweep()
+}
+
+// sweep has the sweeper look after what is known.
+func (mp *mapping) sweep() {
+	if !mp.swept.Swap(true) {
+		swept.add(weak.Make(mp))
+	}
 }
 
 // age forgets what may no longer be so.
