@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -105,7 +106,8 @@ type readerAt interface {
 	Close() error
 }
 
-// BenchmarkReadAt reads at random from a file whose pages are all in memory.
+// BenchmarkReadAt reads at random from a file whose pages are all in memory, on one goroutine and
+// on one for each core.
 func BenchmarkReadAt(b *testing.B) {
 	const fileSize = 16 << 20
 	for _, kind := range kinds {
@@ -130,17 +132,36 @@ func BenchmarkReadAt(b *testing.B) {
 						if _, err := r.ReadAt(make([]byte, fileSize), 0); err != nil {
 							b.Fatal(err)
 						}
-						p, rnd := make([]byte, size), rand.New(rand.NewPCG(1, 2))
-						b.SetBytes(int64(size))
-						b.ReportAllocs()
-						for b.Loop() {
-							if _, err := r.ReadAt(p, rnd.Int64N(fileSize-int64(size))); err != nil {
-								b.Fatal(err)
+						b.Run("goroutines=1", func(b *testing.B) {
+							read := reading(b, r, size, fileSize)
+							for b.Loop() {
+								read()
 							}
-						}
+						})
+						// Whatever readers write to in common would show here, on several cores.
+						b.Run("goroutines="+strconv.Itoa(runtime.GOMAXPROCS(0)), func(b *testing.B) {
+							b.RunParallel(func(pb *testing.PB) {
+								read := reading(b, r, size, fileSize)
+								for pb.Next() {
+									read()
+								}
+							})
+						})
 					})
 				}
 			}
 		})
+	}
+}
+
+// reading returns a function that reads size bytes somewhere.
+func reading(b *testing.B, r readerAt, size, fileSize int) func() {
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	p, rnd := make([]byte, size), rand.New(rand.NewPCG(rand.Uint64(), 2))
+	return func() {
+		if _, err := r.ReadAt(p, rnd.Int64N(int64(fileSize-size))); err != nil {
+			b.Error(err)
+		}
 	}
 }

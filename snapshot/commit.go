@@ -254,17 +254,17 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
-		return copier{ctx, m.config.Progress}.copy(fd, m.fd(), m.size, true)
+		return copier{ctx, m.config.Progress}.copy(fd, m.fd(), m.Size(), true)
 	}
-	if err != nil || m.length == m.size {
+	if err != nil || m.length == m.Size() {
 		return err
 	}
-	return sysFtruncate(fd, m.size)
+	return sysFtruncate(fd, m.Size())
 }
 
 // usable returns why the snapshot cannot be committed, if so. The caller holds committing.
 func (m *MmapMut) usable() error {
-	if m.isClosed() {
+	if m.closed.Load() {
 		return fs.ErrClosed
 	}
 	if m.broken != nil {

@@ -61,17 +61,17 @@ func (m *MmapMut) seal() (bool, error) {
 	if m.spent || m.config.InPlace || m.viewed() {
 		return false, nil
 	}
-	if m.length != m.size {
+	if m.length != m.Size() {
 		if err := m.discard(); err != nil {
 			return false, err
 		}
 	}
-	if m.mem != nil {
-		if err := sysMprotect(m.mem.mem, false, false); err != nil {
+	if mem := m.mem.Load(); mem != nil {
+		if err := sysMprotect(mem.mem, false, false); err != nil {
 			return false, err
 		}
 	}
-	m.closed = true
+	m.closed.Store(true)
 	return true, nil
 }
 
@@ -79,11 +79,11 @@ func (m *MmapMut) seal() (bool, error) {
 func (m *MmapMut) unseal() error {
 	m.layout.Lock()
 	defer m.layout.Unlock()
-	if m.mem != nil {
-		if err := sysMprotect(m.mem.mem, true, true); err != nil {
+	if mem := m.mem.Load(); mem != nil {
+		if err := sysMprotect(mem.mem, true, true); err != nil {
 			return err
 		}
 	}
-	m.closed = false
+	m.closed.Store(false)
 	return nil
 }

@@ -266,12 +266,12 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 }
 
 // PrivateExtents counts the extents of the private file.
-func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.size) }
+func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.Size()) }
 
 // FlattenAll puts every window in order, whatever it costs.
 func FlattenAll(m *MmapMut) error {
-	for off := int64(0); off < m.size; off += window {
-		if err := m.flattenWindow(off, min(window, m.size-off)); err != nil {
+	for off := int64(0); off < m.Size(); off += window {
+		if err := m.flattenWindow(off, min(window, m.Size()-off)); err != nil {
 			return err
 		}
 	}
@@ -284,14 +284,7 @@ func Slot(base string, k int) string { return slot(base, uint64(k)) }
 // BreakMapping makes every access to the mapping fault, while the private file can be read.
 func BreakMapping(tb testing.TB, m any) {
 	tb.Helper()
-	var err error
-	switch m := m.(type) {
-	case *Mmap:
-		err = sysMprotect(m.mem.mem, false, false)
-	case *MmapMut:
-		err = sysMprotect(m.mem.mem, false, false)
-	}
-	if err != nil {
+	if err := sysMprotect(mappingOf(m).mem, false, false); err != nil {
 		tb.Fatal(err)
 	}
 }

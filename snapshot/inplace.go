@@ -91,10 +91,10 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if err != nil {
 		return -1, err
 	}
-	if st.Size > m.size {
-		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.size)
+	if st.Size > m.Size() {
+		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.Size())
 	}
-	if m.length != m.size {
+	if m.length != m.Size() {
 		if m.viewed() {
 			return -1, fmt.Errorf("%w: in place, while a View shows what was cut off", errors.ErrUnsupported)
 		}
@@ -103,5 +103,5 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 		}
 	}
 	m.flat.cloned = true
-	return m.size, sysFiclone(file, m.fd())
+	return m.Size(), sysFiclone(file, m.fd())
 }

@@ -12,40 +12,40 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A mapping is a range of memory mapped to a private file. It is counted: its owner holds one
-// reference and every running View another. The last one out poisons it: from then on every
-// access faults, and no other file can be mapped at its addresses until they are given back.
+// A mapping is memory mapped to a private file. Readers are inside without a lock or a
+// reference, so its addresses are given back only when the mapping is unreachable: whoever
+// touches the memory keeps it alive until afterwards.
 type mapping struct {
-	mem []byte // the whole range; constant
+	*addresses
 
-	// lockless: readers may be inside without a reference or a lock, so that the addresses can
-	// be given back only when the object that owns the mapping is unreachable. Constant.
-	lockless bool
-
-	// Pages that were found in memory, and pages that were written to since the kernel may have
-	// last written them to the disk, after which the first store to a page waits again: what is
-	// in here is touched without a system call. owner owns the private file. Constant but for
-	// what is in the sets.
+	// Pages that were found in memory, and, where stores are possible, pages that were written
+	// to since the kernel may have last written them to the disk, after which the first store
+	// to a page waits again: what is in here is touched without a system call. owner owns the
+	// private file. Constant but for what is in the sets.
 	resident, dirty pages
 	owner           uint32
 	swept           atomic.Bool // the sweeper knows of it
+}
 
+// addresses are the range that a mapping takes. They are counted: the snapshot holds one
+// reference and every running View another. The last one out poisons them: from then on every
+// access faults, and no other file can be mapped there until they are given back.
+type addresses struct {
+	mem      []byte // the whole range; constant
 	refs     atomic.Int32
 	poisoned atomic.Bool
 	lent     atomic.Bool // View gave slices of it to others, who may have kept them
 	kept     atomic.Bool // Bytes did, and they may keep them
-	cleanup  runtime.Cleanup
 }
 
-// newMapping takes over mem, which belongs to owner and is given back when owner is
-// unreachable, if not before.
-func newMapping[T any](owner *T, mem []byte, lockless bool, uid uint32) *mapping {
-	mp := &mapping{mem: mem, lockless: lockless, resident: newPages(len(mem)), owner: uid}
-	if !lockless {
+// newMapping takes over mem, which is mapped to a file of uid.
+func newMapping(mem []byte, write bool, uid uint32) *mapping {
+	mp := &mapping{addresses: &addresses{mem: mem}, resident: newPages(len(mem)), owner: uid}
+	if write {
 		mp.dirty = newPages(len(mem))
 	}
 	mp.refs.Store(1)
-	mp.cleanup = runtime.AddCleanup(owner, (*mapping).abandoned, mp)
+	runtime.AddCleanup(mp, (*addresses).abandoned, mp.addresses)
 	return mp
 }
 
@@ -68,55 +68,49 @@ func mapPrivate(fd, length int, write bool) ([]byte, error) {
 }
 
 // acquire adds a reference, unless the last one is gone.
-func (mp *mapping) acquire() bool {
+func (a *addresses) acquire() bool {
 	for {
-		n := mp.refs.Load()
+		n := a.refs.Load()
 		if n == 0 {
 			return false
 		}
-		if mp.refs.CompareAndSwap(n, n+1) {
+		if a.refs.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
 }
 
 // release gives a reference back.
-func (mp *mapping) release() {
-	if mp.refs.Add(-1) == 0 && mp.poison() && !mp.lockless {
-		mp.cleanup.Stop()
-		mp.reclaim()
+func (a *addresses) release() {
+	if a.refs.Add(-1) == 0 {
+		a.poison()
 	}
 }
 
 // poison makes the memory inaccessible. Where that fails, it stays as it is and is not given
 // back: that would show a late reader whatever is mapped there next. It is tried again when the
-// owner is unreachable.
-func (mp *mapping) poison() bool {
-	if !mp.poisoned.Load() && sysPoison(mp.mem) == nil {
-		mp.poisoned.Store(true)
+// mapping is unreachable.
+func (a *addresses) poison() bool {
+	if !a.poisoned.Load() && sysPoison(a.mem) == nil {
+		a.poisoned.Store(true)
 	}
-	return mp.poisoned.Load()
+	return a.poisoned.Load()
 }
 
-// abandoned runs when the owner is unreachable. No method of it is running then.
-func (mp *mapping) abandoned() {
-	neverClosed := mp.refs.Load() > 0
-	if neverClosed && mp.kept.Load() {
+// abandoned runs when the mapping is unreachable, and gives the addresses back: at once or, if
+// somebody may have kept a slice, after a time in quarantine.
+func (a *addresses) abandoned() {
+	neverClosed := a.refs.Load() > 0
+	if neverClosed && a.kept.Load() {
 		return // slices may be in use, which the garbage collector cannot see
 	}
-	if mp.poison() {
-		mp.reclaim()
+	switch {
+	case !a.poison():
+	case a.lent.Load() || a.kept.Load():
+		stale.add(a.mem)
+	default:
+		_ = sysMunmap(a.mem)
 	}
-}
-
-// reclaim gives the addresses back, at once or, if somebody may have kept a slice, after a time
-// in quarantine.
-func (mp *mapping) reclaim() {
-	if mp.lent.Load() || mp.kept.Load() {
-		stale.add(mp.mem)
-		return
-	}
-	_ = sysMunmap(mp.mem)
 }
 
 // readable notes that n bytes from off on are in memory.
@@ -160,6 +154,7 @@ func (mp *mapping) age(vec []byte) {
 func (mp *mapping) copy(dst, src []byte) (ok bool) {
 	defer mp.catch(nil, debug.SetPanicOnFault(true))
 	copy(dst, src)
+	runtime.KeepAlive(mp)
 	return true
 }
 

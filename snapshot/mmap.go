@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"io/fs"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -33,7 +32,7 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 			_ = syscalls.Close(p.fd)
 			return nil, err
 		}
-		m.mem = newMapping(m, mem, true, p.owner)
+		m.mem = newMapping(mem, false, p.owner)
 	}
 	m.file = keep(p.fd, name)
 	return m, nil
@@ -46,19 +45,7 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
-	n, err := within(len(p), off, m.size)
-	if n > 0 && !(m.mem.resident.has(off, n) && m.mem.copy(p[:n], m.mem.mem[off:])) {
-		var rerr error
-		if n, rerr = m.source.pread(m.mem, p[:n], off); rerr != nil {
-			err = rerr
-		}
-	}
-	// Close may unmap as soon as m is unreachable, not while we are in the mapping.
-	runtime.KeepAlive(m)
-	if err != nil {
-		return n, readError(m.name, err)
-	}
-	return n, nil
+	return m.source.readAt(m.mem, p, off, m.size)
 }
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
@@ -68,7 +55,6 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 // A disk error while f reads b ends f there, as a panic does, and is View's error. That holds
 // for the goroutine of f alone: in one that f starts, it ends the program.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
-	defer runtime.KeepAlive(m)
 	if m.closed.Load() {
 		return pathError("view", m.name, fs.ErrClosed)
 	}
@@ -112,7 +98,6 @@ func (m *Mmap) Stat() (fs.FileInfo, error) {
 // the file: each page is read from the disk the first time. Other goroutines go on meanwhile,
 // as they do not while a page is read because a slice was touched.
 func (m *Mmap) Prefetch(off, n int64) error {
-	defer runtime.KeepAlive(m)
 	if m.closed.Load() {
 		return pathError("prefetch", m.name, fs.ErrClosed)
 	}

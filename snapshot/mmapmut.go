@@ -41,14 +41,15 @@ type MmapMut struct {
 	// before layout.
 	store sync.RWMutex
 
-	// layout guards what follows. It is shared by everybody inside the mapping, and owned, for
-	// a few system calls at most, by what changes the mapping. size and length change under
-	// store as well.
+	// layout is owned, for a few system calls at most, by what changes the mapping or closes,
+	// and shared by what has to see one state of all that follows. ReadAt does without it:
+	// size is never more than mem has room for, if it is loaded first, because memory that
+	// moved has more room and is stored before the size that needs it.
 	layout sync.RWMutex
-	closed bool
-	mem    *mapping // nil as long as nothing had to be mapped; longer than size, perhaps
-	size   int64
-	length int64 // of the private file: more than size if it shrank while a View was running
+	closed atomic.Bool
+	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
+	size   atomic.Int64            // changes under store as well
+	length int64                   // of the private file: more than size if it shrank while a View was running; under store as well
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -60,9 +61,9 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		source: source{name: name, stat: at.stat, method: p.method, owner: p.owner},
 		config: c,
 		at:     at,
-		size:   p.size,
 		length: p.size,
 	}
+	m.size.Store(p.size)
 	if at.file >= 0 {
 		m.baseline = &at.stat
 	}
@@ -77,24 +78,14 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 	return m, nil
 }
 
-// ReadAt is like [os.File.ReadAt]. It does not wait for a commit.
+// ReadAt is like [os.File.ReadAt]. It takes no lock, and does not wait for a commit. Beside a
+// Resize to less, what is cut off reads as it was, as zeros, or not at all.
 func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
-	n, err := within(len(p), off, m.size)
-	if n > 0 && !(m.mem.resident.has(off, n) && m.mem.copy(p[:n], m.mem.mem[off:])) {
-		var rerr error
-		if n, rerr = m.source.pread(m.mem, p[:n], off); rerr != nil {
-			err = rerr
-		}
-	}
-	if err != nil {
-		return n, readError(m.name, err)
-	}
-	return n, nil
+	size := m.size.Load() // before the mapping
+	return m.source.readAt(m.mem.Load(), p, off, size)
 }
 
 // WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it. What
@@ -104,21 +95,20 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	m.store.RLock()
 	defer m.store.RUnlock()
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return 0, pathError("write", m.name, fs.ErrClosed)
 	}
-	n, err := within(len(p), off, m.size)
+	mem := m.mem.Load()
+	n, err := within(len(p), off, m.size.Load())
 	switch err {
 	case io.EOF:
 		err = io.ErrShortWrite
 	case errNegativeOffset:
 		return 0, pathError("writeat", m.name, err)
 	}
-	if n > 0 && !(m.mem.dirty.has(off, n) && m.mem.copy(m.mem.mem[off:], p[:n])) {
+	if n > 0 && !(mem.dirty.has(off, n) && mem.copy(mem.mem[off:], p[:n])) {
 		var werr error
-		if n, werr = m.source.pwrite(m.mem, p[:n], off); werr != nil {
+		if n, werr = m.source.pwrite(mem, p[:n], off); werr != nil {
 			err = werr
 		}
 	}
@@ -169,10 +159,8 @@ func (m *MmapMut) cause(off int64) error {
 // cleaned notes that the kernel has written everything to the disk, so that the next store into
 // any page takes a system call again.
 func (m *MmapMut) cleaned() {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	if m.mem != nil {
-		m.mem.dirty.clear()
+	if mem := m.mem.Load(); mem != nil {
+		mem.dirty.clear()
 	}
 }
 
@@ -192,16 +180,17 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return nil, 0, pathError(op, m.name, fs.ErrClosed)
 	}
-	n, err := m.span(op, off, n, m.size)
+	n, err := m.span(op, off, n, m.size.Load())
 	if err != nil || n == 0 {
 		return nil, 0, err
 	}
 	m.views.Add(1)
-	m.mem.acquire() // cannot fail: the owner's reference goes under layout
-	return m.mem, n, nil
+	mem := m.mem.Load()
+	mem.acquire() // cannot fail: the snapshot's reference goes under layout
+	return mem, n, nil
 }
 
 // Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later
@@ -212,29 +201,24 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
-	if m.closed || m.size == 0 {
+	mem, size := m.mem.Load(), m.size.Load()
+	if m.closed.Load() || size == 0 {
 		return nil
 	}
-	m.mem.kept.Store(true)
-	return m.mem.mem[:m.size:m.size]
+	mem.kept.Store(true)
+	return mem.mem[:size:size]
 }
 
 // Size returns the size of the snapshot in bytes.
-func (m *MmapMut) Size() int64 {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	return m.size
-}
+func (m *MmapMut) Size() int64 { return m.size.Load() }
 
 // Stat describes the file as it was before the copy was made, except for the size, which is
 // that of the snapshot. For one made by Create it describes an empty file.
 func (m *MmapMut) Stat() (fs.FileInfo, error) {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return nil, pathError("stat", m.name, fs.ErrClosed)
 	}
-	return m.info(m.size), nil
+	return m.info(m.Size()), nil
 }
 
 // Close ends the snapshot and discards what was not committed. It waits for a commit that is
@@ -242,7 +226,7 @@ func (m *MmapMut) Stat() (fs.FileInfo, error) {
 func (m *MmapMut) Close() error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
-	if m.isClosed() {
+	if m.closed.Load() {
 		return pathError("close", m.name, fs.ErrClosed)
 	}
 	return pathError("close", m.name, m.close())
@@ -251,21 +235,14 @@ func (m *MmapMut) Close() error {
 // close gives everything back. The caller holds committing.
 func (m *MmapMut) close() error {
 	m.layout.Lock()
-	m.closed = true
-	if m.mem != nil {
-		m.mem.release()
-		m.mem = nil
+	m.closed.Store(true)
+	if mem := m.mem.Load(); mem != nil {
+		mem.release()
 	}
 	m.layout.Unlock()
 	m.cleanup.Stop()
 	m.at.close()
 	return bare(m.file.Close())
-}
-
-func (m *MmapMut) isClosed() bool {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	return m.closed
 }
 
 // fd returns the descriptor of the private file. The caller holds committing or layout, so that

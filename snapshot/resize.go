@@ -17,7 +17,7 @@ func (m *MmapMut) Resize(size int64) error {
 	defer m.store.Unlock()
 	m.layout.Lock()
 	defer m.layout.Unlock()
-	if m.closed {
+	if m.closed.Load() {
 		return pathError("resize", m.name, fs.ErrClosed)
 	}
 	return pathError("resize", m.name, m.resize(size))
@@ -30,11 +30,12 @@ func (m *MmapMut) resize(size int64) error {
 	if size > math.MaxInt {
 		return syscall.EFBIG
 	}
-	if size > m.size {
+	old := m.Size()
+	if size > old {
 		if err := m.reserve(size); err != nil {
 			return err
 		}
-		if m.length > m.size {
+		if m.length > old {
 			if err := m.discard(); err != nil {
 				return err
 			}
@@ -47,19 +48,20 @@ func (m *MmapMut) resize(size int64) error {
 		}
 		m.length = size
 	}
-	m.size = size
+	m.size.Store(size)
 	return nil
 }
 
 // discard makes what lies behind size read as zeros, without taking it away from a View.
 func (m *MmapMut) discard() error {
+	size := m.Size()
 	if m.viewed() {
-		return sysPunchHole(m.fd(), m.size, m.length-m.size)
+		return sysPunchHole(m.fd(), size, m.length-size)
 	}
-	if err := sysFtruncate(m.fd(), m.size); err != nil {
+	if err := sysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
-	m.length = m.size
+	m.length = size
 	return nil
 }
 
@@ -73,9 +75,9 @@ const maxSlack = 1 << 30
 // reserve makes the mapping at least size bytes long. Pages behind the end of the private file
 // cannot be touched, but nobody gets a slice of them.
 func (m *MmapMut) reserve(size int64) error {
-	have := int64(0)
-	if m.mem != nil {
-		have = int64(len(m.mem.mem))
+	old, have := m.mem.Load(), int64(0)
+	if old != nil {
+		have = int64(len(old.mem))
 	}
 	if size <= have {
 		return nil
@@ -89,25 +91,27 @@ func (m *MmapMut) reserve(size int64) error {
 	if length > math.MaxInt || length < 0 {
 		return syscall.EFBIG
 	}
-	mem, err := m.remap(int(length))
+	mem, err := m.remap(old, int(length))
 	if err != nil {
 		return err
 	}
-	old := m.mem
-	m.mem = newMapping(m, mem, false, m.owner)
-	if old != nil {
-		m.mem.inherit(old)
-		old.release()
+	moved := newMapping(mem, true, m.owner)
+	if old == nil {
+		m.mem.Store(moved)
+		return nil
 	}
+	moved.inherit(old)
+	m.mem.Store(moved)
+	old.release() // a ReadAt that is still inside goes on by a system call
 	return nil
 }
 
 // remap maps length bytes of the private file at new addresses, taking the page tables of the
-// present mapping along where possible: what is in memory then need not be faulted in again,
+// old mapping along where possible: what is in memory then need not be faulted in again,
 // which took up to a hundred times longer (btrfs, 256 MiB).
-func (m *MmapMut) remap(length int) ([]byte, error) {
-	if m.mem != nil && !m.viewed() {
-		if mem, err := sysMremap(m.mem.mem, m.fd(), length); err == nil {
+func (m *MmapMut) remap(old *mapping, length int) ([]byte, error) {
+	if old != nil && !m.viewed() {
+		if mem, err := sysMremap(old.mem, m.fd(), length); err == nil {
 			return mem, nil
 		}
 	}

@@ -35,6 +35,22 @@ func within(n int, off, size int64) (int, error) {
 	return n, nil
 }
 
+// readAt is os.File's, of a snapshot of size bytes. What is not known to be in memory is read by a
+// system call, and so is what could not be had from the mapping: that tells why.
+func (s *source) readAt(mp *mapping, p []byte, off, size int64) (int, error) {
+	n, err := within(len(p), off, size)
+	if n > 0 && !(mp.resident.has(off, n) && mp.copy(p[:n], mp.mem[off:])) {
+		var rerr error
+		if n, rerr = s.pread(mp, p[:n], off); rerr != nil {
+			err = rerr
+		}
+	}
+	if err != nil {
+		return n, readError(s.name, err)
+	}
+	return n, nil
+}
+
 // readError wraps an error of reading as package os does.
 func readError(name string, err error) error {
 	switch err {
