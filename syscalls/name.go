@@ -71,6 +71,13 @@ func tmpfile(dirfd int, perm uint32, excl bool) (int, error) {
 	})
 }
 
+// CreateExcl makes a file of a name that is free, and opens it for reading and writing:
+// openat(2), O_CREAT|O_EXCL. The error is EEXIST if the name is taken, be it by a symbolic link
+// that leads nowhere. perm is as with [Tmpfile].
+func CreateExcl(dirfd int, name string, perm uint32) (int, error) {
+	return open("openat O_EXCL", func() (int, error) { return createExcl(dirfd, name, perm) })
+}
+
 // Linkat gives a file without a name, made by [Tmpfile], the name newname in the directory
 // dirfd: linkat(2). It never replaces: the error is EEXIST if the name is taken. A file made by
 // [TmpfileExcl], or one that had a name and lost it, cannot be linked: ENOENT.
@@ -101,6 +108,14 @@ func readlink(name string, call func() (string, error)) (string, error) {
 // in one step: renameat(2).
 func Renameat(dirfd int, oldname, newname string) error {
 	return do("renameat", func() error { return renameat(dirfd, oldname, newname) })
+}
+
+// RenameNoReplace is Renameat for a newname that is free: renameat2(2), RENAME_NOREPLACE. The
+// error is EEXIST if it is taken. Filesystems that cannot, NFS for one, say EINVAL.
+func RenameNoReplace(dirfd int, oldname, newname string) error {
+	return do("renameat2", func() error {
+		return orUnsupported(renameNoReplace(dirfd, oldname, newname), syscall.EINVAL)
+	})
 }
 
 // Unlinkat removes a name: unlinkat(2).

@@ -56,6 +56,10 @@ func openTmpfile(dirfd int, perm uint32, excl bool) (int, error) {
 	return unix.Openat(dirfd, ".", flags, perm)
 }
 
+func createExcl(dirfd int, name string, perm uint32) (int, error) {
+	return unix.Openat(dirfd, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, perm)
+}
+
 func linkat(fd, dirfd int, newname string) error {
 	err := unix.Linkat(fd, "", dirfd, newname, unix.AT_EMPTY_PATH)
 	switch err {
@@ -89,6 +93,10 @@ func readlinkOf(dirfd int, name string) (string, error) {
 
 func renameat(dirfd int, oldname, newname string) error {
 	return unix.Renameat(dirfd, oldname, dirfd, newname)
+}
+
+func renameNoReplace(dirfd int, oldname, newname string) error {
+	return unix.Renameat2(dirfd, oldname, dirfd, newname, unix.RENAME_NOREPLACE)
 }
 
 func unlinkat(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, 0) }

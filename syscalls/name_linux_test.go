@@ -167,6 +167,40 @@ func TestRenameat(t *testing.T) {
 	})
 }
 
+func TestRenameNoReplace(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		newFile(t, dir, "a", []byte("a"))
+		check := unchanged(t, newFile(t, dir, "taken", []byte("taken")))
+		dirfd := openDir(t, dir)
+		wantErr(t, syscalls.RenameNoReplace(dirfd, "a", "taken"), "renameat2", syscall.EEXIST)
+		check()
+		wantNames(t, dir, "a", "taken")
+		must(t, syscalls.RenameNoReplace(dirfd, "a", "b"))
+		wantNames(t, dir, "b", "taken")
+		wantErr(t, syscalls.RenameNoReplace(dirfd, "a", "b"), "renameat2", syscall.ENOENT)
+	})
+}
+
+func TestCreateExcl(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		defer unix.Umask(unix.Umask(0o027))
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.CreateExcl(dirfd, "new", 0o666)
+		opened(t, fd, err)
+		if st := stat(t, fd); st.Mode != unix.S_IFREG|0o640 || st.Size != 0 || st.Nlink != 1 {
+			t.Errorf("%+v, want an empty file of mode 0640", st)
+		}
+		write(t, fd, []byte("data"), 0)
+		wantContents(t, fd, []byte("data"))
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		for _, name := range []string{"new", "link"} {
+			_, err := syscalls.CreateExcl(dirfd, name, 0o666)
+			wantErr(t, err, "openat O_EXCL", syscall.EEXIST)
+		}
+		wantNames(t, dir, "link", "new")
+	})
+}
+
 func TestUnlinkat(t *testing.T) {
 	each(t, func(t *testing.T, kind, dir string) {
 		dirfd := openDir(t, dir)

@@ -45,6 +45,8 @@ func TestOther(t *testing.T) {
 		"Linkat":           syscalls.Linkat(0, 0, "none"),
 		"Readlinkat":       second(syscalls.Readlinkat(0)),
 		"Renameat":         syscalls.Renameat(0, "none", "none"),
+		"CreateExcl":       second(syscalls.CreateExcl(0, "none", 0)),
+		"RenameNoReplace":  syscalls.RenameNoReplace(0, "none", "none"),
 		"Unlinkat":         syscalls.Unlinkat(0, "none"),
 		"CanWrite":         syscalls.CanWrite(0, 0, "none"),
 		"Close":            syscalls.Close(1 << 30),

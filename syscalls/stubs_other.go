@@ -27,19 +27,21 @@ func mprotect([]byte, bool, bool) error                { return errOther }
 func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
-func openPath(int, string) (int, error)          { return -1, errOther }
-func openPathFollow(int, string) (int, error)    { return -1, errOther }
-func openDir(int, string) (int, error)           { return -1, errOther }
-func reopen(int) (int, error)                    { return -1, errOther }
-func reopenDir(int) (int, error)                 { return -1, errOther }
-func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
-func linkat(int, int, string) error              { return errOther }
-func readlinkat(int) (string, error)             { return "", errOther }
-func fdPath(int) (string, error)                 { return "", errOther }
-func renameat(int, string, string) error         { return errOther }
-func unlinkat(int, string) error                 { return errOther }
-func canWrite(int, int, string) error            { return errOther }
-func closefd(int) error                          { return errOther }
+func openPath(int, string) (int, error)           { return -1, errOther }
+func openPathFollow(int, string) (int, error)     { return -1, errOther }
+func openDir(int, string) (int, error)            { return -1, errOther }
+func reopen(int) (int, error)                     { return -1, errOther }
+func reopenDir(int) (int, error)                  { return -1, errOther }
+func openTmpfile(int, uint32, bool) (int, error)  { return -1, errOther }
+func createExcl(int, string, uint32) (int, error) { return -1, errOther }
+func linkat(int, int, string) error               { return errOther }
+func readlinkat(int) (string, error)              { return "", errOther }
+func fdPath(int) (string, error)                  { return "", errOther }
+func renameat(int, string, string) error          { return errOther }
+func renameNoReplace(int, string, string) error   { return errOther }
+func unlinkat(int, string) error                  { return errOther }
+func canWrite(int, int, string) error             { return errOther }
+func closefd(int) error                           { return errOther }
 
 func fstat(int) (Stat, error)               { return Stat{}, errOther }
 func fchown(int, uint32, uint32) error      { return errOther }
