@@ -137,23 +137,24 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	fd, err := sysTmpfile(p.to.dir, perm)
+	t, err := newTemporary(p.to.dir, p.to.base, perm)
 	if err != nil {
 		return err
 	}
-	defer syscalls.Close(fd)
-	if err := m.copyTo(ctx, fd); err != nil {
+	defer t.discard()
+	if err := m.copyTo(ctx, t.fd); err != nil {
 		return err
 	}
-	_, err = m.publish(ctx, p, fd, attrs)
+	_, err = m.publish(ctx, p, &t, attrs)
 	m.flatten(ctx)
 	return err
 }
 
-// publish makes fd, which holds the contents, durable, with the attributes attrs or those that
+// publish makes t, which holds the contents, durable, with the attributes attrs or those that
 // are right by now, and names it. Under the snapshot's own name it remembers it as the file
-// that the next commit expects. It reports whether fd got the name.
-func (m *MmapMut) publish(ctx context.Context, p publication, fd int, attrs *attributes) (bool, error) {
+// that the next commit expects. It reports whether t got the name.
+func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes) (bool, error) {
+	fd := t.fd
 	if attrs == nil {
 		if err := m.restoreSetID(fd); err != nil {
 			return false, err
@@ -193,7 +194,7 @@ func (m *MmapMut) publish(ctx context.Context, p publication, fd int, attrs *att
 		}
 		m.expect(before, file)
 	}
-	done, err := p.do(ctx, fd)
+	done, err := p.do(ctx, t)
 	if !done && p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
 		err = ErrConflict
 	}

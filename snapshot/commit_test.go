@@ -24,6 +24,10 @@ var ways = []struct {
 	{"CommitContext", func(m *snapshot.MmapMut) error { return m.CommitContext(context.Background()) }},
 	{"CommitAndClose", (*snapshot.MmapMut).CommitAndClose},
 	{"CommitTo", func(m *snapshot.MmapMut) error { return m.CommitTo(m.Name()) }},
+	{"CommitNamed", func(m *snapshot.MmapMut) error { // by a temporary name from the start
+		defer snapshot.NoTmpfile()()
+		return m.Commit()
+	}},
 }
 
 // eachWay runs f on every filesystem for every way to commit.

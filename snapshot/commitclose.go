@@ -46,8 +46,8 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	m.spent = true
-	return m.publish(context.Background(), m.own(), m.fd(), attrs)
+	m.nameless = true
+	return m.publish(context.Background(), m.own(), &temporary{m.fd(), m.at.dir, ""}, attrs)
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It
@@ -58,7 +58,7 @@ func (m *MmapMut) seal() (bool, error) {
 	defer m.store.Unlock()
 	m.layout.Lock()
 	defer m.layout.Unlock()
-	if m.spent || m.config.InPlace || m.viewed() {
+	if m.nameless || m.viewed() {
 		return false, nil
 	}
 	if m.length != m.Size() {

@@ -20,7 +20,8 @@ type Config struct {
 
 	// TempDir is where the private copy goes when the directory of the file cannot hold it:
 	// when it may not be written to, or its filesystem knows no unnamed files. "" means
-	// os.TempDir(). A MmapMut goes there only with InPlace.
+	// os.TempDir(). For a MmapMut the directory must be writable all the same, unless InPlace
+	// is set.
 	TempDir string
 
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.

@@ -35,11 +35,12 @@ const (
 	wayClose    = "CommitAndClose" // and opened again
 	wayCommitTo = "CommitTo"       // always the same other name
 	wayLink     = "Link"           // a new name each time, the one before removed
+	wayNamed    = "CommitNamed"    // where there is no O_TMPFILE
 	wayInPlace  = "InPlace"
 )
 
 // crashWays lists the ways to commit that keep the promise.
-var crashWays = []string{wayCommit, wayClose, wayCommitTo, wayLink}
+var crashWays = []string{wayCommit, wayClose, wayCommitTo, wayLink, wayNamed}
 
 // What the file has besides its contents.
 const (
@@ -65,6 +66,9 @@ func TestCrashChild(t *testing.T) {
 	must(t, json.Unmarshal([]byte(env), &w))
 	if w.Skip != "" {
 		snapshot.SkipFsync(t, w.Skip == "data", w.Skip == "names")
+	}
+	if w.Way == wayNamed {
+		snapshot.NoTmpfile()
 	}
 	c, err := w.committer()
 	must(t, err)

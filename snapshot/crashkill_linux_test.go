@@ -54,7 +54,7 @@ func TestCrashKill(t *testing.T) {
 // leaves a temporary name. The next one removes it, so that there is never more than one.
 func TestCrashLeftover(t *testing.T) {
 	mounttest.EachOf(t, killKinds, func(t *testing.T, dir string) {
-		for _, way := range []string{wayCommit, wayClose, wayCommitTo} { // Link needs one step only
+		for _, way := range []string{wayCommit, wayClose, wayCommitTo, wayNamed} { // Link needs one step only
 			t.Run(way, func(t *testing.T) {
 				w := crashWork{Dir: join(dir, way), Way: way, Die: "renameat"}
 				w.prepare(t)

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -29,6 +30,7 @@ var calls = []struct {
 			return real(dst, dstOff, src, srcOff, n)
 		}
 	}},
+	{"create excl", wrap3r(&sysCreateExcl)},
 	{"fchmod", wrap2(&sysFchmod)},
 	{"fchown", wrap3(&sysFchown)},
 	{"readlink", wrap1r(&sysFdPath)},
@@ -59,6 +61,7 @@ var calls = []struct {
 	{"readable", wrap1r(&sysReadable)},
 	{"readlinkat", wrap1r(&sysReadlink)},
 	{"renameat", wrap3(&sysRename)},
+	{"renameat2", wrap3(&sysRenameNew)},
 	{"reopen", wrap1r(&sysReopen)},
 	{"reopendir", wrap1r(&sysReopenDir)},
 	{"seekdata", wrap2r(&sysSeekData)},
@@ -138,7 +141,7 @@ func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
 		real := *f
 		*f = func(a A, b B, c C) (r R, err error) {
 			if err := before(); err != nil {
-				return r, err
+				return failed(r), err
 			}
 			return real(a, b, c)
 		}
@@ -170,9 +173,15 @@ func failed[R any](r R) R {
 // at any time.
 var hook atomic.Pointer[func(call string) error]
 
+// noTmpfile makes O_TMPFILE unknown where it would make a file that can get a name.
+var noTmpfile atomic.Bool
+
 func init() {
 	for _, c := range calls {
 		c.wrap(func() error {
+			if c.name == "tmpfile" && noTmpfile.Load() {
+				return syscall.EOPNOTSUPP
+			}
 			if before := hook.Load(); before != nil {
 				return (*before)(c.name)
 			}
@@ -188,6 +197,12 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 	undo = sync.OnceFunc(func() { hook.Store(old) })
 	tb.Cleanup(undo)
 	return undo
+}
+
+// NoTmpfile lets directories know no O_TMPFILE until undo is called; TempDir still does.
+func NoTmpfile() (undo func()) {
+	noTmpfile.Store(true)
+	return func() { noTmpfile.Store(false) }
 }
 
 // SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what

@@ -67,7 +67,7 @@ func (m *MmapMut) flatten(ctx context.Context) {
 
 // flattenWindow makes n bytes at off of the private file contiguous.
 func (m *MmapMut) flattenWindow(off, n int64) error {
-	fd, err := m.config.newPrivate(m.at.dir, 0, false)
+	fd, err := m.config.newNameless(m.at.dir, 0)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type MmapMut struct {
 	// so waits for one.
 	committing sync.Mutex
 	broken     error // why nothing can be committed any more
-	spent      bool  // the private file may have had a name once and can get none again
+	nameless   bool  // the private file can get no name: it may have had one, or lies elsewhere
 
 	flat flattening
 
@@ -62,6 +62,8 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		config: c,
 		at:     at,
 		length: p.size,
+
+		nameless: !p.linkable,
 	}
 	m.size.Store(p.size)
 	if at.file >= 0 {

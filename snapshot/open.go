@@ -166,13 +166,13 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 			return nil, err
 		}
 	}
-	fd, err := c.newPrivate(p.dir, c.perm(), true)
+	private, err := c.newPrivate(p.dir, c.perm(), true)
 	if err != nil {
 		return nil, err
 	}
-	stat, err := sysFstat(fd)
+	stat, err := sysFstat(private.fd)
 	if err != nil {
-		_ = syscalls.Close(fd)
+		_ = syscalls.Close(private.fd)
 		return nil, err
 	}
 	if p.file >= 0 {
@@ -180,7 +180,8 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 		p.file = -1
 	}
 	p.stat = stat
-	return c.newMmapMut(private{fd: fd, owner: stat.UID}, p, name)
+	private.owner = stat.UID
+	return c.newMmapMut(private, p, name)
 }
 
 // bare takes the operation and the path off an error of package os, which will get ours.

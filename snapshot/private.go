@@ -14,18 +14,29 @@ import (
 
 // A private is an unnamed file that nobody else has open.
 type private struct {
-	fd     int
-	size   int64
-	method Method
-	owner  uint32
+	fd       int
+	linkable bool // it can be given a name in the directory it was made for
+	size     int64
+	method   Method
+	owner    uint32
 }
 
-// newPrivate makes an empty private file in the directory dir, or, for a snapshot that is only
-// read, in TempDir where dir cannot hold it. One that is linkable can be given a name.
-func (c Config) newPrivate(dir int, perm uint32, linkable bool) (int, error) {
+// newPrivate makes an empty private file in the directory dir, or in TempDir where dir cannot
+// hold it. With linkable, it can be given a name in dir, if dir has unnamed files at all; and a
+// directory that may not be written to is an error.
+func (c Config) newPrivate(dir int, perm uint32, linkable bool) (private, error) {
 	if linkable {
-		return sysTmpfile(dir, perm)
+		fd, err := sysTmpfile(dir, perm)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return private{fd: fd, linkable: true}, err
+		}
 	}
+	fd, err := c.newNameless(dir, perm)
+	return private{fd: fd}, err
+}
+
+// newNameless makes an empty file that can never get a name, in dir or else in TempDir.
+func (c Config) newNameless(dir int, perm uint32) (int, error) {
 	fd, err := -1, error(errors.ErrUnsupported)
 	if dir != noDir {
 		fd, err = sysTmpfileExcl(dir, perm)
@@ -66,29 +77,31 @@ func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, spar
 		return p, err
 	}
 	// Mode 0: nobody but root can open it again through /proc.
-	fd, err := c.newPrivate(dir, 0, linkable)
+	p, err = c.newPrivate(dir, 0, linkable)
 	if err != nil {
 		return p, err
 	}
+	fd := p.fd
 	defer func() {
 		if err != nil {
 			_ = syscalls.Close(fd)
 		}
 	}()
-	method := Reflink
+	p.method = Reflink
 	err = clone(ctx, fd, src)
 	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
 		if c.RequireConsistent {
 			return p, fmt.Errorf("%w: %w", ErrUnstable, err)
 		}
-		method = ComparedCopy
+		p.method = ComparedCopy
 		err = copier{ctx, c.Progress}.compared(fd, src, sparse)
 	}
 	if err != nil {
 		return p, err
 	}
-	own, err := checkCopy(fd, src, st, method)
-	return private{fd, own.Size, method, own.UID}, err
+	own, err := checkCopy(fd, src, st, p.method)
+	p.size, p.owner = own.Size, own.UID
+	return p, err
 }
 
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at

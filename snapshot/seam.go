@@ -7,6 +7,7 @@ import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 var (
 	sysAccess        = syscalls.CanWrite
 	sysCopyFileRange = syscalls.CopyFileRange
+	sysCreateExcl    = syscalls.CreateExcl
 	sysFchmod        = syscalls.Fchmod
 	sysFchown        = syscalls.Fchown
 	sysDedupe        = syscalls.DedupeRange
@@ -40,6 +41,7 @@ var (
 	sysReadable      = syscalls.Readable
 	sysReadlink      = syscalls.Readlinkat
 	sysRename        = syscalls.Renameat
+	sysRenameNew     = syscalls.RenameNoReplace
 	sysReopen        = syscalls.Reopen
 	sysReopenWrite   = syscalls.ReopenWritable
 	sysReopenDir     = syscalls.ReopenDir

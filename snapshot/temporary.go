@@ -1,0 +1,220 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A temporary is a file that is made ready, in its directory, to get a name. It has none until
+// then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
+type temporary struct {
+	fd   int
+	dir  int
+	name string // "" for none
+}
+
+// newTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
+// set later.
+func newTemporary(dir int, base string, perm uint32) (temporary, error) {
+	fd, err := sysTmpfile(dir, perm)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return temporary{fd, dir, ""}, err
+	}
+	if perm == 0 {
+		perm = 0o600 // the owner must be able to look at what a crash left
+	}
+	for i := range slots + randomNames {
+		t := temporary{-1, dir, temporaryName(base, i)}
+		t.fd, err = sysCreateExcl(dir, t.name, perm)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return t, err
+		}
+		taken, err := t.lock()
+		if err == nil && taken {
+			return t, nil
+		}
+		if err != nil {
+			t.discard()
+			return t, err
+		}
+		_ = syscalls.Close(t.fd)
+	}
+	return temporary{}, errNoName
+}
+
+// lock tells others that the name is in use, and reports whether it is still t's: until then it
+// looks like one that a crash left, and somebody may have removed it, or be about to.
+func (t temporary) lock() (bool, error) {
+	err := sysFlock(t.fd)
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return false, nil
+	case errors.Is(err, errors.ErrUnsupported),
+		errors.Is(err, syscall.ENOLCK): // NFS without its lock service: nobody gets a lock, so nobody removes anything
+	case err != nil:
+		return false, err
+	}
+	now := place{dir: t.dir, base: t.name, file: -1}
+	if err := now.look(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	defer syscalls.Close(now.file)
+	own, err := sysFstat(t.fd)
+	return now.stat.Dev == own.Dev && now.stat.Ino == own.Ino, err
+}
+
+// discard gives up what has not got its name.
+func (t *temporary) discard() {
+	if t.name != "" {
+		_ = sysUnlink(t.dir, t.name)
+	}
+	_ = syscalls.Close(t.fd)
+}
+
+// link gives t the name base, which must be free. It returns a descriptor of OpenPath, or -1 if
+// t has the name but could not be opened by it.
+func (t *temporary) link(base string) (file int, err error) {
+	err = errors.ErrUnsupported
+	if t.name != "" {
+		err = sysRenameNew(t.dir, t.name, base)
+		if err == nil {
+			t.name = ""
+		}
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = sysLinkat(t.fd, t.dir, base)
+		if err == nil && t.name != "" && sysUnlink(t.dir, t.name) == nil {
+			t.name = ""
+		}
+	}
+	if err != nil {
+		return -1, err
+	}
+	file, err = sysOpenPath(t.dir, base)
+	if err != nil {
+		return -1, nil
+	}
+	return file, nil
+}
+
+// replace gives t the name base in one step as everybody else sees it. It returns a descriptor
+// of OpenPath. If it fails, t can never get a name.
+func (t *temporary) replace(base string) (file int, err error) {
+	if t.name == "" {
+		if t.name, err = linkTemporary(t.fd, t.dir, base); err != nil {
+			t.name = ""
+			return -1, err
+		}
+	}
+	file, err = sysOpenPath(t.dir, t.name)
+	if err == nil {
+		if err = sysRename(t.dir, t.name, base); err == nil {
+			t.name = ""
+			return file, nil
+		}
+		_ = syscalls.Close(file)
+	}
+	if errors.Is(err, syscall.EBUSY) {
+		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
+	}
+	err = errors.Join(err, sysUnlink(t.dir, t.name))
+	t.name = ""
+	return -1, err
+}
+
+// Before a file without a name can replace one that has a name it needs a name of its own, for
+// an instant: linkat never replaces, rename needs a name. There are this many fixed ones for
+// each file, so that what crashes in that instant leave is bounded, and random ones for when
+// all are in use.
+const slots = 8
+
+const randomNames = 100
+
+var errNoName = fmt.Errorf("no temporary name is free: %w", fs.ErrExist)
+
+// temporaryName returns the name to try as the i-th.
+func temporaryName(base string, i int) string {
+	if i < slots {
+		return slot(base, uint64(i))
+	}
+	return slot(base, rand.Uint64())
+}
+
+// slot returns a temporary name for a file: the hash keeps it short, whatever the name is.
+func slot(base string, k uint64) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(base))
+	return fmt.Sprintf(".%016x.mmapsnapshot-%d", h.Sum64(), k)
+}
+
+// linkTemporary gives fd a temporary name.
+func linkTemporary(fd, dir int, base string) (string, error) {
+	// The lock, let go with the descriptor, tells others that the name is in use.
+	if err := sysFlock(fd); err != nil {
+		return "", err
+	}
+	for i := range slots + randomNames {
+		name := temporaryName(base, i)
+		err := sysLinkat(fd, dir, name)
+		if !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+	return "", errNoName
+}
+
+// removeLeftovers removes what crashes left under the fixed temporary names of a file: regular
+// files of this process's user or of the owner that own has got, with no other name, which no
+// living process has locked.
+func removeLeftovers(own, dir int, base string) {
+	mine, err := sysFstat(own)
+	if err != nil {
+		return
+	}
+	for k := range uint64(slots) {
+		left := place{dir: dir, base: slot(base, k), file: -1}
+		if left.look() != nil {
+			continue
+		}
+		ours := left.stat.UID == mine.UID || left.stat.UID == uint32(os.Geteuid())
+		if ours && left.stat.Mode.IsRegular() && left.stat.Nlink == 1 {
+			left.remove()
+		}
+		_ = syscalls.Close(left.file)
+	}
+}
+
+// remove removes the file at p, unless it is locked or has lost the name.
+func (p *place) remove() {
+	fd, err := sysReopen(p.file)
+	if err != nil {
+		return
+	}
+	defer syscalls.Close(fd)
+	if sysFlock(fd) != nil {
+		return
+	}
+	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
+	// it still has the name now, it is what is removed.
+	now := place{dir: p.dir, base: p.base, file: -1}
+	if now.look() != nil {
+		return
+	}
+	defer syscalls.Close(now.file)
+	if now.stat.Ino == p.stat.Ino && now.stat.Dev == p.stat.Dev {
+		_ = sysUnlink(p.dir, p.base)
+	}
+}
