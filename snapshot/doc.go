@@ -83,7 +83,7 @@
 // next commit of the same file removes it, if it is a regular file of the same owner, or of the
 // user who commits, that has no other name and is not in use. On a filesystem without unnamed
 // files (O_TMPFILE: NFS and most of FUSE) it has that name from the start of the commit, with
-// mode 0600 until it is whole.
+// mode 0600 until it is whole, or that of Config.Perm if it is new.
 //
 // A MmapMut that is committed often with small changes in between would become slow, because
 // each change adds an extent to what has to be cloned. Commits therefore join extents again, a
