@@ -31,6 +31,9 @@ func openPath(int, string) (int, error)          { return -1, errOther }
 func openPathFollow(int, string) (int, error)    { return -1, errOther }
 func openDir(int, string) (int, error)           { return -1, errOther }
 func reopen(int) (int, error)                    { return -1, errOther }
+func openRead(int, string) (int, error)          { return -1, errOther }
+func memfd(string) (int, error)                  { return -1, errOther }
+func seal(int) error                             { return errOther }
 func reopenDir(int) (int, error)                 { return -1, errOther }
 func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
 func linkat(int, int, string) error              { return errOther }
@@ -57,6 +60,7 @@ func writebackAndWait(int) error             { return errOther }
 func writebackError(int) error               { return errOther }
 func setLease(int, int) error                { return errOther }
 func getLease(int) (int, error)              { return NoLease, errOther }
+func fsType(int) (uint32, error)             { return 0, errOther }
 func tryFlock(int) error                     { return errOther }
 func funlock(int) error                      { return errOther }
 func extents(int, int64, int64) (int, error) { return 0, errOther }
