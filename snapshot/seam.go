@@ -19,10 +19,13 @@ var (
 	sysFremovexattr  = syscalls.Fremovexattr
 	sysFsetxattr     = syscalls.Fsetxattr
 	sysFstat         = syscalls.Fstat
+	sysFsType        = syscalls.FsType
 	sysFsync         = syscalls.Fsync
 	sysFtruncate     = syscalls.Ftruncate
 	sysFunlock       = syscalls.Funlock
+	sysGetLease      = syscalls.GetLease
 	sysLinkat        = syscalls.Linkat
+	sysMemfd         = syscalls.Memfd
 	sysMincore       = syscalls.Mincore
 	sysMmap          = syscalls.Mmap
 	sysMprotect      = syscalls.Mprotect
@@ -32,6 +35,7 @@ var (
 	sysOpenFollow    = syscalls.OpenPathFollow
 	sysOpenDir       = syscalls.OpenDir
 	sysOpenPath      = syscalls.OpenPath
+	sysOpenRead      = syscalls.OpenRead
 	sysPoison        = syscalls.Poison
 	sysPopulate      = syscalls.Populate
 	sysPread         = syscalls.Pread
@@ -43,8 +47,10 @@ var (
 	sysReopen        = syscalls.Reopen
 	sysReopenWrite   = syscalls.ReopenWritable
 	sysReopenDir     = syscalls.ReopenDir
+	sysSeal          = syscalls.Seal
 	sysSeekData      = syscalls.SeekData
 	sysSeekHole      = syscalls.SeekHole
+	sysSetLease      = syscalls.SetLease
 	sysSetNocow      = syscalls.SetNocow
 	sysTmpfile       = syscalls.Tmpfile
 	sysTmpfileExcl   = syscalls.TmpfileExcl
