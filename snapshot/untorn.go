@@ -11,9 +11,13 @@ import (
 )
 
 const (
-	// attempts is how often a file that keeps changing is copied before giving up. The pauses
-	// between them double from a millisecond and add up to half a second.
+	// attempts is how often a file that keeps changing is copied, or a lease that must be had is
+	// tried for, before giving up. The pauses between them double from a millisecond and add up
+	// to half a second.
 	attempts = 10
+
+	// shortly is how often a lease is tried for where there need not be one: for 7 ms in all.
+	shortly = 4
 
 	// patience is after how long none is begun any more, but for the second.
 	patience = 5 * time.Second
@@ -48,15 +52,29 @@ func (c Config) untorn(ctx context.Context, dst int, src original, limit int64) 
 	}
 }
 
+// lease takes a lease on src. If there is a writer, he may be about to close the file: between two
+// of his writes nothing else tells that there is more to come.
+func (c Config) lease(ctx context.Context, src original) (lease, error) {
+	tries := shortly
+	if c.RequireConsistent {
+		tries = attempts
+	}
+	for i := 1; ; i++ {
+		l, err := takeLease(src)
+		if !errors.Is(err, syscall.EAGAIN) || i == tries {
+			return l, err
+		}
+		if err := pause(ctx, i-1); err != nil {
+			return l, err
+		}
+	}
+}
+
 // attempt copies src to dst, under a lease if one can be had.
 func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, error) {
-	l, err := takeLease(src)
+	l, err := c.lease(w.ctx, src)
 	if err != nil && c.RequireConsistent {
-		err = fmt.Errorf("%w: %w", ErrUnstable, err)
-		if errors.Is(err, syscall.EAGAIN) { // there is a writer now
-			err = transient{err}
-		}
-		return None, err
+		return None, fmt.Errorf("%w: %w", ErrUnstable, err)
 	}
 	defer l.release()
 	before, err := sysFstat(src.fd)
