@@ -44,8 +44,7 @@ func newOverlay(t *testing.T, lower, upper string) overlay {
 // readOnly shows a directory a second time, at the place returned, where nothing can be changed.
 func readOnly(t *testing.T, dir string) string {
 	t.Helper()
-	at := t.TempDir()
-	must(t, os.Chmod(at, 0o755))
+	at := mounttest.Dir(t, "host")
 	must(t, unix.Mount(dir, at, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
 	must(t, unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
