@@ -22,6 +22,7 @@ type MmapMut struct {
 	source
 	config  Config          // constant
 	at      *place          // where commits go; constant, but for its file
+	memory  bool            // the private file is in memory: it must stay small; constant
 	cleanup runtime.Cleanup // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
@@ -61,6 +62,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		source: source{name: name, stat: at.stat, method: p.method, owner: p.owner},
 		config: c,
 		at:     at,
+		memory: p.memory,
 		length: p.size,
 
 		nameless: !p.linkable,

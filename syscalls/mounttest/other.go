@@ -4,6 +4,7 @@ package mounttest
 
 import (
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -29,3 +30,9 @@ func leaks(testing.TB) {}
 func asUser(*testing.T, func(*testing.T), []string) error { return needsLinux }
 
 func isUserChild() bool { return false }
+
+func onThread(tb testing.TB, _ func() error) { tb.Skip(needsLinux) }
+
+func ownMounts() error { return needsLinux }
+
+func refuse(uintptr, int, uint32, syscall.Errno) error { return needsLinux }
