@@ -91,7 +91,7 @@ func TestNothingWaitsForTheDisk(t *testing.T) {
 					}
 					select {
 					case err := <-committed:
-						t.Errorf("the commit did not wait: %v", err)
+						t.Fatalf("the commit did not wait: %v", err)
 					default:
 					}
 					s.release()
@@ -136,7 +136,7 @@ func TestWriteAtWaitsForTheClone(t *testing.T) {
 		}
 		select {
 		case err := <-written:
-			t.Errorf("WriteAt did not wait: %v", err)
+			t.Fatalf("WriteAt did not wait: %v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		s.release()
@@ -207,7 +207,7 @@ func TestCloseWaitsForTheCommit(t *testing.T) {
 	go func() { results <- m.Close() }()
 	select {
 	case err := <-results:
-		t.Errorf("one did not wait: %v", err)
+		t.Fatalf("one did not wait: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	s.release()
