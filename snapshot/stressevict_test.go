@@ -21,6 +21,7 @@ import (
 // harm, because nothing is lost whichever memory or file is meant.
 type evictions struct {
 	pages   uint64 // that were in memory and are not any more
+	left    uint64 // that are there still
 	private int    // files looked at
 	err     error  // why it cannot be seen
 }
@@ -63,6 +64,7 @@ func (e *evictions) drop(link string) {
 		return
 	}
 	e.private++
+	e.left += after
 	if after < before {
 		e.pages += before - after
 	}
