@@ -36,7 +36,7 @@ func take(t testing.TB, dir string) (i inventory) {
 	must(t, syncfs(dir))
 	var st unix.Statfs_t
 	must(t, unix.Statfs(dir, &st))
-	i.blocks = int64(st.Blocks-st.Bfree) * st.Bsize
+	i.blocks = int64(st.Blocks-st.Bfree) * int64(st.Bsize)
 	i.descriptors, i.names = countNames(t, "/proc/self/fd"), countNames(t, dir)
 	i.goroutines = runtime.NumGoroutine()
 	maps, err := os.ReadFile("/proc/self/maps")
