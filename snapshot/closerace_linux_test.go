@@ -126,7 +126,7 @@ func (c *closeRace) run(reads int64, enough func() bool) {
 // read reads each target until it is closed.
 func (c *closeRace) read(r int) {
 	var last *target
-	p := make([]byte, 100+r*15000)
+	p := make([]byte, 100+r*6000)
 	for !c.stop.Load() {
 		now := c.target.Load()
 		if now == last {
