@@ -46,7 +46,7 @@ var racers = []struct {
 }{
 	{"Mmap.ReadAt", true, func(name string) (racer, error) { return snapshot.Open(name) }},
 	{"Mmap.View", false, func(name string) (racer, error) { m, err := snapshot.Open(name); return viewed{m}, err }},
-	{"MmapMut.ReadAt", false, func(name string) (racer, error) { return snapshot.OpenMut(name) }},
+	{"MmapMut.ReadAt", true, func(name string) (racer, error) { return snapshot.OpenMut(name) }},
 	{"MmapMut.View", false, func(name string) (racer, error) { m, err := snapshot.OpenMut(name); return viewed{m}, err }},
 }
 
