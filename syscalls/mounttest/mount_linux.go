@@ -23,10 +23,11 @@ var magic = map[string]uint32{
 	"tmpfs": unix.TMPFS_MAGIC,
 }
 
-// mkfsQuick makes mkfs write as little as it can and discard nothing; constant.
+// mkfsQuick makes mkfs write as little as it can and discard nothing, whatever was on the
+// device; constant.
 var mkfsQuick = map[string][]string{
-	"xfs":   {"-q", "-K"},
-	"btrfs": {"-q", "-K"},
+	"xfs":   {"-q", "-K", "-f"},
+	"btrfs": {"-q", "-K", "-f"},
 	"ext4":  {"-q", "-F", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"},
 }
 

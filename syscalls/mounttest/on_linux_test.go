@@ -26,7 +26,8 @@ func TestOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var dir string
-			t.Run("use", func(t *testing.T) {
+			t.Run("first", func(t *testing.T) { mounttest.On(t, kind, image) })
+			t.Run("again", func(t *testing.T) {
 				dir = mounttest.On(t, kind, image, "-L", "label")
 				if got := mounttest.Kind(dir); got != kind {
 					t.Errorf("Kind(%s) = %q", dir, got)
