@@ -27,6 +27,7 @@ type Disk struct {
 type faults struct {
 	Delay         time.Duration
 	Reads, Writes []Range
+	Marker        []byte // of writes
 }
 
 // A Range is a part of a disk.
@@ -106,6 +107,14 @@ func (d *Disk) FailWrites(tb testing.TB, ranges ...Range) {
 	d.tell(tb)
 }
 
+// FailWritesOf has, besides, those writes fail of which a sector begins with marker, wherever the
+// filesystem puts it; without one, none.
+func (d *Disk) FailWritesOf(tb testing.TB, marker []byte) {
+	tb.Helper()
+	d.faults.Marker = marker
+	d.tell(tb)
+}
+
 // Heal makes it a good disk again.
 func (d *Disk) Heal(tb testing.TB) {
 	tb.Helper()
@@ -118,8 +127,8 @@ func (d *Disk) tell(tb testing.TB) {
 	d.server.must(tb, message{Faults: &d.faults})
 }
 
-// Find returns where on the disk content stands, at multiples of 512 bytes and in one piece. It must
-// have been written, not just stored: see fsync(2). None is a failure of the test.
+// Find returns where on the disk content stands, from the start of a sector on and in one piece. It
+// must have been written, not just stored: see fsync(2). None is a failure of the test.
 func (d *Disk) Find(tb testing.TB, content []byte) []Range {
 	tb.Helper()
 	found := d.server.must(tb, message{Content: content}).Found

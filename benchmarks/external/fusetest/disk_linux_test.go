@@ -127,6 +127,24 @@ func TestFailWrites(t *testing.T) {
 	})
 }
 
+// Writes of what is marked fail, and no others.
+func TestFailWritesOf(t *testing.T) {
+	each(t, 4, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		other := make([]byte, 2*page)
+		_, _ = rand.Read(other)
+		d.FailWritesOf(t, other[page:page+16])
+		_, err := f.WriteAt(other[:page], page)
+		must(t, err)
+		must(t, f.Sync())
+		_, err = f.WriteAt(other, 2*page)
+		must(t, err)
+		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("fsync: %v", err)
+		}
+		d.Find(t, other[:page])
+	})
+}
+
 // A disk that is gone answers nothing, and keeps nobody waiting.
 func TestKill(t *testing.T) {
 	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, _ []byte) {

@@ -17,6 +17,9 @@ import (
 
 const diskName = "disk"
 
+// sector is what all requests are multiples of.
+const sector = 512
+
 // background is how many requests the kernel may send ahead of the replies. The default of 12
 // would be more of a bottleneck than the delays.
 const background = 256
@@ -87,7 +90,7 @@ func (d *disk) answer(m message) (reply message, err error) {
 
 // find looks at what is not a hole.
 func (d *disk) find(content []byte) (found []Range, err error) {
-	const sector, chunk = 512, 1 << 20
+	const chunk = 1 << 20
 	buf := make([]byte, chunk+len(content))
 	for off := int64(0); ; off += chunk {
 		off, err = d.data.Seek(off, unix.SEEK_DATA)
@@ -121,11 +124,15 @@ func (d *disk) read(off, n int64) (delay time.Duration, fails bool) {
 	return d.faults.Delay, fails
 }
 
-func (d *disk) write(off, n int64) (fails bool) {
+// write notes a write of p, or of n zeros if p is nil, and returns whether it fails.
+func (d *disk) write(p []byte, off, n int64) (fails bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stats.Writes++
 	fails = anyOverlaps(d.faults.Writes, off, n)
+	for ; len(p) >= sector && d.faults.Marker != nil && !fails; p = p[sector:] {
+		fails = bytes.HasPrefix(p, d.faults.Marker)
+	}
 	if fails {
 		d.stats.FailedWrites++
 	}
@@ -167,7 +174,7 @@ func (d *disk) Read(_ context.Context, _ fs.FileHandle, p []byte, off int64) (fu
 }
 
 func (d *disk) Write(_ context.Context, _ fs.FileHandle, p []byte, off int64) (uint32, syscall.Errno) {
-	if d.write(off, int64(len(p))) {
+	if d.write(p, off, int64(len(p))) {
 		return 0, syscall.EIO
 	}
 	n, err := d.data.WriteAt(p, off)
@@ -180,7 +187,7 @@ func (d *disk) Allocate(_ context.Context, _ fs.FileHandle, off, n uint64, mode 
 	if mode&(unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_ZERO_RANGE) == 0 {
 		return syscall.EOPNOTSUPP
 	}
-	if d.write(int64(off), int64(n)) {
+	if d.write(nil, int64(off), int64(n)) {
 		return syscall.EIO
 	}
 	const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
