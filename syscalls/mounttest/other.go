@@ -23,6 +23,10 @@ func fresh(string, int64, []string) (string, func() error, error) {
 	return "", nil, needsLinux
 }
 
+func on(string, *os.File, []string) (string, func() error, error) {
+	return "", nil, needsLinux
+}
+
 func kindOf(string) string { return "" }
 
 func leaks(testing.TB) {}
