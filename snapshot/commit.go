@@ -127,9 +127,19 @@ func (m *MmapMut) attributes(to *place) (*attributes, error) {
 	return m.at.attributes(m.at.file)
 }
 
+// attributesFor is attributes for a publication that may be of no use: if the file was removed, what
+// it had may be gone with it.
+func (m *MmapMut) attributesFor(p publication) (*attributes, error) {
+	a, err := m.attributes(p.to)
+	if err != nil && p.check != nil && errors.Is(p.check(), ErrConflict) {
+		err = ErrConflict
+	}
+	return a, err
+}
+
 // publishCopy makes a copy of the contents and publishes it.
 func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
-	attrs, err := m.attributes(p.to)
+	attrs, err := m.attributesFor(p)
 	if err != nil {
 		return err
 	}

@@ -161,11 +161,12 @@ func (p *place) look() error {
 	return nil
 }
 
-// open opens the file for reading. Without /proc that goes by the name alone, which may lead to
-// another file from one moment to the next: then that one is looked at and opened.
+// open opens the file for reading. Without /proc, or if the file has been replaced by now on a
+// server that goes by names, that goes by the name alone, which may lead to another file from one
+// moment to the next: then that one is looked at and opened.
 func (p *place) open(ctx context.Context) (int, error) {
 	fd, err := sysReopen(p.file)
-	if !errors.Is(err, errors.ErrUnsupported) || p.dir == noDir {
+	if p.dir == noDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
 	}
 	for i := range attempts {
