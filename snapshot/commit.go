@@ -252,7 +252,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if werr := sysWritebackErr(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if errors.Is(err, syscall.EIO) {
+	if _, other := err.(writeError); errors.Is(err, syscall.EIO) && !other {
 		return m.breakWith(err)
 	}
 	return err
@@ -270,7 +270,10 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	if err != nil || m.length == m.Size() {
 		return err
 	}
-	return sysFtruncate(fd, m.Size())
+	if err := sysFtruncate(fd, m.Size()); err != nil {
+		return writeError{err}
+	}
+	return nil
 }
 
 // usable returns why the snapshot cannot be committed, if so. The caller holds committing.
