@@ -46,7 +46,7 @@ type Stats struct {
 // NewDisk starts a disk of size bytes, all zeros. It ends with the test.
 func NewDisk(tb testing.TB, size int64) *Disk {
 	tb.Helper()
-	return &Disk{server: start(tb, "disk", message{Size: size}, "")}
+	return &Disk{server: start(tb, "disk", message{Size: size}, 0, "")}
 }
 
 // Mount makes a filesystem on the disk and returns its root: see [mounttest.On]. Before it is

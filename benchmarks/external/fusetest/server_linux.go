@@ -113,9 +113,9 @@ type server struct {
 	in  *json.Decoder
 }
 
-// start starts a server, and mounts what it serves until the end of the test, with these options of FUSE
-// besides. The server inherits files. It skips the test where there can be no server.
-func start(tb testing.TB, role string, hello message, options string, files ...*os.File) *server {
+// start starts a server, and mounts what it serves until the end of the test, with these flags of mount(2)
+// and options of FUSE besides. The server inherits files. It skips the test where there can be no server.
+func start(tb testing.TB, role string, hello message, flags uintptr, options string, files ...*os.File) *server {
 	tb.Helper()
 	if os.Geteuid() != 0 {
 		without(tb, "not root")
@@ -125,10 +125,15 @@ func start(tb testing.TB, role string, hello message, options string, files ...*
 		without(tb, err.Error())
 	}
 	defer fuse.Close() // the server alone has it then, and all ends with the server
-	s := &server{dir: tb.TempDir()}
+	// Not tb.TempDir, which nobody else may look into.
+	dir, err := os.MkdirTemp("", "fuse-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &server{dir: dir}
 	tb.Cleanup(func() { s.unmount(tb) })
 	options = fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,max_read=%d%s", fuse.Fd(), maxRequest, options)
-	if err := syscall.Mount("fusetest", s.dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+	if err := syscall.Mount("fusetest", s.dir, "fuse", flags|syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		without(tb, "mount: "+err.Error())
 	}
 	s.cmd = exec.Command("/proc/self/exe")
@@ -219,5 +224,8 @@ func (s *server) unmount(tb testing.TB) {
 	if err != nil && err != syscall.EINVAL { // not mounted
 		tb.Errorf("fusetest: unmount %s: %v", s.dir, err)
 		_ = syscall.Unmount(s.dir, syscall.MNT_DETACH)
+	}
+	if err := os.Remove(s.dir); err != nil {
+		tb.Errorf("fusetest: %v", err)
 	}
 }

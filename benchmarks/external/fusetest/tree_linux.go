@@ -24,11 +24,20 @@ type TreeConfig struct {
 	// FUSE_: TMPFILE, COPY_FILE_RANGE, RENAME2, LSEEK.
 	Lacks []string
 
+	// Gone is the errno for a file that lost its name since it was looked up, as another one was
+	// renamed over it: ESTALE, at which the kernel looks the name up again, or, if it is 0,
+	// ENOENT, as many servers say.
+	Gone syscall.Errno
+
 	// Cache is how long the kernel may take names and attributes for true without asking.
 	Cache time.Duration
 
 	// Writeback has the kernel keep what is written, and write it later.
 	Writeback bool
+
+	// ReadOnly is how it is mounted. The kernel asks for attributes less often then, as reading
+	// does not change the time of the last access.
+	ReadOnly bool
 }
 
 // troubles is what a tree does other than it should.
@@ -45,17 +54,8 @@ type troubles struct {
 // TreeRequests counts the requests that a tree has got, by their names.
 type TreeRequests struct {
 	Got     map[string]int64
-	Reading int64 // reads that are under way
-	// Bad is the request that was made to fail by FailNth, or "".
-	Bad string
-}
-
-// All is how many they are.
-func (r TreeRequests) All() (n int64) {
-	for _, k := range r.Got {
-		n += k
-	}
-	return n
+	Reading int64  // reads that are under way
+	Bad     string // the last one that failed as the test wants it, or ""
 }
 
 // NewTree shows the directory dir as a Tree, until the test ends.
@@ -66,7 +66,11 @@ func NewTree(tb testing.TB, dir string, c TreeConfig) *Tree {
 		tb.Fatal(err)
 	}
 	defer d.Close()
-	return &Tree{server: start(tb, "tree", message{Tree: &c}, ",allow_other,default_permissions", d)}
+	flags := uintptr(0)
+	if c.ReadOnly {
+		flags = syscall.MS_RDONLY
+	}
+	return &Tree{server: start(tb, "tree", message{Tree: &c}, flags, ",allow_other,default_permissions", d)}
 }
 
 // Dir is where it is shown.

@@ -10,7 +10,7 @@ func (t *tree) Lookup(c <-chan struct{}, in *fuse.InHeader, name string, out *fu
 }
 
 func (t *tree) GetAttr(c <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	return t.do("GETATTR", func() fuse.Status { return t.RawFileSystem.GetAttr(c, in, out) })
+	return t.do("GETATTR", func() fuse.Status { return t.gone(t.RawFileSystem.GetAttr(c, in, out)) })
 }
 
 func (t *tree) SetAttr(c <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
@@ -38,7 +38,7 @@ func (t *tree) Tmpfile(c <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut
 }
 
 func (t *tree) Open(c <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	return t.do("OPEN", func() fuse.Status { return t.RawFileSystem.Open(c, in, out) })
+	return t.do("OPEN", func() fuse.Status { return t.gone(t.RawFileSystem.Open(c, in, out)) })
 }
 
 func (t *tree) OpenDir(c <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {

@@ -36,7 +36,7 @@ func serveTree(hello message) (func(message) (message, error), error) {
 	if hello.Tree.Writeback {
 		options.ExtraCapabilities = fuse.CAP_WRITEBACK_CACHE
 	}
-	t := &tree{RawFileSystem: fs.NewNodeFS(root, options), lacks: hello.Tree.Lacks}
+	t := &tree{RawFileSystem: fs.NewNodeFS(root, options), config: *hello.Tree}
 	server, err := fuse.NewServer(t, fmt.Sprint("/dev/fd/", device), &options.MountOptions)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,11 @@ func serveTree(hello message) (func(message) (message, error), error) {
 // A tree passes requests on to a real filesystem, if they are not to fail.
 type tree struct {
 	fuse.RawFileSystem
-	lacks []string // constant
+	config TreeConfig // constant
+
+	// names is owned by requests that change names, and shared by those that go by names, which would
+	// take one file for another otherwise: a rename is done before the server knows that it is.
+	names sync.RWMutex
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -82,6 +86,15 @@ func (t *tree) do(request string, pass func() fuse.Status) fuse.Status {
 	if errno != 0 {
 		return fuse.Status(errno)
 	}
+	switch request {
+	case "RENAME", "RENAME2", "LINK", "UNLINK", "CREATE", "TMPFILE":
+		t.names.Lock()
+		defer t.names.Unlock()
+	case "READ", "WRITE", "COPY_FILE_RANGE", "FSYNC": // of what is open
+	default:
+		t.names.RLock()
+		defer t.names.RUnlock()
+	}
 	status := pass()
 	if die == DieAfter {
 		dieNow()
@@ -99,18 +112,30 @@ func (t *tree) note(request string) (errno syscall.Errno, die string) {
 	t.requests.Got[request]++
 	t.n++
 	switch {
-	case slices.Contains(t.lacks, request):
+	case slices.Contains(t.config.Lacks, request):
 		return syscall.ENOSYS, ""
 	case t.n == t.troubles.Nth || request == t.troubles.At:
 		t.requests.Bad = request
 		return t.troubles.Errno, t.troubles.Die
 	}
-	return t.troubles.Fails[request], ""
+	errno = t.troubles.Fails[request]
+	if errno != 0 {
+		t.requests.Bad = request
+	}
+	return errno, ""
 }
 
 func dieNow() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // until it comes
+}
+
+// gone returns status, or what to say instead of a file that has no name.
+func (t *tree) gone(status fuse.Status) fuse.Status {
+	if status == fuse.ENOENT && t.config.Gone != 0 {
+		return fuse.Status(t.config.Gone)
+	}
+	return status
 }
 
 // Read takes its time.
