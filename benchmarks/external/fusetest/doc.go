@@ -19,7 +19,7 @@
 // A [Tree] is a directory shown as a FUSE filesystem, with what such filesystems lack, and fail with:
 //
 //	tree := fusetest.NewTree(t, dir, fusetest.TreeConfig{Lacks: []string{"TMPFILE"}})
-//	tree.Fail(t, "WRITE", syscall.ENOSPC)
+//	tree.Fail(t, syscall.ENOSPC, "WRITE")
 //	… // in tree.Dir()
 //
 // # How it ends

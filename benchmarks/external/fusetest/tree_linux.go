@@ -94,10 +94,13 @@ func (f *Tree) FailReads(tb testing.TB, ranges ...Range) {
 	f.tell(tb)
 }
 
-// Fail has all requests of that name fail, without an effect.
-func (f *Tree) Fail(tb testing.TB, request string, errno syscall.Errno) {
+// Fail has all requests of these names fail, without an effect.
+func (f *Tree) Fail(tb testing.TB, errno syscall.Errno, requests ...string) {
 	tb.Helper()
-	f.troubles.Fails = map[string]syscall.Errno{request: errno}
+	f.troubles.Fails = map[string]syscall.Errno{}
+	for _, request := range requests {
+		f.troubles.Fails[request] = errno
+	}
 	f.tell(tb)
 }
 

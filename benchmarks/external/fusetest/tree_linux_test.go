@@ -99,7 +99,7 @@ func TestTreeTroubles(t *testing.T) {
 	if took := time.Since(start); took < delay || took > 4*delay {
 		t.Errorf("4 reads took %v", took)
 	}
-	tree.Fail(t, "WRITE", syscall.ENOSPC)
+	tree.Fail(t, syscall.ENOSPC, "WRITE")
 	_, err = f.WriteAt([]byte("x"), 0)
 	wantErrno(t, "write", err, syscall.ENOSPC)
 	tree.Heal(t)
