@@ -114,6 +114,43 @@ func oneInstant(data []byte) bool {
 	return true
 }
 
+// Two writes so soon after one another that they leave the same times, the second of them in the middle of
+// the copy, do not make a torn one. With a write-back cache the kernel's clock ticks every few milliseconds.
+func TestTreeTick(t *testing.T) {
+	tree, _ := newTree(t, writebackTree)
+	mounttest.Leaks(t)
+	const size = 512 << 10 // two chunks of a copy
+	f, err := os.Create(filepath.Join(tree.Dir(), "f"))
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(size))
+	poke := func(off int64, b byte) {
+		_, err := f.WriteAt([]byte{b}, off)
+		must(t, err)
+	}
+	for i := range mounttest.Count(20, 40, 1000) {
+		before, after := byte(2*i), byte(2*i+1)
+		written := false
+		c := snapshot.Config{Progress: func(done, total int64) {
+			if !written && done < total {
+				poke(0, after)
+				poke(size-1, after)
+				written = true
+			}
+		}}
+		poke(0, before)
+		m, err := c.Open(context.Background(), f.Name())
+		must(t, err)
+		data := make([]byte, size)
+		_, err = m.ReadAt(data, 0)
+		must(t, err)
+		if !written || data[0] == before && data[size-1] == after {
+			t.Errorf("%d: torn, or not written to: %v", i, written)
+		}
+		must(t, m.Close())
+	}
+}
+
 // Copying from a slow server can be given up within a chunk, and leaves nothing; Progress says how far it got.
 func TestTreeCancel(t *testing.T) {
 	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
