@@ -161,3 +161,24 @@ func reopenAttributes(file int) (*attributes, error) {
 	defer syscalls.Close(fd)
 	return readAttributes(fd)
 }
+
+// attributes returns what the file that is published at to is to have, or nil if it is new in
+// every respect.
+func (m *MmapMut) attributes(to *place) (*attributes, error) {
+	if to != m.at {
+		if a, err := to.attributes(-1); a != nil || err != nil {
+			return a, err
+		}
+	}
+	return m.at.attributes(m.at.file)
+}
+
+// attributesFor is attributes for a publication that may be of no use: if the file was removed, what
+// it had may be gone with it.
+func (m *MmapMut) attributesFor(p publication) (*attributes, error) {
+	a, err := m.attributes(p.to)
+	if err != nil && p.check != nil && errors.Is(p.check(), ErrConflict) {
+		err = ErrConflict
+	}
+	return a, err
+}

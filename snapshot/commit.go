@@ -116,27 +116,6 @@ func (m *MmapMut) link(name string) error {
 	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync, fresh: true})
 }
 
-// attributes returns what the file that is published at to is to have, or nil if it is new in
-// every respect.
-func (m *MmapMut) attributes(to *place) (*attributes, error) {
-	if to != m.at {
-		if a, err := to.attributes(-1); a != nil || err != nil {
-			return a, err
-		}
-	}
-	return m.at.attributes(m.at.file)
-}
-
-// attributesFor is attributes for a publication that may be of no use: if the file was removed, what
-// it had may be gone with it.
-func (m *MmapMut) attributesFor(p publication) (*attributes, error) {
-	a, err := m.attributes(p.to)
-	if err != nil && p.check != nil && errors.Is(p.check(), ErrConflict) {
-		err = ErrConflict
-	}
-	return a, err
-}
-
 // publishCopy makes a copy of the contents and publishes it.
 func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 	attrs, err := m.attributesFor(p)
