@@ -49,7 +49,8 @@ type MmapMut struct {
 	closed atomic.Bool
 	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
 	size   atomic.Int64            // changes under store as well
-	length int64                   // of the private file: more than size if it shrank while a View was running; under store as well
+	length int64                   // of the private file: more than size if it shrank while a View was running, or has room to grow in; under store as well
+	cut    int64                   // what lies behind it in the private file was never stored to; at least size
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -62,6 +63,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		config: c,
 		at:     at,
 		length: p.size,
+		cut:    p.size,
 	}
 	m.size.Store(p.size)
 	if at.file >= 0 {
