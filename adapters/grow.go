@@ -17,24 +17,34 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	}
 	f.changes.begin()
 	defer f.changes.end()
-	n, err := f.writeInside(p, off)
-	if errors.Is(err, io.ErrShortWrite) {
-		return f.writeBeyond(p, off)
+	if f.within(p, off) {
+		n, err := f.writeInside(p, off)
+		if err != io.ErrShortWrite {
+			return n, err
+		}
 	}
-	return n, err
+	return f.writeBeyond(p, off)
+}
+
+// within reports whether p is to be written into the file as it is. What is negative or empty is
+// for the snapshot to refuse or to ignore.
+func (f *File) within(p []byte, off int64) bool {
+	return off < 0 || len(p) == 0 || off+int64(len(p)) <= f.m.Size()
 }
 
 // writeInside writes p if all of it lies within the file. If not, the error is
-// io.ErrShortWrite, and nothing has been written, unless somebody resized the snapshot behind
-// our back.
+// io.ErrShortWrite itself, and nothing has been written.
 func (f *File) writeInside(p []byte, off int64) (int, error) {
 	f.sizing.RLock()
 	defer f.sizing.RUnlock()
-	// What is negative, empty or closed is for the snapshot to say.
-	if off >= 0 && len(p) > 0 && off+int64(len(p)) > f.m.Size() && check("write", f.m) == nil {
+	if !f.within(p, off) {
 		return 0, io.ErrShortWrite
 	}
-	return f.m.WriteAt(p, off)
+	n, err := f.m.WriteAt(p, off)
+	if n < len(p) && errors.Is(err, io.ErrShortWrite) { // somebody resized the snapshot behind our back
+		return 0, io.ErrShortWrite
+	}
+	return n, err
 }
 
 // writeBeyond writes p, of which a part lies behind the end.
