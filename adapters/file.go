@@ -28,6 +28,7 @@ type File struct {
 	off    int64      // not negative
 	ahead  ahead
 	seen   int64 // the state of changes before ahead was read
+	last   lastRune
 
 	// growing is owned by a write that changes the size, and by Sync, which must not come
 	// between the new size and the data.
@@ -54,6 +55,13 @@ func (f *File) Size() int64 {
 	f.sizing.RLock()
 	defer f.sizing.RUnlock()
 	return f.m.Size()
+}
+
+// Len returns how many bytes are between the cursor and the end.
+func (f *File) Len() int {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	return left(f.Size(), f.off)
 }
 
 // Stat describes the file as it was before it was opened, except for the size, which is that of
@@ -103,8 +111,15 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteString is Write with a string.
-func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
+// WriteString is Write with a string. One longer than 128 KiB costs a copy of it in new memory.
+func (f *File) WriteString(s string) (int, error) {
+	if len(s) > piece {
+		return f.Write([]byte(s))
+	}
+	buf := buffers.Get().(*[piece]byte)
+	defer buffers.Put(buf)
+	return f.Write(buf[:copy(buf[:], s)])
+}
 
 // Sync makes what was written the contents of the file, atomically and durably: see
 // [snapshot.MmapMut.Commit], of which it has the errors. If it fails, the file is as it was,
@@ -130,6 +145,7 @@ var (
 	_ io.WriterAt        = (*File)(nil)
 	_ io.StringWriter    = (*File)(nil)
 	_ io.ByteScanner     = (*File)(nil)
+	_ io.RuneScanner     = (*File)(nil)
 	_ io.ReaderFrom      = (*File)(nil)
 	_ io.WriterTo        = (*File)(nil)
 )
