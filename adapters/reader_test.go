@@ -13,7 +13,10 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-var sizes = []int{0, 1, 4095, 4096, 4097, 8192, 65537}
+// sizes are around the ends of pages and of the buffers that are used.
+var sizes = []int{
+	0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128<<10 - 1, 128 << 10, 128<<10 + 1,
+}
 
 func TestIotest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
