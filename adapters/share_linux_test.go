@@ -69,7 +69,7 @@ func TestOneCopyForAll(t *testing.T) {
 		put(t, dir, "sub/f", content) // just now
 		for round := range int64(3) {
 			var wg sync.WaitGroup
-			for i := range 50 {
+			for i := range 20 {
 				wg.Go(func() {
 					if i%2 == 0 {
 						same(t, read1(t, fsys, "sub/f"), content)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,7 @@ func tree(tb testing.TB, dir string) []string {
 	}
 	for link, target := range map[string]string{
 		"link": "small.txt", "sub/up": "../small.txt", "dirlink": "sub", "chain": "dirlink/deep/../up",
+		"deeplink": "sub/deep", "real": "deeplink/../page", // which is not the page beside deeplink
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			tb.Fatal(err)
@@ -89,7 +91,7 @@ func TestFSLikeDirFS(t *testing.T) {
 	_, err := ours.Open("small.txt")
 	supported(t, err)
 	for _, name := range []string{
-		".", "small.txt", "empty.bin", "sub", "sub/page", "sub/up", "dirlink", "dirlink/deep/large", "chain", "link",
+		".", "small.txt", "empty.bin", "sub", "sub/page", "sub/up", "dirlink", "dirlink/deep/large", "chain", "link", "real",
 		"missing", "small.txt/x", "sub/missing", "dangling", "loop", "", "/", "/etc", "../x", "sub/", "./sub", "sub//page", "sub/../small.txt",
 	} {
 		for op, do := range map[string]func(fs.FS) (string, error){
@@ -184,12 +186,25 @@ func TestFSIotest(t *testing.T) {
 	})
 }
 
-// TestFSClosed: open files outlive the FS; what is closed says so, under the file's name.
+// closedErrors returns what the methods of a closed file return.
+func closedErrors(f fs.File) map[string]error {
+	_, statErr := f.Stat()
+	_, readErr := f.Read(make([]byte, 1))
+	_, readAtErr := f.(io.ReaderAt).ReadAt(make([]byte, 1), 0)
+	_, seekErr := f.(io.Seeker).Seek(0, io.SeekStart)
+	_, writeErr := f.(io.WriterTo).WriteTo(io.Discard)
+	return map[string]error{
+		"close": f.Close(), "stat": statErr, "read": readErr, "readAt": readAtErr, "seek": seekErr, "writeTo": writeErr,
+	}
+}
+
+// TestFSClosed: open files outlive the FS and others that share their snapshot; what is closed
+// says so, under the file's name.
 func TestFSClosed(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
 	content := random(10_000)
-	put(t, dir, "f", content)
+	settled(t, dir, "f", content)
 	fsys := newFS(t, dir, snapshot.Config{})
 	sub, err := fsys.Sub("sub")
 	if err != nil {
@@ -204,9 +219,19 @@ func TestFSClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
+	wantClosed := func(f fs.File) {
+		t.Helper()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		for what, err := range closedErrors(f) {
+			var e *fs.PathError
+			if !errors.Is(err, fs.ErrClosed) || !errors.As(err, &e) || e.Path != "f" {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
 	}
+	wantClosed(other)
 	if err := fsys.Close(); err != nil {
 		t.Error(err)
 	}
@@ -215,22 +240,8 @@ func TestFSClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, got, content)
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	_, statErr := f.Stat()
-	_, readErr := f.Read(make([]byte, 1))
-	_, readAtErr := f.(io.ReaderAt).ReadAt(make([]byte, 1), 0)
-	_, seekErr := f.(io.Seeker).Seek(0, io.SeekStart)
-	_, writeErr := f.(io.WriterTo).WriteTo(io.Discard)
-	for what, err := range map[string]error{
-		"close": f.Close(), "stat": statErr, "read": readErr, "readAt": readAtErr, "seek": seekErr, "writeTo": writeErr,
-	} {
-		var e *fs.PathError
-		if !errors.Is(err, fs.ErrClosed) || !errors.As(err, &e) || e.Path != "f" {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
+	wantClosed(f)
+
 	_, openErr := fsys.Open("f")
 	_, subErr := sub.Open("f")
 	_, dirErr := fsys.ReadDir(".")
@@ -242,17 +253,33 @@ func TestFSClosed(t *testing.T) {
 	}
 }
 
-// TestFSForgotten: what nobody closed is closed when the garbage collector finds it.
+// TestFSErrorsNameTheFile, and not where its snapshot came from.
+func TestFSErrorsNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "f", nil)
+	f, err := newFS(t, dir, snapshot.Config{}).Open("f")
+	supported(t, err)
+	defer f.Close()
+	_, err = f.(io.ReaderAt).ReadAt(make([]byte, 1), -1)
+	var e *fs.PathError
+	if !errors.As(err, &e) || e.Op != "readat" || e.Path != "f" {
+		t.Error(err)
+	}
+}
+
+// TestFSForgotten: what nobody closed is given back when the garbage collector finds it.
 func TestFSForgotten(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
-	put(t, dir, "f", random(10_000))
+	settled(t, dir, "f", random(10_000))
 	fsys := newFS(t, dir, snapshot.Config{})
 	_, err := fsys.Open("f")
 	supported(t, err)
-	if err := fsys.Close(); err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, func() bool {
+		runtime.GC()
+		known, idle := fsys.Kept()
+		return known == 1 && idle == 1
+	})
 }
 
 // TestFSConsumers gives an FS to what takes one.
