@@ -17,20 +17,9 @@ import (
 	"testing/fstest"
 	"testing/iotest"
 
-	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-func newFS(tb testing.TB, dir string, c snapshot.Config) *adapters.FS {
-	tb.Helper()
-	fsys, err := adapters.NewFS(dir, c)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = fsys.Close() })
-	return fsys
-}
 
 // tree makes a directory with files of all kinds that programs meet, and returns the names of
 // the regular ones.
