@@ -47,7 +47,7 @@
 //	Reader              nothing
 //	ReadByte            nothing, as it reads ahead where it can: see below
 //	Reader.WriteTo      a copy through a buffer of 128 KiB; none to an *os.File, *net.TCPConn or *net.UnixConn
-//	File                a mutex and a read lock
+//	File                a mutex where it uses the cursor
 //	a File that grows   one pwrite for each write of new pages, as for an *os.File; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
 //	FS.Open             some eight system calls if somebody opened the file before it changed; else also a snapshot

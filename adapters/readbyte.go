@@ -111,8 +111,6 @@ func (f *File) ReadByte() (byte, error) {
 // readAhead reads n bytes at the cursor, fewer if the file ends before, and keeps what it can
 // for as long as the state of changes is now. The caller holds cursor.
 func (f *File) readAhead(now int64, n int) ([]byte, error) {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
 	f.seen = now
 	return f.ahead.read(f.m, f.off, n, quiet(now))
 }
