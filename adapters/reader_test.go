@@ -157,6 +157,51 @@ func TestReadByteIsNeverOld(t *testing.T) {
 	}
 }
 
+// TestUnreadRune: it goes back by the rune that was read last, once, and from nowhere else.
+func TestUnreadRune(t *testing.T) {
+	name := put(t, t.TempDir(), "f", []byte("äö"))
+	for kind, r := range map[string]byteReader{"Mmap": adapters.NewReader(openMap(t, name)), "File": openFile(t, name)} {
+		read := func(want rune) {
+			t.Helper()
+			if c, size, err := r.ReadRune(); c != want || size != 2 || err != nil {
+				t.Errorf("%s: ReadRune: %q, %d, %v", kind, c, size, err)
+			}
+		}
+		unread := func(ok bool) {
+			t.Helper()
+			if err := r.UnreadRune(); (err == nil) != ok {
+				t.Errorf("%s: UnreadRune: %v", kind, err)
+			}
+		}
+		unread(false)
+		read('ä')
+		unread(true)
+		unread(false)
+		read('ä')
+		read('ö')
+		if _, err := r.Seek(2, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		unread(false)
+		if n := r.Len(); n != 2 {
+			t.Errorf("%s: %d bytes are left", kind, n)
+		}
+	}
+}
+
+// TestReadRuneIsNeverOld is TestReadByteIsNeverOld for runes.
+func TestReadRuneIsNeverOld(t *testing.T) {
+	f := openFile(t, put(t, t.TempDir(), "f", []byte("aaaa")))
+	for _, want := range "bcde" {
+		if _, err := f.WriteAt(bytes.Repeat([]byte{byte(want)}, 4), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := f.ReadRune(); got != want || err != nil {
+			t.Errorf("ReadRune: %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
 func TestReaderOverClosed(t *testing.T) {
 	m := openMap(t, put(t, t.TempDir(), "f", random(10000)))
 	r := adapters.NewReader(m)
