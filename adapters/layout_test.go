@@ -73,6 +73,28 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// A program that uses this package and not package net must not get it, because with cgo it
+// would link the C library.
+func TestNoNet(t *testing.T) {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("go is not in PATH")
+	}
+	out, err := exec.Command(goTool, "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	for _, not := range []string{"net", "net/http", "os/user", "runtime/cgo"} {
+		if slices.Contains(deps, not) {
+			t.Errorf("it imports %s", not)
+		}
+	}
+	if !slices.Contains(deps, module+"/snapshot") {
+		t.Errorf("go list -deps says %v", deps)
+	}
+}
+
 // The top of the tree holds what a reader expects there and nothing else.
 func TestTopLevel(t *testing.T) {
 	entries, err := os.ReadDir("..")
