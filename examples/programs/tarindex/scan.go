@@ -112,7 +112,7 @@ func (h *headers) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := h.Reader.Read(p)
-	if !h.found {
+	if !h.found && n > 0 {
 		h.start = off
 		h.found = n == blockSize
 	}
