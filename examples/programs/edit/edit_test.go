@@ -123,7 +123,8 @@ func TestSharesTheRest(t *testing.T) {
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
 		content := make([]byte, 48<<20)
 		_, _ = rand.NewChaCha8([32]byte{}).Read(content)
-		copy(content[30<<20:], "needle in a haystack")
+		copy(content[1<<20:], "needle in a haystack")
+		copy(content[47<<20:], "needle in a haystack")
 		name := programtest.Put(t, dir, "f", string(content))
 		if err := os.Link(name, name+".old"); err != nil {
 			t.Fatal(err)
@@ -136,11 +137,12 @@ func TestSharesTheRest(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := room(t, dir)
-		programtest.Call(t, run, "-find", "needle in a haystack", "-replace", "an old sewing table!", name).Want(t, 0, "20 bytes written of 48.0 MiB; reflink", "")
+		programtest.Call(t, run, "-find", "needle in a haystack", "-replace", "an old sewing table!", name).Want(t, 0, "2 places, 40 bytes written of 48.0 MiB; reflink", "")
 		if lost := before - room(t, dir); lost > 8<<20 {
-			t.Errorf("a change of 20 bytes took %d of room", lost)
+			t.Errorf("a change of 40 bytes took %d of room", lost)
 		}
-		copy(content[30<<20:], "an old sewing table!")
+		copy(content[1<<20:], "an old sewing table!")
+		copy(content[47<<20:], "an old sewing table!")
 		want(t, name, string(content))
 	})
 }

@@ -168,7 +168,9 @@ func TestStaleIndex(t *testing.T) {
 		}
 	}
 	for what, change := range map[string]func(){
-		"size": func() { keep(archive(t, tar.FormatPAX, "new", "longer", "a", "first\n", "b", strings.Repeat("x", 9000))) },
+		"size": func() {
+			keep(archive(t, tar.FormatPAX, "new", "longer", "a", "first\n", "b", strings.Repeat("x", 9000)))
+		},
 		"time": func() {
 			if err := os.Chtimes(name, modified, modified.Add(1)); err != nil {
 				t.Fatal(err)

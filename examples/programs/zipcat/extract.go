@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -51,7 +50,7 @@ func extract(ctx context.Context, std program.Std, dir string, members []*zip.Fi
 func extractMember(ctx context.Context, root *os.Root, f *zip.File, copied func(n int)) error {
 	name := strings.TrimSuffix(f.Name, "/")
 	switch mode := f.Mode(); {
-	case !fs.ValidPath(name) || !filepath.IsLocal(filepath.FromSlash(name)) || strings.Contains(name, `\`):
+	case name != path.Clean(name) || !filepath.IsLocal(filepath.FromSlash(name)) || strings.Contains(name, `\`):
 		return fmt.Errorf("%s: not extracted: not a name below a directory", f.Name)
 	case mode.IsDir():
 		return root.MkdirAll(name, 0o777)
