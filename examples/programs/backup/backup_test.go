@@ -128,7 +128,7 @@ func TestBackup(t *testing.T) {
 		before := content(t, tree)
 		must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
 		must(t, os.Chtimes(tree, modified, modified))
-		how := "; 12 by copy of a compared copy; "
+		how := "; 12 by copy of a leased copy; "
 		switch mounttest.Kind(dir) {
 		case "xfs", "btrfs":
 			how = "; 12 by reflink; "
