@@ -29,7 +29,7 @@ var modified = time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 func makeTree(t *testing.T, dir string) string {
 	t.Helper()
 	tree := filepath.Join(dir, "source")
-	large := make([]byte, 2<<20)
+	large := make([]byte, 300_000)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(large)
 	for _, d := range []string{"", "d", "d/e", "empty", "closed", "\xfe"} {
 		if err := os.Mkdir(filepath.Join(tree, d), 0o755); err != nil {
@@ -42,7 +42,7 @@ func makeTree(t *testing.T, dir string) string {
 	} {
 		programtest.Put(t, tree, name, content)
 	}
-	must(t, os.Truncate(filepath.Join(tree, "sparse"), 3<<20))
+	must(t, os.Truncate(filepath.Join(tree, "sparse"), 2<<20))
 	for link, to := range map[string]string{"link": "d/b", "dangling": "nowhere", "out": "/etc/hostname", "d/up": ".."} {
 		must(t, os.Symlink(to, filepath.Join(tree, link)))
 	}
@@ -134,6 +134,12 @@ func TestBackup(t *testing.T) {
 			how = "; 12 by reflink; "
 		case "":
 			how = "; 12 by "
+		}
+		if os.Geteuid() != 0 { // a directory is closed to him
+			how = "; 12 by "
+			if kind := mounttest.Kind(dir); kind == "xfs" || kind == "btrfs" {
+				how = "; 11 by reflink; 1 by copy of a reflink; "
+			}
 		}
 		programtest.Call(t, run, tree, copied).Want(t, 0, how+"1 special files left out, 0 files lacking", "fifo: left out: p")
 		sameTree(t, content(t, filepath.Join(copied, treeName)), before)
@@ -281,7 +287,7 @@ func TestBadInput(t *testing.T) {
 // A disk that is full ends it, and an interrupt; and nothing is left.
 func TestGivenUp(t *testing.T) {
 	tree := makeTree(t, t.TempDir())
-	small := mounttest.Fresh(t, "tmpfs", 1<<20)
+	small := mounttest.Fresh(t, "tmpfs", 200<<10)
 	programtest.Call(t, run, tree, filepath.Join(small, "copy")).Want(t, 1, "", "no space left")
 	must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -394,7 +400,7 @@ func TestLiveTree(t *testing.T) {
 		mounttest.Leaks(t)
 		tree := filepath.Join(dir, "source")
 		must(t, os.MkdirAll(filepath.Join(tree, "d"), 0o755))
-		versions := []string{strings.Repeat("old", 100_000), strings.Repeat("newer", 70_000)}
+		versions := []string{strings.Repeat("old", 20_000), strings.Repeat("newer", 14_000)}
 		outside := programtest.Put(t, dir, "outside", "outside")
 		for i := range 10 {
 			programtest.Put(t, tree, fmt.Sprint(i), versions[0])

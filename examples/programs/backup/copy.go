@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -148,11 +149,7 @@ func (w *sparseWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// zero reports whether all of p is: the first byte, and each that follows is as the one before.
 func zero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
 }
