@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +117,52 @@ func TestTopLevel(t *testing.T) {
 		if f := strings.Fields(line); len(f) >= 2 && strings.HasPrefix(f[1], "v") &&
 			f[0] != "golang.org/x/sys" && f[0] != "golang.org/x/exp" {
 			t.Errorf("go.mod requires %s", f[0])
+		}
+	}
+}
+
+// What needs more than the module may is a module of its own, below benchmarks or examples, that
+// builds with the code beside it.
+func TestNestedModules(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "go.mod" || path == filepath.Join("..", "go.mod") {
+			return err
+		}
+		rel, err := filepath.Rel("..", filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		mod, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(rel)
+		if top, _, _ := strings.Cut(name, "/"); top != "benchmarks" && top != "examples" {
+			t.Errorf("%s: no module belongs there", path)
+		}
+		back := strings.Repeat("/..", strings.Count(name, "/")+1)[1:]
+		for _, line := range []string{"module " + module + "/" + name, "replace " + module + " => " + back} {
+			if !slices.Contains(strings.Split(string(mod), "\n"), line) {
+				t.Errorf("%s: no line %q", path, line)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// TestTopLevel sees to what is required. A replacement would make the module unusable for
+		// others, and sums beyond those two mean that something has leaked.
+		for line := range strings.Lines(string(b)) {
+			leaked := name == "go.sum" && !strings.HasPrefix(line, "golang.org/x/sys ") && !strings.HasPrefix(line, "golang.org/x/exp ")
+			if leaked || strings.HasPrefix(line, "replace") {
+				t.Errorf("%s: %s", name, line)
+			}
 		}
 	}
 }
