@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"adapters":            {module + "/snapshot"},
 	"benchmarks":          nil,
 	"examples/quickstart": {module + "/snapshot", module + "/adapters"},
+	"examples/serve":      {module + "/snapshot", module + "/adapters"},
 }
 
 // Imports go down only, unsafe stands in the lowest floor alone, and every package has a
