@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -17,6 +18,9 @@ var (
 	kinds      = []string{"xfs", "btrfs", "ext4", "tmpfs"}
 	reflinking = kinds[:2]
 )
+
+// reflinks reports whether a kind of filesystem has them.
+func reflinks(kind string) bool { return slices.Contains(reflinking, kind) }
 
 // each runs f on every kind of filesystem, in a directory of its own.
 func each(b *testing.B, kinds []string, f func(b *testing.B, kind, dir string)) {

@@ -34,15 +34,15 @@ func BenchmarkScan(b *testing.B) {
 					r, err := o.open(name)
 					check(b, err)
 					defer closing(b, r)
-					scan(b, r, size, p)
+					warm(b, r, size)
 					c.Ways = append(c.Ways, times(o.name, func() { scan(b, r, size, p) }))
 				}
 				c.Bench(b)
 			})
 		}
-	})
-	each(b, reflinking, func(b *testing.B, kind, dir string) {
-		name := file(b, dir, "f", size)
+		if !reflinks(kind) {
+			return
+		}
 		for _, piece := range []int64{4 * kib, 256 * kib} {
 			p := make([]byte, piece)
 			b.Run(fmt.Sprint("cache=cold/piece=", piece), func(b *testing.B) {
