@@ -8,8 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -25,10 +26,14 @@ var archives = sync.OnceValues(func() (*struct{ zip, tar bytes.Buffer }, error) 
 	if testing.Short() {
 		limit = 4 * mib
 	}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, err
+	}
 	var a struct{ zip, tar bytes.Buffer }
 	z, t := zip.NewWriter(&a.zip), tar.NewWriter(&a.tar)
-	src := os.DirFS(filepath.Join(runtime.GOROOT(), "src")) //nolint:staticcheck // the toolchain that tests is there
-	err := fs.WalkDir(src, ".", func(path string, d fs.DirEntry, err error) error {
+	src := os.DirFS(filepath.Join(strings.TrimSpace(string(root)), "src"))
+	err = fs.WalkDir(src, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}

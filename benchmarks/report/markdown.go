@@ -141,9 +141,6 @@ func (r *report) writeTables(b *bytes.Buffer) {
 
 // columns returns what a row shows: the time of each way, and what cannot be told from those.
 func (n *row) columns() (ways, units []string) {
-	for _, way := range n.ways {
-		ways = append(ways, way)
-	}
 	for unit := range n.values {
 		way, speed := strings.CutSuffix(unit, "-B/s")
 		if !(speed && n.times[way] != nil) && unit != "sec/op" {
@@ -151,7 +148,7 @@ func (n *row) columns() (ways, units []string) {
 		}
 	}
 	slices.Sort(units)
-	return ways, units
+	return n.ways, units
 }
 
 // format returns a median and how far its confidence interval reaches.

@@ -108,7 +108,7 @@ var copyScenario = scenario{"copy of 3 GiB", "ext4", map[string]func(*testing.T,
 
 func copyLarge(t *testing.T, dir string, copyFile func(src, dst string) error) string {
 	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
-	const size = 3 << 30
+	const size = int64(3 << 30)
 	end := random(mib)
 	f, err := os.Create(src)
 	check(t, err)
