@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"sync"
 	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
 const (
@@ -41,10 +43,24 @@ func (s sink) piece() int64 {
 	return piece
 }
 
+// A prefetcher can read into memory what is about to be used.
+type prefetcher interface {
+	Prefetch(off, n int64) error
+}
+
+var (
+	_ prefetcher = (*snapshot.Mmap)(nil)
+	_ prefetcher = (*snapshot.MmapMut)(nil)
+)
+
 // copy writes n bytes of src from off on, less if src is shorter, and returns how many were
 // taken.
 func (s sink) copy(src Source, off, n int64) (done int64, err error) {
 	if s.direct {
+		// Else the kernel would read the pages as it comes to them, without reading ahead.
+		if p, ok := src.(prefetcher); ok {
+			_ = p.Prefetch(off, n) // what fails here fails below
+		}
 		verr := src.View(off, n, func(b []byte) error {
 			done, err = write(s.w, b)
 			return nil

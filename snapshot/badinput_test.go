@@ -74,6 +74,11 @@ func TestFromFileRefuses(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	defer w.Close()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	must(t, err)
+	socket, other := os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "other")
+	defer socket.Close()
+	defer other.Close()
 	closed := openFile(t, name, os.O_RDONLY)
 	must(t, closed.Close())
 	const oPath = 0x200000
@@ -88,6 +93,7 @@ func TestFromFileRefuses(t *testing.T) {
 		{openFile(t, name, os.O_WRONLY), fs.ErrInvalid, "open " + name + ": invalid argument: not open for reading"},
 		{openFile(t, name, oPath), fs.ErrInvalid, "open " + name + ": invalid argument: not open for reading"},
 		{openFile(t, os.DevNull, os.O_RDONLY), fs.ErrInvalid, "open /dev/null: invalid argument: a character device, not a regular file"},
+		{socket, fs.ErrInvalid, "open socket: invalid argument: a socket, not a regular file"},
 		{r, fs.ErrInvalid, "open |0: invalid argument: a FIFO, not a regular file"},
 	} {
 		_, err := snapshot.FromFile(test.f)

@@ -32,8 +32,8 @@ import (
 func (m *MmapMut) Commit() error { return m.CommitContext(context.Background()) }
 
 // CommitContext is Commit, given up, with nothing changed, if the context ends before the new
-// contents are published. It looks at the context between system calls, and every 32 MiB of a
-// copy; one that waits for the disk is waited for.
+// contents are published. It looks at the context between system calls, of which a copy is many;
+// one that waits for the disk is waited for.
 func (m *MmapMut) CommitContext(ctx context.Context) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -255,7 +255,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
-		return copier{ctx, m.config.Progress}.copy(fd, m.fd(), m.Size(), true)
+		return newCopier(ctx, m.config.Progress).copy(fd, m.fd(), m.Size(), true)
 	}
 	if err != nil || m.length == m.Size() {
 		return err

@@ -10,18 +10,26 @@ import (
 // functions [Open], [OpenMut], [Create] and [FromFile] use it.
 type Config struct {
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
-	// copied, because the filesystem has no reflinks. It does the same for commits,
-	// CommitAndClose excepted, which copies nothing.
+	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
+	// It does the same for commits, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
-	// RequireConsistent makes opening fail with ErrUnstable where only a ComparedCopy can be
-	// had.
+	// RequireConsistent makes opening fail with ErrUnstable, before any data are copied, where
+	// neither a Reflink nor a LeasedCopy can be had: when the file has to be copied and is open
+	// for writing or mapped writable, for half a second; when it belongs to somebody else,
+	// unless this process has CAP_LEASE; or when its filesystem is not ext4, XFS, btrfs or
+	// tmpfs, since leases on others prove nothing.
 	RequireConsistent bool
 
 	// TempDir is where the private copy goes when the directory of the file cannot hold it:
 	// when it may not be written to, or its filesystem knows no unnamed files. "" means
-	// os.TempDir(). For a MmapMut the directory must be writable all the same, unless InPlace
-	// is set.
+	// os.TempDir(). If the filesystem is the same, the copy is a reflink there, too.
+	//
+	// If TempDir cannot hold it either, the copy of a file of at most 64 MiB is kept in memory,
+	// sealed (memfd_create(2)): it counts as memory of the program's control group until Close.
+	// Opening a larger one fails with errors.ErrUnsupported, and so does growing a MmapMut beyond
+	// that. No copy ever has a name, not for an instant. The directory of a MmapMut's file must be
+	// writable all the same, unless InPlace is set.
 	TempDir string
 
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.
@@ -55,8 +63,9 @@ type Config struct {
 	NoSync bool
 
 	// Progress, if not nil, is called while data are copied, from the goroutine that copies,
-	// with the bytes done and the bytes in all, holes counted. It must not call methods of the
-	// snapshot.
+	// with the bytes done and the bytes in all, holes counted; done falls back if the file
+	// changed and is copied again. It must not call methods of the snapshot, nor open the file
+	// for writing, which would wait for the copy.
 	Progress func(done, total int64)
 }
 
@@ -78,7 +87,8 @@ func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Back
 // On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
 // for each extent of the file and for each dirty page that has to be written back first.
 // Elsewhere the data are copied, holes left out, and copied again if the file changed
-// meanwhile: see [Method].
+// meanwhile: see [Method]. If the context ends, so does the copy, within milliseconds as a rule:
+// it looks at the context every ten or so.
 func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 	m, err := c.open(ctx, name)
 	return m, pathError("open", name, err)
@@ -102,7 +112,9 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 
 // FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
 // none. The private copy goes to the directory that f lies in, or else to TempDir; if that is
-// on another filesystem, the data are copied. f stays open, and its offset where it was.
+// on another filesystem, the data are copied. f stays open, and its offset where it was. If f
+// can be written to, a copy is a ComparedCopy. Where f cannot be opened a second time, through
+// /proc and with permission to read the file, so it is, and holes are copied as zeros.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {

@@ -3,66 +3,40 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"io"
 	"syscall"
 	"time"
-
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+// A chunk is what is copied between two looks at the context, and at what others do to the file.
+// It is to take some ten milliseconds on any disk, so it starts small and grows. Larger ones
+// than 4 MiB are no faster here, but may be where a server does the copying.
 const (
-	// chunk is how much is copied between two looks at the context.
-	chunk = 32 << 20
+	firstChunk = 256 << 10
+	minChunk   = 64 << 10
+	maxChunk   = 32 << 20
 
-	// attempts is how often a file that keeps changing is copied before giving up. The pauses
-	// between them double from a millisecond and add up to half a second.
-	attempts = 10
+	quick = 10 * time.Millisecond
+	slow  = 50 * time.Millisecond
 )
 
 // A copier copies the contents of a file.
 type copier struct {
 	ctx      context.Context
 	progress func(done, total int64)
+	between  func() error // called between two chunks; its error ends the copy
+	chunk    int64
+	byHand   bool // the kernel cannot do it
+	buf      []byte
 }
 
-// compared copies src to dst, both open for reading, dst for writing too and empty, until src
-// was the same before and after.
-func (c copier) compared(dst, src int, sparse bool) error {
-	for i := range attempts {
-		before, err := sysFstat(src)
-		if err != nil {
-			return err
-		}
-		copied := c.copy(dst, src, before.Size, sparse)
-		if copied != nil && copied != io.ErrUnexpectedEOF {
-			return copied
-		}
-		after, err := sysFstat(src)
-		if err != nil {
-			return err
-		}
-		if copied == nil && same(before, after) {
-			return nil
-		}
-		if err := sysFtruncate(dst, 0); err != nil {
-			return err
-		}
-		if err := pause(c.ctx, i); err != nil {
-			return err
-		}
-	}
-	return ErrUnstable
+func newCopier(ctx context.Context, progress func(done, total int64)) *copier {
+	return &copier{ctx: ctx, progress: progress, between: func() error { return nil }, chunk: firstChunk}
 }
 
-// same reports whether a file has stayed the same, as far as its attributes tell.
-func same(a, b syscalls.Stat) bool {
-	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
-}
-
-// copy makes dst, which is empty, a file of size bytes with the contents of src. Holes stay
-// holes if sparse says that the offset of src may be moved to find them. The error is
-// io.ErrUnexpectedEOF if src is shorter.
-func (c copier) copy(dst, src int, size int64, sparse bool) error {
+// copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
+// reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
+// moved to find them. The error is errChanged if src is shorter.
+func (c *copier) copy(dst, src int, size int64, sparse bool) error {
 	if err := sysFtruncate(dst, size); err != nil {
 		return err
 	}
@@ -102,24 +76,15 @@ func extent(src int, off, size int64) (start, end int64, err error) {
 	return min(start, size), min(end, size), err
 }
 
-func (c copier) copyRange(dst, src int, off, end, size int64) error {
-	inKernel := true
+func (c *copier) copyRange(dst, src int, off, end, size int64) error {
 	for off < end {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		n, err := 0, error(nil)
-		if inKernel {
-			n, err = sysCopyFileRange(dst, off, src, off, int(min(chunk, end-off)))
-			// EIO is what CIFS says for "cannot"; if it is the disk's, reading will say so
-			// again. 0 may be the end, or a kernel before 5.19 that cannot.
-			if n == 0 && (err == nil || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EIO)) {
-				inKernel = false
-				continue
-			}
-		} else {
-			n, err = copyChunk(dst, src, off, end)
+		if err := c.between(); err != nil {
+			return err
 		}
+		n, err := c.copyChunk(dst, src, off, min(c.chunk, end-off))
 		if err != nil {
 			return err
 		}
@@ -129,38 +94,62 @@ func (c copier) copyRange(dst, src int, off, end, size int64) error {
 	return nil
 }
 
-// copyChunk copies some bytes from off on through a buffer.
-func copyChunk(dst, src int, off, end int64) (int, error) {
-	buf := make([]byte, min(1<<20, end-off))
-	n, err := sysPread(src, buf, off)
+// copyChunk copies up to n bytes from off on.
+func (c *copier) copyChunk(dst, src int, off, n int64) (int, error) {
+	defer c.adapt(time.Now())
+	if !c.byHand {
+		done, err := sysCopyFileRange(dst, off, src, off, int(n))
+		if done > 0 || !cannotCopy(err) {
+			return done, err
+		}
+		c.byHand = true
+	}
+	return c.copyByHand(dst, src, off, n)
+}
+
+// cannotCopy reports whether the kernel, which copied nothing, cannot do it for these files.
+func cannotCopy(err error) bool {
+	return err == nil || // 0 bytes: a kernel before 5.19 that cannot, or the end, which reading finds as well
+		errors.Is(err, errors.ErrUnsupported) || // ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EPERM: see syscalls.CopyFileRange
+		errors.Is(err, syscall.EIO) // what CIFS says for "cannot"; if it is the disk's, reading will say so again
+	// Left out: ENOSPC, EDQUOT and EFBIG, which writing would meet as well; EBADF and EISDIR,
+	// mistakes here; ETXTBSY, a swap file.
+}
+
+// copyByHand copies some of n bytes from off on through a buffer.
+func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
+	if c.buf == nil {
+		c.buf = make([]byte, 1<<20)
+	}
+	r, err := sysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
 	if err != nil {
 		return 0, err
 	}
-	if n == 0 {
-		return 0, io.ErrUnexpectedEOF
+	if r == 0 {
+		return 0, errChanged
 	}
-	for done := 0; done < n; {
-		w, err := sysPwrite(dst, buf[done:n], off+int64(done))
+	for done := 0; done < r; {
+		w, err := sysPwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
 			return done, err
 		}
 		done += w
 	}
-	return n, nil
+	return r, nil
 }
 
-func (c copier) report(done, total int64) {
-	if c.progress != nil {
-		c.progress(done, total)
+// adapt sets the size of the next chunk after one that was begun then.
+func (c *copier) adapt(begin time.Time) {
+	switch took := time.Since(begin); {
+	case took < quick:
+		c.chunk = min(2*c.chunk, maxChunk)
+	case took > slow:
+		c.chunk = max(c.chunk/2, minChunk)
 	}
 }
 
-// pause waits before attempt i+1, or until the context ends.
-func pause(ctx context.Context, i int) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Millisecond << i):
-		return nil
+func (c *copier) report(done, total int64) {
+	if c.progress != nil {
+		c.progress(done, total)
 	}
 }

@@ -35,15 +35,27 @@
 //	XFS (reflink=1), btrfs   Reflink        microseconds            at one instant, between two
 //	                                        + dirty pages written   system calls of its writers
 //	                                        + extents
-//	ext4, tmpfs, others      ComparedCopy   a copy of the data,     as it was while size and times
-//	                                        holes left out          did not change
+//	ext4, tmpfs, XFS         LeasedCopy     a copy of the data,     as it was while nobody had it
+//	without reflinks                        holes left out          open for writing
+//	there, without a lease;  ComparedCopy   the same                as it was while size and times
+//	all others                                                      did not change
 //
-// A ComparedCopy is made again while the file changes, ten times at most, then opening fails
-// with [ErrUnstable]. It cannot notice stores through somebody's writable mapping, nor, on
-// kernels before 6.13, a write within the same tick of the clock (a few milliseconds);
-// [Config].RequireConsistent refuses it. A program that saves a file by several writes can be
-// caught between two of them by every method; only one that replaces the file by a rename
-// cannot.
+// There is a lease if the file belongs to this process's user (or with CAP_LEASE) and is neither
+// open for writing nor mapped writable; a writer is waited for, for 7 ms. While the copy is
+// made, whoever opens the file for writing waits, for about a second at most: then the copy goes
+// on without the lease. With O_NONBLOCK, which truncate(1) uses, he gets EAGAIN. The lease sends
+// this program no signal that it can tell from the runtime's own, and ends with the copy.
+//
+// A copy is begun anew as soon as the file is seen to change: ten times at most, and only once
+// when five seconds have passed; then opening fails with [ErrUnstable]. A ComparedCopy cannot
+// notice stores through somebody's writable mapping, nor, on kernels before 6.13, a write within
+// the same tick of the clock (a few milliseconds); [Config].RequireConsistent refuses it. A
+// program that saves a file by several writes can be caught between two of them by a reflink
+// and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename.
+//
+// The copy lies in the directory of the file, or else in Config.TempDir, or else, up to 64 MiB, in
+// memory; it never has a name. Neither write permission, nor unnamed files (O_TMPFILE), nor
+// copy_file_range(2), nor /proc is needed to read a file.
 //
 // # Pages that are not in memory
 //
@@ -93,7 +105,7 @@
 //
 // A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
 // RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space,
-// or memory on tmpfs, until Close. After Close, its addresses stay taken until the garbage
+// or memory on tmpfs and where no directory could hold it, until Close. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
 // of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count
 // for RLIMIT_AS.

@@ -13,8 +13,8 @@ var (
 	// ErrConflict: the file is no longer the one that was opened.
 	ErrConflict = errors.New("file was changed by someone else")
 
-	// ErrUnstable: the file was being changed each time it was copied, or only a copy that
-	// cannot exclude that could be had.
+	// ErrUnstable: the file was changed each time while it was copied, or, with
+	// RequireConsistent, only a copy that cannot exclude that could be had.
 	ErrUnstable = errors.New("no consistent copy could be made")
 
 	// ErrNotDurable: the commit is visible to everybody, but writing the directory, or with

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // calls lists the calls of the kernel, by the name a test knows them by, each with a function
@@ -42,6 +45,12 @@ var calls = []struct {
 	{"fsetxattr", wrap3(&sysFsetxattr)},
 	{"fstat", wrap1r(&sysFstat)},
 	{"fsync", wrap1(&sysFsync)},
+	{"fstatfs", wrap1r(&sysFsType)},
+	{"getlease", wrap1r(&sysGetLease)},
+	{"memfd", wrap1r(&sysMemfd)},
+	{"openread", wrap2r(&sysOpenRead)},
+	{"seal", wrap1(&sysSeal)},
+	{"setlease", wrap2(&sysSetLease)},
 	{"ftruncate", wrap2(&sysFtruncate)},
 	{"linkat", wrap3(&sysLinkat)},
 	{"mincore", wrap2(&sysMincore)},
@@ -302,4 +311,26 @@ func BreakMapping(tb testing.TB, m any) {
 	if err := sysMprotect(mappingOf(m).mem, false, false); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// PrivateFd is the descriptor of the private file.
+func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
+
+// IgnoreTimes makes all files look as if nobody ever wrote to them, until the test ends.
+func IgnoreTimes(tb testing.TB) {
+	real := sysFstat
+	sysFstat = func(fd int) (syscalls.Stat, error) {
+		st, err := real(fd)
+		st.Mtime, st.Ctime = time.Time{}, time.Time{}
+		return st, err
+	}
+	tb.Cleanup(func() { sysFstat = real })
+}
+
+// IgnoreLeases makes the kernel seem to grant every lease, without any, until the test ends.
+func IgnoreLeases(tb testing.TB) {
+	set, get := sysSetLease, sysGetLease
+	sysSetLease = func(int, int) error { return nil }
+	sysGetLease = func(int) (int, error) { return syscalls.ReadLease, nil }
+	tb.Cleanup(func() { sysSetLease, sysGetLease = set, get })
 }

@@ -67,10 +67,13 @@ func (m *MmapMut) flatten(ctx context.Context) {
 
 // flattenWindow makes n bytes at off of the private file contiguous.
 func (m *MmapMut) flattenWindow(off, n int64) error {
-	fd, err := m.config.newNameless(m.at.dir, 0)
+	scratch := m.config
+	scratch.NoCopy = true // in memory there is nothing to share
+	r, err := scratch.newPrivate(m.at.dir, 0, 0, false)
 	if err != nil {
 		return err
 	}
+	fd := r.fd
 	defer syscalls.Close(fd)
 	if err := sysFtruncate(fd, off+n); err != nil {
 		return err

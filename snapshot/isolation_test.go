@@ -153,7 +153,7 @@ func TestNeverTorn(t *testing.T) {
 			}
 		})
 		torn := 0
-		opens := mounttest.Count(1000, 3000, 100000)
+		opens := mounttest.Count(300, 3000, 100000)
 		for range opens {
 			m, err := snapshot.Open(name)
 			if err != nil {

@@ -255,33 +255,6 @@ func TestDropped(t *testing.T) {
 	})
 }
 
-// Opening and closing leaves no descriptor, mapping, name or disk block.
-func TestOpenCloseLeavesNothing(t *testing.T) {
-	mounttest.Each(t, func(t *testing.T, dir string) {
-		mounttest.Leaks(t)
-		name := join(dir, "f")
-		write(t, name, noise(1, 100000))
-		for range mounttest.Count(300, 10000, 100000) {
-			r, err := snapshot.Open(name)
-			must(t, err)
-			_, err = r.ReadAt(make([]byte, 10), 50000)
-			must(t, err)
-			must(t, r.Close())
-		}
-		for range mounttest.Count(50, 1000, 10000) {
-			m, err := snapshot.OpenMut(name)
-			must(t, err)
-			_, err = m.WriteAt(make([]byte, 10), 50000)
-			must(t, err)
-			must(t, m.Resize(150000))
-			must(t, m.Resize(100000))
-			must(t, m.Commit())
-			must(t, m.Close())
-		}
-		wantNames(t, dir, "f")
-	})
-}
-
 // Closed snapshots of huge files do not use the addresses up, though the garbage collector does not know how large they
 // are.
 func TestAddressesDoNotRunOut(t *testing.T) {

@@ -11,13 +11,15 @@ const (
 	// instant, between two system calls of whoever was writing, and cost no space.
 	Reflink
 
-	// LeasedCopy: the data were copied while a lease kept everybody from opening the file for
-	// writing. It shows the file between an open and a close of its writers.
+	// LeasedCopy: the data were copied while nobody had the file open for writing or mapped
+	// writable, and a lease kept everybody from opening it so. It shows the file between an open
+	// and a close of its writers, even of those who save by many writes.
 	LeasedCopy
 
-	// ComparedCopy: the data were copied, and size, modification time, change time and inode of
-	// the file were the same afterwards as before. Stores made meanwhile through somebody's
-	// writable mapping may have gone unnoticed.
+	// ComparedCopy: the data were copied without a lease, and size, modification time, change
+	// time and inode of the file were the same afterwards as before. Stores made meanwhile
+	// through somebody's writable mapping may have gone unnoticed, and what saves by many writes
+	// may have been caught between two.
 	ComparedCopy
 )
 

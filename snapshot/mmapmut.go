@@ -22,6 +22,7 @@ type MmapMut struct {
 	source
 	config  Config          // constant
 	at      *place          // where commits go; constant, but for its file
+	memory  bool            // the private file is in memory: it must stay small; constant
 	cleanup runtime.Cleanup // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
@@ -61,6 +62,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		source: source{name: name, stat: at.stat, method: p.method, owner: p.owner},
 		config: c,
 		at:     at,
+		memory: p.memory,
 		length: p.size,
 
 		nameless: !p.linkable,
@@ -124,7 +126,9 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // not: use WriteAt, or leave commits to f's own goroutine, where that matters.
 //
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
-// error. That holds for the goroutine of f alone: in one that f starts, it ends the program.
+// error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
+// btrfs is nearly used up: then calling View again helps. That holds for the goroutine of f
+// alone: in one that f starts, it ends the program.
 // After a Resize to less, what was cut off reads as it was or as zeros.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	mem, n, err := m.pin("view", off, n)

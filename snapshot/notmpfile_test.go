@@ -199,3 +199,45 @@ func namesIn(t testing.TB, dir string) (names []string) {
 	}
 	return names
 }
+
+// If TempDir cannot hold the private copy either, it is kept in memory, as long as it is small.
+func TestMutInMemory(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		defer snapshot.NoTmpfile()()
+		snapshot.Intercept(t, func(call string) error {
+			if call == "tmpfile excl" {
+				return syscall.EOPNOTSUPP
+			}
+			return nil
+		})
+		data := noise(1, 100000)
+		write(t, join(dir, "f"), data)
+		m := openMut(t, join(dir, "f"))
+		created := create(t, join(dir, "new"))
+		if m.Method() == snapshot.Reflink || created.Method() != snapshot.None {
+			t.Error(m.Method(), created.Method())
+		}
+		must(t, created.Resize(int64(len(data))))
+		for _, m := range []*snapshot.MmapMut{m, created} {
+			copy(m.Bytes()[5:], "bytes")
+			_, err := m.WriteAt([]byte("written"), 50000)
+			must(t, err)
+			must(t, m.Resize(200000))
+			wantIs(t, m.Resize(64<<20+1), errors.ErrUnsupported)
+			must(t, m.Commit())
+			want := make([]byte, 200000)
+			if m != created {
+				copy(want, data)
+			}
+			copy(want[5:], "bytes")
+			copy(want[50000:], "written")
+			wantFile(t, m.Name(), want)
+			must(t, m.Resize(64<<20))
+			must(t, m.Resize(1))
+			must(t, m.CommitAndClose())
+			wantFile(t, m.Name(), want[:1])
+		}
+		wantNames(t, dir, "f", "new")
+	})
+}

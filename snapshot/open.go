@@ -19,12 +19,12 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 	if p.dir == noDir {
 		p.dir = directoryOf(p.file, p.stat)
 	}
-	src, err := sysReopen(p.file)
+	src, err := p.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.privateCopy(ctx, src, p.stat, true, p.dir, false)
+	copied, err := c.privateCopy(ctx, original{src, true, p.stat, p.dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -60,27 +60,11 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if dir != noDir {
 		defer syscalls.Close(dir)
 	}
-	clone := c
-	clone.NoCopy = true
-	copied, err := clone.privateCopy(ctx, fd, st, false, dir, false)
-	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
-		copied, err = c.copyDescriptor(ctx, fd, st, dir)
-	}
+	copied, err := c.privateCopy(ctx, original{fd, false, st, dir}, false)
 	if err != nil {
 		return nil, err
 	}
 	return newMmap(copied, name, st)
-}
-
-// copyDescriptor makes the copy with a descriptor of its own, because looking for holes moves
-// the offset. Without /proc, or if the file may not be opened again, holes are copied as zeros.
-func (c Config) copyDescriptor(ctx context.Context, fd int, st syscalls.Stat, dir int) (private, error) {
-	src, err := sysReopen(fd)
-	if err != nil {
-		return c.privateCopy(ctx, fd, st, false, dir, false)
-	}
-	defer syscalls.Close(src)
-	return c.privateCopy(ctx, src, st, true, dir, false)
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
@@ -122,14 +106,14 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 	if err := sysAccess(p.file, p.dir, p.base); err != nil {
 		return nil, err
 	}
-	src, err := sysReopen(p.file)
+	src, err := p.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(src)
 	open := c
 	open.NoCopy = c.NoCopy || c.InPlace
-	copied, err := open.privateCopy(ctx, src, p.stat, true, p.dir, !c.InPlace)
+	copied, err := open.privateCopy(ctx, original{src, true, p.stat, p.dir}, !c.InPlace)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
@@ -166,13 +150,13 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 			return nil, err
 		}
 	}
-	private, err := c.newPrivate(p.dir, c.perm(), true)
+	r, err := c.newPrivate(p.dir, c.perm(), 0, true)
 	if err != nil {
 		return nil, err
 	}
-	stat, err := sysFstat(private.fd)
+	stat, err := sysFstat(r.fd)
 	if err != nil {
-		_ = syscalls.Close(private.fd)
+		_ = syscalls.Close(r.fd)
 		return nil, err
 	}
 	if p.file >= 0 {
@@ -180,8 +164,7 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 		p.file = -1
 	}
 	p.stat = stat
-	private.owner = stat.UID
-	return c.newMmapMut(private, p, name)
+	return c.newMmapMut(private{room: r, owner: stat.UID}, p, name)
 }
 
 // bare takes the operation and the path off an error of package os, which will get ours.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -14,94 +12,78 @@ import (
 
 // A private is an unnamed file that nobody else has open.
 type private struct {
-	fd       int
-	linkable bool // it can be given a name in the directory it was made for
-	size     int64
-	method   Method
-	owner    uint32
+	room
+	size   int64
+	method Method
+	owner  uint32
 }
 
-// newPrivate makes an empty private file in the directory dir, or in TempDir where dir cannot
-// hold it. With linkable, it can be given a name in dir, if dir has unnamed files at all; and a
-// directory that may not be written to is an error.
-func (c Config) newPrivate(dir int, perm uint32, linkable bool) (private, error) {
-	if linkable {
-		fd, err := sysTmpfile(dir, perm)
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return private{fd: fd, linkable: true}, err
-		}
-	}
-	fd, err := c.newNameless(dir, perm)
-	return private{fd: fd}, err
+// An original is a file that is to be copied.
+type original struct {
+	fd   int           // open for reading
+	own  bool          // nobody else uses this descriptor: its offset may be moved, a lease taken
+	stat syscalls.Stat // of a moment ago
+	dir  int           // a directory of its filesystem, or noDir
 }
 
-// newNameless makes an empty file that can never get a name, in dir or else in TempDir.
-func (c Config) newNameless(dir int, perm uint32) (int, error) {
-	fd, err := -1, error(errors.ErrUnsupported)
-	if dir != noDir {
-		fd, err = sysTmpfileExcl(dir, perm)
-	}
-	if err == nil || !cannotHold(err) {
-		return fd, err
-	}
-	name := c.TempDir
-	if name == "" {
-		name = os.TempDir()
-	}
-	temp, err := sysOpenDir(syscalls.AtFdcwd, name)
-	if err != nil {
-		return -1, fmt.Errorf("temporary directory %s: %w", name, err)
-	}
-	defer syscalls.Close(temp)
-	fd, err = sysTmpfileExcl(temp, perm)
-	if err != nil {
-		return -1, fmt.Errorf("temporary directory %s: %w", name, err)
-	}
-	return fd, nil
-}
-
-// cannotHold reports whether an error of O_TMPFILE means that this directory is not the place
-// for an unnamed file, while another may be.
-func cannotHold(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || // the filesystem knows no O_TMPFILE
-		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
-		errors.Is(err, syscall.EROFS) || // read-only
-		errors.Is(err, fs.ErrNotExist) // the directory was removed
-	// Left out: ENOSPC and EDQUOT, which are the user's to know of.
-}
-
-// privateCopy makes a private file with the contents of src, which was st a moment ago. sparse
-// says that the offset of src may be moved.
-func (c Config) privateCopy(ctx context.Context, src int, st syscalls.Stat, sparse bool, dir int, linkable bool) (p private, err error) {
+// privateCopy makes a private file with the contents of src: a clone, wherever the ladder leads,
+// or else a copy. With linkable it is to get a name in the directory of src, if that can be.
+func (c Config) privateCopy(ctx context.Context, src original, linkable bool) (p private, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
 	// Mode 0: nobody but root can open it again through /proc.
-	p, err = c.newPrivate(dir, 0, linkable)
+	r, err := c.newPrivate(src.dir, 0, src.stat.Size, linkable)
 	if err != nil {
 		return p, err
 	}
-	fd := p.fd
 	defer func() {
 		if err != nil {
-			_ = syscalls.Close(fd)
+			discard(ctx, r.fd)
 		}
 	}()
-	p.method = Reflink
-	err = clone(ctx, fd, src)
-	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
-		if c.RequireConsistent {
-			return p, fmt.Errorf("%w: %w", ErrUnstable, err)
-		}
-		p.method = ComparedCopy
-		err = copier{ctx, c.Progress}.compared(fd, src, sparse)
-	}
+	method, err := c.fill(ctx, r, src)
 	if err != nil {
-		return p, err
+		return p, r.because(err)
 	}
-	own, err := checkCopy(fd, src, st, p.method)
-	p.size, p.owner = own.Size, own.UID
-	return p, err
+	if r.memory && !linkable {
+		if err := sysSeal(r.fd); err != nil {
+			return p, r.because(err)
+		}
+	}
+	own, err := checkCopy(r.fd, src.fd, src.stat, method)
+	return private{r, own.Size, method, own.UID}, err
+}
+
+// discard closes a private file. If somebody has given up on it he does not want to wait until
+// its pages are freed, which takes 0.1 s for each GiB, and longer if they are being written.
+func discard(ctx context.Context, fd int) {
+	if ctx.Err() != nil {
+		go syscalls.Close(fd)
+		return
+	}
+	_ = syscalls.Close(fd)
+}
+
+// fill makes the private file, which is empty, what src is.
+func (c Config) fill(ctx context.Context, r room, src original) (Method, error) {
+	err := clone(ctx, r.fd, src.fd)
+	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
+		return Reflink, err
+	}
+	if !src.own {
+		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
+		// there is no lease.
+		if fd, err := sysReopen(src.fd); err == nil {
+			defer syscalls.Close(fd)
+			src.fd, src.own = fd, true
+		}
+	}
+	limit := int64(math.MaxInt64)
+	if r.memory {
+		limit = memoryLimit
+	}
+	return c.untorn(ctx, r.fd, src, limit)
 }
 
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at

@@ -30,6 +30,9 @@ func (m *MmapMut) resize(size int64) error {
 	if size > math.MaxInt {
 		return syscall.EFBIG
 	}
+	if m.memory && size > memoryLimit {
+		return tooLarge(size)
+	}
 	old := m.Size()
 	if size > old {
 		if err := m.reserve(size); err != nil {

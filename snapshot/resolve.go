@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -158,6 +159,52 @@ func (p *place) look() error {
 	}
 	p.file, p.stat = file, stat
 	return nil
+}
+
+// open opens the file for reading. Without /proc that goes by the name alone, which may lead to
+// another file from one moment to the next: then that one is looked at and opened.
+func (p *place) open(ctx context.Context) (int, error) {
+	fd, err := sysReopen(p.file)
+	if !errors.Is(err, errors.ErrUnsupported) || p.dir == noDir {
+		return fd, err
+	}
+	for i := range attempts {
+		fd, err = p.openByName()
+		if !errors.Is(err, syscall.ESTALE) &&
+			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
+			break
+		}
+		if err := pause(ctx, i); err != nil {
+			return -1, err
+		}
+	}
+	return fd, err
+}
+
+// openByName opens what has the name. If that is another file than the one at hand, it takes
+// its place, and the error is ESTALE.
+func (p *place) openByName() (int, error) {
+	fd, err := sysOpenRead(p.dir, p.base)
+	if err != nil {
+		return -1, err
+	}
+	st, err := sysFstat(fd)
+	if err == nil && (st.Dev != p.stat.Dev || st.Ino != p.stat.Ino) {
+		_ = syscalls.Close(p.file)
+		p.file, err = -1, syscall.ESTALE
+		if err := p.look(); err != nil {
+			_ = syscalls.Close(fd)
+			return -1, err
+		}
+	}
+	if err == nil && !st.Mode.IsRegular() {
+		err = notRegular(st.Mode)
+	}
+	if err != nil {
+		_ = syscalls.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // split cuts a name into its directory and the last element. Unlike filepath.Split it never

@@ -20,10 +20,13 @@ var (
 	sysFremovexattr  = syscalls.Fremovexattr
 	sysFsetxattr     = syscalls.Fsetxattr
 	sysFstat         = syscalls.Fstat
+	sysFsType        = syscalls.FsType
 	sysFsync         = syscalls.Fsync
 	sysFtruncate     = syscalls.Ftruncate
 	sysFunlock       = syscalls.Funlock
+	sysGetLease      = syscalls.GetLease
 	sysLinkat        = syscalls.Linkat
+	sysMemfd         = syscalls.Memfd
 	sysMincore       = syscalls.Mincore
 	sysMmap          = syscalls.Mmap
 	sysMprotect      = syscalls.Mprotect
@@ -33,6 +36,7 @@ var (
 	sysOpenFollow    = syscalls.OpenPathFollow
 	sysOpenDir       = syscalls.OpenDir
 	sysOpenPath      = syscalls.OpenPath
+	sysOpenRead      = syscalls.OpenRead
 	sysPoison        = syscalls.Poison
 	sysPopulate      = syscalls.Populate
 	sysPread         = syscalls.Pread
@@ -45,8 +49,10 @@ var (
 	sysReopen        = syscalls.Reopen
 	sysReopenWrite   = syscalls.ReopenWritable
 	sysReopenDir     = syscalls.ReopenDir
+	sysSeal          = syscalls.Seal
 	sysSeekData      = syscalls.SeekData
 	sysSeekHole      = syscalls.SeekHole
+	sysSetLease      = syscalls.SetLease
 	sysSetNocow      = syscalls.SetNocow
 	sysTmpfile       = syscalls.Tmpfile
 	sysTmpfileExcl   = syscalls.TmpfileExcl

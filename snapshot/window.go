@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -91,19 +92,21 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error, cause f
 	return err
 }
 
-// prefetch populates a part of mp, on which the caller has a reference, and gives the reference
-// back.
+// prefetch reads a part of mp, on which the caller has a reference, into memory, and gives the
+// reference back. What is not known to be there is read by read(2) first, for which the kernel
+// reads ahead: for populate it reads 128 KiB at a time, and waits for them before it asks for
+// more.
 func (s *source) prefetch(mp *mapping, off, n int64) error {
 	defer mp.release()
 	for end := off + n; off < end; off += prefetchStep {
 		step := min(prefetchStep, end-off)
-		err := populate(mp.mem, off, step)
-		if err != nil {
-			err = s.read(off, step)
+		if mp.resident.has(off, int(step)) && populate(mp.mem, off, step) == nil {
+			continue
 		}
-		if err != nil {
+		if err := s.read(off, step); err != nil {
 			return pathError("prefetch", s.name, err)
 		}
+		_ = populate(mp.mem, off, step) // so that touching it is no fault
 		mp.readable(off, int(step))
 	}
 	return nil
@@ -138,10 +141,14 @@ func populate(mem []byte, off, n int64) error {
 	return sysPopulate(mem[start:off+n], false)
 }
 
-// read reads a range by system calls and forgets it. It is for what populate could not do, and
-// finds out why: the errno of populate is always EFAULT, or EINVAL before Linux 5.14.
+// scratch holds buffers for what is read only to have it in memory: *[128 << 10]byte.
+var scratch = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// read reads a range by system calls and forgets it. It has the true errno: that of populate is
+// always EFAULT, or EINVAL before Linux 5.14.
 func (s *source) read(off, n int64) error {
-	buf := make([]byte, min(n, 1<<20))
+	buf := scratch.Get().(*[128 << 10]byte)
+	defer scratch.Put(buf)
 	for end := off + n; off < end; off += int64(len(buf)) {
 		if _, err := s.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {
 			return bare(err)

@@ -93,9 +93,9 @@ func TestCanWriteReadOnlyMount(t *testing.T) {
 		newFile(t, dir, "file", nil)
 		var dirfd, path int
 		var canWrite, tmpfile error
-		onThread(t, func() (err error) {
+		mounttest.OnThread(t, func() (err error) {
 			err = errors.Join(
-				ownMounts(),
+				mounttest.OwnMounts(),
 				unix.Mount(dir, dir, "", unix.MS_BIND, ""),
 				unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""),
 			)

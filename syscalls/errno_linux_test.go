@@ -69,6 +69,12 @@ func TestErrnos(t *testing.T) {
 			func() error { return syscalls.SetNocow(a, true) }},
 		{"fcntl F_SETLEASE", unix.SYS_FCNTL, []syscall.Errno{syscall.EINVAL}, []syscall.Errno{syscall.EACCES, syscall.ENOLCK},
 			func() error { return syscalls.SetLease(a, syscalls.ReadLease) }},
+		{"memfd_create", unix.SYS_MEMFD_CREATE, nil, []syscall.Errno{syscall.EINVAL, syscall.EMFILE},
+			func() error { _, err := syscalls.Memfd("x"); return err }},
+		{"fcntl F_ADD_SEALS", unix.SYS_FCNTL, []syscall.Errno{syscall.EINVAL}, []syscall.Errno{syscall.EPERM, syscall.EBUSY},
+			func() error { return syscalls.Seal(a) }},
+		{"fstatfs", unix.SYS_FSTATFS, nil, []syscall.Errno{syscall.EOVERFLOW},
+			func() error { _, err := syscalls.FsType(a); return err }},
 		{"fsync", unix.SYS_FSYNC, nil, []syscall.Errno{syscall.EINVAL}, func() error { return syscalls.Fsync(a) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,6 +180,9 @@ func TestBadDescriptor(t *testing.T) {
 			"SetLease":            func() error { return syscalls.SetLease(bad, syscalls.ReadLease) },
 			"SetLease to NoLease": func() error { return syscalls.SetLease(bad, syscalls.NoLease) },
 			"GetLease":            func() error { return second(syscalls.GetLease(bad)) },
+			"FsType":              func() error { return second(syscalls.FsType(bad)) },
+			"Seal":                func() error { return syscalls.Seal(bad) },
+			"OpenRead":            func() error { return descriptor(syscalls.OpenRead(bad, "x")) },
 			"TryFlock":            func() error { return syscalls.TryFlock(bad) },
 		} {
 			err := call()

@@ -2,6 +2,7 @@ package syscalls_test
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func wantLease(t *testing.T, fd, want int) {
@@ -28,7 +30,7 @@ func TestLease(t *testing.T) {
 		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
 		wantLease(t, fd, syscalls.ReadLease)
 		wantLease(t, open(t, name, unix.O_RDONLY), syscalls.NoLease) // another's is not one's own
-		// The signal is one that kills nobody.
+		// The signal, in the moment in which there is one, is one that kills nobody.
 		if sig, err := unix.FcntlInt(uintptr(fd), unix.F_GETSIG, 0); syscall.Signal(sig) != syscall.SIGURG || err != nil {
 			t.Errorf("the signal is %v, %v", syscall.Signal(sig), err)
 		}
@@ -36,6 +38,59 @@ func TestLease(t *testing.T) {
 		must(t, syscalls.SetLease(fd, syscalls.NoLease))
 		wantLease(t, fd, syscalls.NoLease)
 		open(t, name, unix.O_RDWR|unix.O_NONBLOCK)
+		// One that is not there cannot be given up.
+		wantErr(t, syscalls.SetLease(fd, syscalls.NoLease), "fcntl F_SETLEASE", syscall.EAGAIN)
+	})
+}
+
+// The program's handling of signals is left alone: nobody is told that a lease is being broken.
+// The signal is made another for this test, one that can be told from those that the runtime
+// sends itself.
+func TestLeaseSignals(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		name := filepath.Join(dir, "file")
+		must(t, os.WriteFile(name, nil, 0o600))
+		seen := make(chan os.Signal, 100)
+		signal.Notify(seen, syscall.SIGIO, syscall.SIGUSR1, syscall.SIGUSR2)
+		defer signal.Stop(seen)
+		fd := open(t, name, unix.O_RDONLY)
+		for range 10 {
+			must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+			_, err := unix.FcntlInt(uintptr(fd), unix.F_SETSIG, int(unix.SIGUSR1))
+			must(t, err)
+			if _, err := unix.Open(name, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != unix.EAGAIN {
+				t.Fatal(err)
+			}
+			wantLease(t, fd, syscalls.NoLease)
+			must(t, syscalls.SetLease(fd, syscalls.NoLease))
+		}
+		must(t, unix.Kill(os.Getpid(), unix.SIGUSR2)) // one that does arrive, after the others if there were any
+		if sig := <-seen; sig != syscall.SIGUSR2 {
+			t.Errorf("a lease was told of by %v", sig)
+		}
+	})
+}
+
+// A writer that has waited for as long as the system lets it gets in, and the holder can tell.
+func TestLeaseRunsOut(t *testing.T) {
+	if mounttest.Count(0, 1, 1) == 0 {
+		t.Skip("takes as long as /proc/sys/fs/lease-break-time, 45 s: MOUNTTEST_COUNT=ci")
+	}
+	dir := mounttest.Dir(t, "ext4")
+	name := filepath.Join(dir, "file")
+	must(t, os.WriteFile(name, nil, 0o600))
+	fd := open(t, name, unix.O_RDONLY)
+	must(t, syscalls.SetLease(fd, syscalls.ReadLease))
+	open(t, name, unix.O_RDWR)
+	wantErr(t, syscalls.SetLease(fd, syscalls.NoLease), "fcntl F_SETLEASE", syscall.EAGAIN)
+}
+
+func TestFsType(t *testing.T) {
+	types := map[string]uint32{"xfs": syscalls.XFS, "btrfs": syscalls.Btrfs, "ext4": syscalls.Ext4, "tmpfs": syscalls.Tmpfs}
+	each(t, func(t *testing.T, kind, dir string) {
+		if magic, err := syscalls.FsType(newFile(t, dir, "file", nil)); magic != types[kind] || err != nil {
+			t.Errorf("%#x, %v, want %#x", magic, err, types[kind])
+		}
 	})
 }
 

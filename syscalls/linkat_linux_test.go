@@ -31,7 +31,7 @@ func TestLinkatAsAnotherUser(t *testing.T) {
 		must(t, unix.Fchmod(fd, 0o666)) // else fs.protected_hardlinks forbids
 		excl, err := syscalls.TmpfileExcl(dirfd, 0o666)
 		must(t, unix.Fchmod(opened(t, excl, err), 0o666))
-		onThread(t, func() error {
+		mounttest.OnThread(t, func() error {
 			// Not unix.Setresuid, which changes all threads.
 			if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 				return errno
@@ -61,7 +61,7 @@ func TestLinkatAfterChange(t *testing.T) {
 	asUser(t, func(t *testing.T) {
 		dirfd := openDir(t, dir)
 		fd := tmpfile(t, dirfd, 0o600)
-		onThread(t, func() error {
+		mounttest.OnThread(t, func() error {
 			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 				return err
 			}
@@ -134,13 +134,13 @@ func TestWithoutProc(t *testing.T) {
 	excl, err := syscalls.TmpfileExcl(dirfd, 0)
 	opened(t, excl, err)
 	var reopen, fdPath, link, linkExcl, neither error
-	onThread(t, func() error {
-		err := errors.Join(ownMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
+	mounttest.OnThread(t, func() error {
+		err := errors.Join(mounttest.OwnMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
 		reopen = descriptor(syscalls.Reopen(path))
 		fdPath = second(syscalls.FdPath(path))
 		link = syscalls.Linkat(fd, dirfd, "name")
 		linkExcl = syscalls.Linkat(excl, dirfd, "excl")
-		err = errors.Join(err, refuse(refusal{unix.SYS_LINKAT, 4, unix.AT_EMPTY_PATH, syscall.EPERM}))
+		err = errors.Join(err, mounttest.Refuse(unix.SYS_LINKAT, 4, unix.AT_EMPTY_PATH, syscall.EPERM))
 		neither = syscalls.Linkat(fd, dirfd, "second")
 		return err
 	})

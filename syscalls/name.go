@@ -36,6 +36,14 @@ func ReopenWritable(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopenWritable(fd) })
 }
 
+// OpenRead opens a name for reading, if what it finds there does not block and is no symbolic
+// link (O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY): openat(2). It is for where [Reopen] finds no
+// /proc. The error is EAGAIN if somebody has a lease that keeps readers out, ELOOP for a
+// symbolic link.
+func OpenRead(dirfd int, name string) (int, error) {
+	return open("openat", func() (int, error) { return openRead(dirfd, name) })
+}
+
 // FdPath returns the name by which the file behind a descriptor was last known, as an absolute
 // path: readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to
 // another file by now.
@@ -76,6 +84,23 @@ func tmpfile(dirfd int, perm uint32, excl bool) (int, error) {
 // that leads nowhere. perm is as with [Tmpfile].
 func CreateExcl(dirfd int, name string, perm uint32) (int, error) {
 	return open("openat O_EXCL", func() (int, error) { return createExcl(dirfd, name, perm) })
+}
+
+// Memfd makes an empty file in memory, without a name in any filesystem, and opens it for
+// reading and writing: memfd_create(2). name is what /proc calls it. It can be sealed but not
+// executed, as far as the kernel knows that (MFD_NOEXEC_SEAL, Linux 6.3). What is in it counts
+// as memory of this process's control group and can be swapped out.
+func Memfd(name string) (int, error) {
+	return open("memfd_create", func() (int, error) { return memfd(name) })
+}
+
+// Seal keeps a file made by [Memfd] as it is for good: nobody can write to it any more, map it
+// writable or change its size, through whatever descriptor: fcntl(2), F_ADD_SEALS. Mappings that
+// are writable already stay so.
+func Seal(fd int) error {
+	return do("fcntl F_ADD_SEALS", func() error {
+		return orUnsupported(seal(fd), syscall.EINVAL) // not a file in memory, or before Linux 5.1
+	})
 }
 
 // Linkat gives a file without a name, made by [Tmpfile], the name newname in the directory

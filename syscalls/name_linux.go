@@ -44,6 +44,10 @@ func openProc(fd, flags int) (int, error) {
 	return again, err
 }
 
+func openRead(dirfd int, name string) (int, error) {
+	return unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+}
+
 func reopenDir(dirfd int) (int, error) {
 	return unix.Openat(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
@@ -58,6 +62,23 @@ func openTmpfile(dirfd int, perm uint32, excl bool) (int, error) {
 
 func createExcl(dirfd int, name string, perm uint32) (int, error) {
 	return unix.Openat(dirfd, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, perm)
+}
+
+func memfd(name string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	return fd, err
+}
+
+// seal does not use F_SEAL_WRITE: before Linux 6.7 a file with that seal cannot be mapped shared
+// at all, not even for reading. F_SEAL_FUTURE_WRITE (Linux 5.1) forbids the same, to everybody
+// who has no writable mapping yet.
+func seal(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	return err
 }
 
 func linkat(fd, dirfd int, newname string) error {

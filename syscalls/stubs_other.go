@@ -42,6 +42,9 @@ func renameNoReplace(int, string, string) error   { return errOther }
 func unlinkat(int, string) error                  { return errOther }
 func canWrite(int, int, string) error             { return errOther }
 func closefd(int) error                           { return errOther }
+func openRead(int, string) (int, error)           { return -1, errOther }
+func memfd(string) (int, error)                   { return -1, errOther }
+func seal(int) error                              { return errOther }
 
 func fstat(int) (Stat, error)               { return Stat{}, errOther }
 func fchown(int, uint32, uint32) error      { return errOther }
@@ -59,6 +62,7 @@ func writebackAndWait(int) error             { return errOther }
 func writebackError(int) error               { return errOther }
 func setLease(int, int) error                { return errOther }
 func getLease(int) (int, error)              { return NoLease, errOther }
+func fsType(int) (uint32, error)             { return 0, errOther }
 func tryFlock(int) error                     { return errOther }
 func funlock(int) error                      { return errOther }
 func extents(int, int64, int64) (int, error) { return 0, errOther }

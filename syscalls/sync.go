@@ -31,9 +31,16 @@ const (
 
 // SetLease takes a lease on a regular file, or gives it up: F_SETLEASE, fcntl_locking(2). A
 // process that then opens the file for writing waits until the lease is given up, at most
-// /proc/sys/fs/lease-break-time. The signal that tells the holder is SIGURG, which Go programs
-// ignore. The error is EAGAIN if the file is open for writing or mapped writable, EACCES unless
-// the caller owns the file or has CAP_LEASE.
+// /proc/sys/fs/lease-break-time; with O_NONBLOCK it gets EAGAIN. The error is EAGAIN if the file
+// is open for writing or mapped writable, EACCES unless the caller owns the file or has
+// CAP_LEASE.
+//
+// Giving up a lease that is there no more, because its time had run out, is EAGAIN as well:
+// without an error, nobody has opened the file for writing since it was taken.
+//
+// The kernel would tell the holder by a signal. Here nobody is told: the descriptor has no owner
+// afterwards (F_SETOWN). In the instant before that, the signal is SIGURG (F_SETSIG), which the
+// runtime sends to itself all the time and every other program ignores.
 func SetLease(fd, kind int) error {
 	return do("fcntl F_SETLEASE", func() error {
 		return orUnsupported(setLease(fd, kind), syscall.EINVAL) // not a regular file, or no leases on this filesystem, or fs.leases-enable is 0
@@ -50,6 +57,24 @@ func GetLease(fd int) (int, error) {
 	})
 	return kind, err
 }
+
+// FsType returns the magic number of the filesystem that an open file lies on: fstatfs(2).
+func FsType(fd int) (uint32, error) {
+	var magic uint32
+	err := do("fstatfs", func() (err error) {
+		magic, err = fsType(fd)
+		return err
+	})
+	return magic, err
+}
+
+// What FsType returns, from linux/magic.h.
+const (
+	Btrfs = 0x9123683e
+	Ext4  = 0xef53 // and ext2 and ext3
+	Tmpfs = 0x01021994
+	XFS   = 0x58465342
+)
 
 // TryFlock takes an exclusive lock on an open file or directory without waiting: flock(2). The
 // error is EAGAIN while another open file has it. Closing the descriptor lets it go.

@@ -20,7 +20,14 @@ func setLease(fd, kind int) error {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETSIG, int(unix.SIGURG)); err != nil {
 		return err
 	}
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return err
+	}
+	// F_SETLEASE made this process the owner, where there was none (fs/locks.c, lease_setup).
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETOWN, 0)
+	if err != nil {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
+	}
 	return err
 }
 
@@ -30,6 +37,12 @@ func getLease(fd int) (int, error) {
 		return NoLease, err
 	}
 	return ReadLease, nil
+}
+
+func fsType(fd int) (uint32, error) {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(fd, &st)
+	return uint32(st.Type), err // wider, or signed, on some architectures
 }
 
 func tryFlock(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }

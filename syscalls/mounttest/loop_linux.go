@@ -11,9 +11,8 @@ import (
 
 const loopControl = "/dev/loop-control"
 
-// attachImage returns a loop device over a new sparse image of size bytes. The
-// device gives the image up when it is closed and not mounted.
-func attachImage(size int64) (*os.File, error) {
+// attachSparse returns a loop device over a new sparse image of size bytes.
+func attachSparse(size int64) (*os.File, error) {
 	image, err := unnamedFile()
 	if err != nil {
 		return nil, err
@@ -22,6 +21,12 @@ func attachImage(size int64) (*os.File, error) {
 	if err := image.Truncate(size); err != nil {
 		return nil, err
 	}
+	return attach(image, 0)
+}
+
+// attach returns a loop device over image, which it gives up when it is closed and
+// not mounted.
+func attach(image *os.File, flags uint32) (*os.File, error) {
 	control, err := os.OpenFile(loopControl, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -29,7 +34,7 @@ func attachImage(size int64) (*os.File, error) {
 	defer control.Close()
 	config := unix.LoopConfig{
 		Fd:   uint32(image.Fd()),
-		Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR},
+		Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR | flags},
 	}
 	for try := range 100 {
 		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)

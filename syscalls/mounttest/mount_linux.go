@@ -23,10 +23,11 @@ var magic = map[string]uint32{
 	"tmpfs": unix.TMPFS_MAGIC,
 }
 
-// mkfsQuick makes mkfs write as little as it can and discard nothing; constant.
+// mkfsQuick makes mkfs write as little as it can and discard nothing, whatever was on the
+// device; constant.
 var mkfsQuick = map[string][]string{
-	"xfs":   {"-q", "-K"},
-	"btrfs": {"-q", "-K"},
+	"xfs":   {"-q", "-K", "-f"},
+	"btrfs": {"-q", "-K", "-f"},
 	"ext4":  {"-q", "-F", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"},
 }
 
@@ -70,10 +71,28 @@ func sharedRoot(kind string) (string, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
-	return dir, mount(kind, dir, sharedSize, nil)
+	return dir, mountSparse(kind, dir, sharedSize, nil)
 }
 
 func fresh(kind string, size int64, mkfsArgs []string) (dir string, unmount func() error, err error) {
+	return mountNew(kind, func(dir string) error { return mountSparse(kind, dir, size, mkfsArgs) })
+}
+
+func on(kind string, image *os.File, mkfsArgs []string) (dir string, unmount func() error, err error) {
+	if kind == "tmpfs" {
+		return "", nil, errors.New("lies on no disk")
+	}
+	return mountNew(kind, func(dir string) error {
+		device, err := attach(image, unix.LO_FLAGS_DIRECT_IO)
+		if err != nil {
+			return err
+		}
+		return mountDevice(kind, dir, device, mkfsArgs)
+	})
+}
+
+// mountNew makes a mount point and has mount mount a filesystem there.
+func mountNew(kind string, mount func(dir string) error) (dir string, unmount func() error, err error) {
 	if kind == "host" {
 		return "", nil, missing("no new filesystem of this kind can be made")
 	}
@@ -93,7 +112,7 @@ func fresh(kind string, size int64, mkfsArgs []string) (dir string, unmount func
 	if err != nil {
 		return "", nil, err
 	}
-	if err := mount(kind, dir, size, mkfsArgs); err != nil {
+	if err := mount(dir); err != nil {
 		return "", nil, errors.Join(err, os.Remove(dir))
 	}
 	return dir, func() error {
@@ -146,17 +165,23 @@ func findMkfs(kind string) (string, error) {
 	return "", missing(name + " not found in PATH")
 }
 
-// mount makes a filesystem of size bytes on dir, whose root everyone may use.
-func mount(kind, dir string, size int64, mkfsArgs []string) error {
+// mountSparse makes a filesystem of size bytes and mounts it at dir, whose root everyone may
+// use.
+func mountSparse(kind, dir string, size int64, mkfsArgs []string) error {
 	if kind == "tmpfs" {
 		err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("mode=1777,size=%d", size))
 		return os.NewSyscallError("mount", err)
 	}
-	// The mount holds the device, which goes with its last user.
-	device, err := attachImage(size)
+	device, err := attachSparse(size)
 	if err != nil {
 		return err
 	}
+	return mountDevice(kind, dir, device, mkfsArgs)
+}
+
+// mountDevice makes a filesystem on device, mounts it at dir, and closes device: the
+// mount holds it, and it goes with its last user.
+func mountDevice(kind, dir string, device *os.File, mkfsArgs []string) error {
 	defer device.Close()
 	if err := mkfs(kind, device.Name(), mkfsArgs); err != nil {
 		return err

@@ -90,6 +90,25 @@ func Dir(tb testing.TB, kind string) string {
 func Fresh(tb testing.TB, kind string, size int64, mkfsArgs ...string) string {
 	tb.Helper()
 	dir, unmount, err := fresh(kind, size, mkfsArgs)
+	return untilCleanup(tb, kind, dir, unmount, err)
+}
+
+// On is like [Fresh], on a disk of the caller's own: what the filesystem reads and
+// writes, it reads from image and writes to it, which mkfs overwrites first. It is for
+// images on disks that are slow or fail. image may be closed when On has returned.
+//
+// The image is used by direct I/O if the filesystem that it lies on has that, so
+// that the page cache of that one hides nothing, and many requests can be under way
+// at once. There is none for tmpfs.
+func On(tb testing.TB, kind string, image *os.File, mkfsArgs ...string) string {
+	tb.Helper()
+	dir, unmount, err := on(kind, image, mkfsArgs)
+	return untilCleanup(tb, kind, dir, unmount, err)
+}
+
+// untilCleanup returns dir, which is unmounted when the test ends.
+func untilCleanup(tb testing.TB, kind, dir string, unmount func() error, err error) string {
+	tb.Helper()
 	if err != nil {
 		without(tb, kind, err)
 	}

@@ -4,6 +4,7 @@ package mounttest
 
 import (
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -22,6 +23,10 @@ func fresh(string, int64, []string) (string, func() error, error) {
 	return "", nil, needsLinux
 }
 
+func on(string, *os.File, []string) (string, func() error, error) {
+	return "", nil, needsLinux
+}
+
 func kindOf(string) string { return "" }
 
 func leaks(testing.TB) {}
@@ -29,3 +34,9 @@ func leaks(testing.TB) {}
 func asUser(*testing.T, func(*testing.T), []string) error { return needsLinux }
 
 func isUserChild() bool { return false }
+
+func onThread(tb testing.TB, _ func() error) { tb.Skip(needsLinux) }
+
+func ownMounts() error { return needsLinux }
+
+func refuse(uintptr, int, uint32, syscall.Errno) error { return needsLinux }

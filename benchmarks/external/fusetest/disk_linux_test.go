@@ -1,0 +1,164 @@
+package fusetest_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+)
+
+func TestMain(m *testing.M) { fusetest.Main(m) }
+
+const page = 4096
+
+// each runs f on a disk with each filesystem, with a file of so many pages on it, which is not in
+// memory.
+func each(t *testing.T, pages int, f func(t *testing.T, d *fusetest.Disk, file *os.File, data []byte)) {
+	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
+		t.Run(kind, func(t *testing.T) {
+			d := fusetest.NewDisk(t, 320<<20)
+			name := filepath.Join(d.Mount(t, kind), "f")
+			data := make([]byte, pages*page)
+			_, _ = rand.Read(data)
+			must(t, os.WriteFile(name, data, 0o644))
+			file, err := os.OpenFile(name, os.O_RDWR, 0)
+			must(t, err)
+			defer file.Close()
+			must(t, file.Sync())
+			evict(t, file)
+			f(t, d, file, data)
+		})
+	}
+}
+
+// evict drops a file from memory, and keeps the kernel from reading more of it than it is asked for.
+func evict(t *testing.T, f *os.File) {
+	t.Helper()
+	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM))
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantPages reads a file page by page and checks which of them cannot be read.
+func wantPages(t *testing.T, f *os.File, data []byte, bad map[int]bool) {
+	t.Helper()
+	p := make([]byte, page)
+	for i := range len(data) / page {
+		_, err := f.ReadAt(p, int64(i*page))
+		switch {
+		case bad[i] && !errors.Is(err, syscall.EIO):
+			t.Errorf("page %d, bad: %v", i, err)
+		case !bad[i] && (err != nil || !bytes.Equal(p, data[i*page:][:page])):
+			t.Errorf("page %d: %v", i, err)
+		}
+	}
+}
+
+// Reads take as long as they should, all at the same time.
+func TestDelay(t *testing.T) {
+	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		const delay = 100 * time.Millisecond
+		d.Delay(t, delay)
+		d.Stats(t)
+		var readers sync.WaitGroup
+		for i := range 32 {
+			readers.Go(func() {
+				p := make([]byte, page)
+				start := time.Now()
+				if _, err := f.ReadAt(p, int64(2*i*page)); err != nil || !bytes.Equal(p, data[2*i*page:][:page]) {
+					t.Error(i, err)
+				}
+				if took := time.Since(start); took < delay {
+					t.Errorf("read in %v", took)
+				}
+			})
+		}
+		readers.Wait()
+		if s := d.Stats(t); s.Most < 16 {
+			t.Errorf("%d reads at the same time, of %d", s.Most, s.Reads)
+		}
+	})
+}
+
+// Reads of the pages that are bad fail, and no others, until the disk is good again.
+func TestFailReads(t *testing.T) {
+	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		d.FailReads(t, append(d.Find(t, data[7*page:8*page]), d.Find(t, data[40*page:42*page])...)...)
+		wantPages(t, f, data, map[int]bool{7: true, 40: true, 41: true})
+		if s := d.Stats(t); s.FailedReads == 0 {
+			t.Errorf("%+v", s)
+		}
+		d.Heal(t)
+		evict(t, f)
+		wantPages(t, f, data, nil)
+	})
+}
+
+// Writes that fail are errors of fsync, and change nothing on the disk.
+func TestFailWrites(t *testing.T) {
+	each(t, 4, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		d.FailWrites(t, fusetest.Everything)
+		other := make([]byte, page)
+		_, _ = rand.Read(other)
+		_, err := f.WriteAt(other, page)
+		must(t, err)
+		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("fsync: %v", err)
+		}
+		d.Find(t, data[page:2*page])
+		if s := d.Stats(t); s.FailedWrites == 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Writes of what is marked fail, and no others.
+func TestFailWritesOf(t *testing.T) {
+	each(t, 4, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		other := make([]byte, 2*page)
+		_, _ = rand.Read(other)
+		d.FailWritesOf(t, other[page:page+16])
+		_, err := f.WriteAt(other[:page], page)
+		must(t, err)
+		must(t, f.Sync())
+		_, err = f.WriteAt(other, 2*page)
+		must(t, err)
+		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("fsync: %v", err)
+		}
+		d.Find(t, other[:page])
+	})
+}
+
+// A disk that is gone answers nothing, and keeps nobody waiting.
+func TestKill(t *testing.T) {
+	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, _ []byte) {
+		d.Delay(t, fusetest.MaxDelay)
+		var readers sync.WaitGroup
+		for i := range 8 {
+			readers.Go(func() {
+				if _, err := f.ReadAt(make([]byte, page), int64(i*8*page)); !errors.Is(err, syscall.EIO) {
+					t.Errorf("page %d: %v", i, err)
+				}
+			})
+		}
+		time.Sleep(10 * time.Millisecond)
+		d.Kill(t)
+		readers.Wait()
+	})
+}

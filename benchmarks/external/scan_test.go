@@ -1,0 +1,131 @@
+//go:build linux
+
+package external
+
+import (
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+const (
+	scanSize  = 16 << 20
+	scanDelay = 500 * time.Microsecond
+)
+
+// A plain writer is one that knows no other way than Write.
+type plain struct{ n int64 }
+
+func (w *plain) Write(p []byte) (int, error) {
+	w.n += int64(len(p))
+	return len(p), nil
+}
+
+// inPieces reads all of r by ReadAt.
+func inPieces(size int) func(r io.ReaderAt, _ *os.File) (int64, error) {
+	return func(r io.ReaderAt, _ *os.File) (n int64, err error) {
+		p := make([]byte, size)
+		for err == nil {
+			var k int
+			k, err = r.ReadAt(p, n)
+			n += int64(k)
+		}
+		if err == io.EOF {
+			err = nil
+		}
+		return n, err
+	}
+}
+
+// copied copies all of r to w, as a program does that knows nothing of either.
+func copied(w io.Writer, r io.ReaderAt) (int64, error) {
+	if m, ok := r.(reader); ok {
+		return io.Copy(w, adapters.NewReader(m))
+	}
+	return io.Copy(w, io.NewSectionReader(r, 0, scanSize))
+}
+
+// scans are ways to read all of a file.
+var scans = []struct {
+	name string
+	scan func(r io.ReaderAt, to *os.File) (int64, error)
+	bar  float64
+}{
+	{"ReadAt 64 KiB", inPieces(64 << 10), 0.75},
+	{"ReadAt 4 KiB", inPieces(4 << 10), 0.75},
+	{"io.Copy", func(r io.ReaderAt, _ *os.File) (int64, error) { return copied(new(plain), r) }, 0.75},
+	// The kernel is handed the mapping here. For a page that is touched in a mapping it reads 128 KiB,
+	// and waits for them before it asks for more (measured: 0.7 on XFS).
+	{"io.Copy to a file", func(r io.ReaderAt, to *os.File) (int64, error) {
+		if _, err := to.Seek(0, io.SeekStart); err != nil {
+			return 0, err
+		}
+		return copied(to, r)
+	}, 0.4},
+}
+
+// A snapshot that nobody has read yet is read from start to end about as fast as a file that is not in
+// memory: it should be 0.9 at least, and is asserted with a margin for noise.
+func TestColdScan(t *testing.T) {
+	for _, kind := range []string{"xfs", "btrfs"} {
+		t.Run(kind, func(t *testing.T) {
+			d := fusetest.NewDisk(t, diskSize)
+			hurry(t, os.Getpid(), d.Pid())
+			name := filepath.Join(d.Mount(t, kind), "f")
+			write(t, name, noise(scanSize))
+			d.Delay(t, scanDelay)
+			to, err := os.Create(filepath.Join(mounttest.Dir(t, "tmpfs"), "to"))
+			must(t, err)
+			defer to.Close()
+			for _, s := range scans {
+				t.Run(s.name, func(t *testing.T) {
+					took := map[string][]time.Duration{}
+					for try := 0; ; try++ {
+						ratio := scanRatio(t, name, took, func(r io.ReaderAt) {
+							if n, err := s.scan(r, to); n != scanSize || err != nil {
+								t.Fatal(n, err)
+							}
+						})
+						t.Logf("%.2f of the speed of os.File", ratio)
+						if ratio >= s.bar {
+							return
+						}
+						if try == 2 {
+							t.Errorf("%.2f of the speed of os.File", ratio)
+							return
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// scanRatio times scans of an os.File and of a fresh snapshot in turn, adds that to took, and returns
+// how many times as fast the snapshot is.
+func scanRatio(t *testing.T, name string, took map[string][]time.Duration, scan func(r io.ReaderAt)) float64 {
+	t.Helper()
+	ways := stallWays[:2] // os.File and Mmap
+	for range mounttest.Count(5, 9, 31) {
+		for _, w := range rand.Perm(len(ways)) {
+			r, closeIt := ways[w].open(t, name)
+			start := time.Now()
+			scan(r)
+			took[ways[w].name] = append(took[ways[w].name], time.Since(start))
+			must(t, closeIt())
+		}
+	}
+	median := func(name string) float64 {
+		slices.Sort(took[name])
+		return float64(took[name][len(took[name])/2])
+	}
+	return median("os.File") / median("Mmap")
+}

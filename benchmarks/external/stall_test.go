@@ -1,0 +1,210 @@
+//go:build linux
+
+package external
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+const (
+	stallSize    = 64 << 20 // far more pages than are read in one go
+	stallDelay   = 4 * time.Millisecond
+	stallReaders = 8 // together, 2000 reads a second of a good os.File
+	stallWindow  = 150 * time.Millisecond
+
+	// Less lateness of a timer than this is noise.
+	stallFloor = 200 * time.Microsecond
+)
+
+// A raw is a mapping as other packages have it.
+type raw []byte
+
+func (b raw) ReadAt(p []byte, off int64) (int, error) { return copy(p, b[off:]), nil }
+
+// stallWays opens a file of which nothing is in memory.
+var stallWays = []struct {
+	name string
+	open func(t *testing.T, name string) (r io.ReaderAt, close func() error)
+}{
+	{"os.File", func(t *testing.T, name string) (io.ReaderAt, func() error) {
+		f, err := os.Open(name)
+		must(t, err)
+		cool(t, f)
+		return f, f.Close
+	}},
+	{"Mmap", func(t *testing.T, name string) (io.ReaderAt, func() error) {
+		m := openCold(t, "Mmap", name)
+		return m, m.Close
+	}},
+	{"MmapMut", func(t *testing.T, name string) (io.ReaderAt, func() error) {
+		m := openCold(t, "MmapMut", name)
+		return m, m.Close
+	}},
+	{"raw", func(t *testing.T, name string) (io.ReaderAt, func() error) {
+		m := openCold(t, "Mmap", name).(*snapshot.Mmap)
+		return raw(m.Bytes()), m.Close
+	}},
+}
+
+// A pace is how a program got on while others waited for the disk.
+type pace struct {
+	work, reads float64       // a second
+	late        time.Duration // of a timer, the median
+	latest      time.Duration
+}
+
+func (p pace) String() string {
+	return fmt.Sprintf("%7.0f units/s, %5.0f reads/s, timers late by %v, at most %v",
+		p.work, p.reads, p.late.Round(time.Microsecond), p.latest.Round(10*time.Microsecond))
+}
+
+// measure has several goroutines read pages at random, one work, and one sleep.
+func measure(t *testing.T, r io.ReaderAt) pace {
+	t.Helper()
+	var (
+		stop        atomic.Bool
+		work, reads atomic.Int64
+		late        []time.Duration
+		running     sync.WaitGroup
+	)
+	for range stallReaders {
+		running.Go(func() {
+			p := make([]byte, page)
+			for !stop.Load() {
+				if _, err := r.ReadAt(p, rand.Int64N(stallSize/page)*page); err != nil {
+					t.Error(err)
+					return
+				}
+				reads.Add(1)
+			}
+		})
+	}
+	running.Go(func() {
+		for x := uint64(1); !stop.Load(); work.Add(int64(x>>63 | 1)) {
+			for range 10000 {
+				x = x*6364136223846793005 + 1442695040888963407
+			}
+		}
+	})
+	running.Go(func() {
+		for !stop.Load() {
+			start := time.Now()
+			time.Sleep(time.Millisecond)
+			late = append(late, time.Since(start)-time.Millisecond)
+		}
+	})
+	start := time.Now()
+	time.Sleep(stallWindow)
+	n, k, took := work.Load(), reads.Load(), time.Since(start).Seconds()
+	stop.Store(true)
+	running.Wait()
+	slices.Sort(late)
+	return pace{float64(n) / took, float64(k) / took, late[len(late)/2], late[len(late)-1]}
+}
+
+// median returns the median of each figure.
+func median(all []pace) pace {
+	of := func(f func(p pace) float64) float64 {
+		v := make([]float64, 0, len(all))
+		for _, p := range all {
+			v = append(v, f(p))
+		}
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	return pace{
+		of(func(p pace) float64 { return p.work }), of(func(p pace) float64 { return p.reads }),
+		time.Duration(of(func(p pace) float64 { return float64(p.late) })),
+		time.Duration(of(func(p pace) float64 { return float64(p.latest) })),
+	}
+}
+
+// Goroutines that read cold pages of a snapshot from a slow disk keep the others from their work no more
+// than with os.File: these do at least 80 % of it, and timers are at most twice as late. With a
+// mapping that is touched as it is, they do far worse, which shows that the test can fail.
+func TestStall(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	for _, kind := range []string{"xfs", "btrfs"} {
+		t.Run(kind, func(t *testing.T) {
+			d := fusetest.NewDisk(t, diskSize)
+			hurry(t, os.Getpid(), d.Pid())
+			name := filepath.Join(d.Mount(t, kind), "f")
+			write(t, name, noise(stallSize))
+			d.Delay(t, stallDelay)
+			// Other programs on the machine can spoil a figure, so there is more than one chance.
+			paces, problem := map[string][]pace{}, ""
+			for range 3 {
+				if problem = stalls(t, name, paces); problem == "" {
+					return
+				}
+				t.Log(problem)
+			}
+			t.Error(problem)
+		})
+	}
+}
+
+// hurry has processes of the test's come before all others on the machine, as what those take would be
+// taken for a stall, until the test ends.
+func hurry(t *testing.T, pids ...int) {
+	t.Helper()
+	nice := func(n int) {
+		for _, pid := range pids {
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+			for _, thread := range threads {
+				if tid, err := strconv.Atoi(filepath.Base(thread)); err == nil {
+					_ = unix.Setpriority(unix.PRIO_PROCESS, tid, n) // new ones inherit it
+				}
+			}
+		}
+		// Where sessions share the processors, that says only who is first in the session.
+		_ = os.WriteFile("/proc/self/autogroup", fmt.Append(nil, n), 0)
+	}
+	nice(-20)
+	t.Cleanup(func() { nice(0) })
+}
+
+// stalls measures all ways in turn, adds that to paces, and says what of these is not as it should be.
+func stalls(t *testing.T, name string, paces map[string][]pace) string {
+	t.Helper()
+	for range mounttest.Count(7, 11, 51) {
+		for _, w := range rand.Perm(len(stallWays)) {
+			way := stallWays[w]
+			r, closeIt := way.open(t, name)
+			runtime.GC() // not in the middle
+			paces[way.name] = append(paces[way.name], measure(t, r))
+			must(t, closeIt())
+		}
+	}
+	base := median(paces["os.File"])
+	var problem string
+	for _, way := range stallWays {
+		p := median(paces[way.name])
+		t.Logf("%-8s %v: %.2f of the work beside os.File", way.name, p, p.work/base.work)
+		work, late := p.work/base.work >= 0.8, p.late <= 2*base.late+stallFloor
+		switch {
+		case way.name == "raw" && (p.work/base.work > 0.5 || late):
+			problem += "this test proves nothing: a raw mapping does well; "
+		case way.name != "raw" && !(work && late):
+			problem += way.name + " holds up others; "
+		}
+	}
+	return problem
+}

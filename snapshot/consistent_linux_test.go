@@ -1,0 +1,65 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// RequireConsistent takes a reflink or a LeasedCopy, and refuses what may be torn.
+func TestRequireConsistent(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		w := openFile(t, name, os.O_RDWR)
+		c := snapshot.Config{RequireConsistent: true}
+		m, err := c.Open(context.Background(), name)
+		if reflinks(dir) {
+			must(t, err)
+			must(t, m.Close())
+		} else {
+			wantError(t, err, snapshot.ErrUnstable,
+				"open "+name+": no consistent copy could be made: fcntl F_SETLEASE: resource temporarily unavailable")
+		}
+		must(t, w.Close())
+		m, err = c.Open(context.Background(), name)
+		must(t, err)
+		if m.Method() == snapshot.ComparedCopy {
+			t.Error(m.Method())
+		}
+		wantContents(t, m, data)
+		must(t, m.Close())
+	})
+}
+
+// Who does not own a file gets no lease on it.
+func TestLeaseOfAnothers(t *testing.T) {
+	for _, kind := range leasing {
+		t.Run(kind, func(t *testing.T) {
+			var name string
+			data := bytes.Repeat([]byte("root's"), 1000)
+			if !mounttest.IsUserChild() {
+				name = join(mounttest.Dir(t, kind), "f")
+				write(t, name, data)
+			}
+			mounttest.AsUser(t, func(t *testing.T) {
+				mounttest.Leaks(t)
+				name := os.Getenv("TEST_FILE")
+				m := open(t, name)
+				if m.Method() != snapshot.ComparedCopy {
+					t.Error(m.Method())
+				}
+				wantContents(t, m, data)
+				_, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
+				wantError(t, err, snapshot.ErrUnstable, "open "+name+": directory of the file: openat O_TMPFILE: permission denied; temporary directory "+
+					os.TempDir()+": no consistent copy could be made: fcntl F_SETLEASE: permission denied")
+			}, "TEST_FILE="+name)
+		})
+	}
+}

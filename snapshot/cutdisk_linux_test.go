@@ -1,0 +1,234 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A cutDisk is a filesystem whose device loses its end, with some of a file on it. What lies
+// behind the end of its backing file a loop device cannot read, and says EIO (Linux 6.18); but
+// with the first write there the backing file grows again, and then what was lost reads as zeros,
+// as data. So either the filesystem is frozen, or the device itself is made smaller, too.
+type cutDisk struct {
+	*image
+	name string
+	data []byte
+}
+
+const cutSize = 1 << 20
+
+func newCutDisk(t *testing.T, kind string) *cutDisk {
+	t.Helper()
+	i := newImage(t, kind, join(mounttest.Dir(t, "tmpfs"), "image"))
+	i.mount(t)
+	dir := join(i.dir, "d")
+	must(t, os.Mkdir(dir, 0o777))
+	d := &cutDisk{image: i, name: join(dir, "f"), data: noise(1, cutSize)}
+	f, err := os.Create(d.name)
+	must(t, err)
+	_, err = f.Write(d.data)
+	must(t, err)
+	must(t, f.Sync())
+	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)) // or a copy would find it in memory
+	must(t, f.Close())
+	must(t, syncfs(dir))
+	return d
+}
+
+// cut takes away the second half of what lies of the file on the device, and of each copy of it,
+// and what is behind; and the end of the device, too, if told so. Then nothing of a snapshot is in
+// memory.
+func (d *cutDisk) cut(t *testing.T, device bool) {
+	t.Helper()
+	must(t, syncfs(d.dir))
+	disk, err := os.ReadFile(d.path)
+	must(t, err)
+	at := bytes.Index(disk, d.data[cutSize/2:cutSize/2+4096])
+	if at < 0 {
+		t.Fatal("the data are not on the device")
+	}
+	if !device {
+		d.freeze(t)
+	}
+	must(t, os.Truncate(d.path, int64(at)))
+	if device {
+		must(t, d.shrink())
+	}
+	var e evictions
+	e.evict(d.dir)
+	if e.err != nil || e.private == 0 || e.left > 0 {
+		t.Fatalf("%d pages of %d private files stay in memory; %v", e.left, e.private, e.err)
+	}
+}
+
+// freeze keeps the filesystem from writing anything, its log included, until the test ends.
+func (d *cutDisk) freeze(t *testing.T) {
+	t.Helper()
+	const freeze, thaw = 0xc0045877, 0xc0045878 // FIFREEZE and FITHAW of linux/fs.h
+	f, err := os.Open(d.dir)
+	must(t, err)
+	must(t, os.NewSyscallError("FIFREEZE", unix.IoctlSetInt(int(f.Fd()), freeze, 0)))
+	t.Cleanup(func() {
+		if err := unix.IoctlSetInt(int(f.Fd()), thaw, 0); err != nil {
+			t.Errorf("FITHAW: %v", err)
+		}
+		f.Close()
+	})
+}
+
+// shrink makes the loop device as small as its backing file.
+func (d *cutDisk) shrink() error {
+	var st unix.Stat_t
+	if err := unix.Stat(d.dir, &st); err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range bytes.Lines(mounts) {
+		fields := bytes.Fields(line)
+		if string(fields[4]) != d.dir {
+			continue
+		}
+		source := bytes.Fields(line[bytes.Index(line, []byte(" - ")):])[2]
+		device, err := os.OpenFile(string(source), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer device.Close()
+		return os.NewSyscallError("LOOP_SET_CAPACITY", unix.IoctlSetInt(int(device.Fd()), unix.LOOP_SET_CAPACITY, 0))
+	}
+	return errors.New("not mounted")
+}
+
+// What the disk has lost is an error of reading, in each way of it, never a crash and never wrong
+// bytes; what it has not lost is read.
+func TestCutDiskReads(t *testing.T) {
+	for _, kind := range disks {
+		for what, device := range map[string]bool{"backing": false, "device": true} {
+			t.Run(kind+" "+what, func(t *testing.T) {
+				mounttest.Leaks(t)
+				d := newCutDisk(t, kind)
+				snapshots := []reader{open(t, d.name), openMut(t, d.name)}
+				d.cut(t, device)
+				for _, m := range snapshots {
+					if failed := readAll(t, m, d.data); failed == 0 {
+						t.Errorf("%T: no read failed", m)
+					} else {
+						t.Logf("%T: %d reads failed", m, failed)
+					}
+				}
+			})
+		}
+	}
+}
+
+// readAll reads a snapshot piece by piece in every way, and counts what fails. What does not is
+// right.
+func readAll(t *testing.T, m reader, data []byte) (failed int) {
+	t.Helper()
+	const piece = 128 << 10
+	wantEIO := func(what string, err error) {
+		failed++
+		var pathErr *fs.PathError
+		if !errors.As(err, &pathErr) || !errors.Is(err, unix.EIO) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for off := 0; off < len(data); off += piece {
+		want := data[off : off+piece]
+		p := make([]byte, piece)
+		n, err := m.ReadAt(p, int64(off))
+		if err != nil {
+			wantEIO("ReadAt", err)
+		} else if n != piece {
+			t.Errorf("ReadAt: %d bytes, and no error", n)
+		}
+		if !bytes.Equal(p[:n], want[:n]) {
+			t.Errorf("ReadAt: wrong bytes among the %d from %d on", n, off)
+		}
+		err = m.View(int64(off), piece, func(b []byte) error {
+			for i := range b {
+				if b[i] != want[i] {
+					t.Errorf("View: byte %d is wrong", off+i)
+					return io.ErrUnexpectedEOF
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			wantEIO("View", err)
+		}
+		if err := m.Prefetch(int64(off), piece); err != nil {
+			wantEIO("Prefetch", err)
+		}
+	}
+	return failed
+}
+
+// A snapshot that is stored into and committed on such a disk gives errors or right data; a
+// commit that cannot reach the disk says so, and the file is as it was where it can be read.
+func TestCutDiskWrites(t *testing.T) {
+	for _, kind := range disks {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.Leaks(t)
+			d := newCutDisk(t, kind)
+			m := openMut(t, d.name)
+			d.cut(t, true)
+			want := bytes.Clone(d.data)
+			p := noise(2, 10_000)
+			stored, refused := 0, 0
+			for off := 1000; off+len(p) <= cutSize; off += 50_000 {
+				n, err := m.WriteAt(p, int64(off))
+				copy(want[off:off+n], p)
+				if err != nil {
+					refused++
+				} else if stored++; n != len(p) {
+					t.Errorf("WriteAt: %d bytes, and no error", n)
+				}
+			}
+			if stored == 0 && m.Method() == snapshot.Reflink { // a copy may lie wholly behind the cut
+				t.Error("no store went well, and half of the file is there")
+			}
+			wantReadable(t, "stored", m, want)
+			err := m.Commit()
+			t.Logf("%d stores went well, %d did not; the commit: %v", stored, refused, err)
+			if err == nil {
+				t.Error("a commit to a device that is gone went well")
+			} else if errors.Is(err, snapshot.ErrNotDurable) {
+				return // published, as far as anybody can tell
+			}
+			if f, err := os.Open(d.name); err == nil {
+				defer f.Close()
+				wantReadable(t, "the file", f, d.data)
+			} else {
+				t.Logf("opening the file: %v", err)
+			}
+		})
+	}
+}
+
+// wantReadable checks what can be read.
+func wantReadable(t *testing.T, what string, r io.ReaderAt, want []byte) {
+	t.Helper()
+	p := make([]byte, 4096)
+	for off := 0; off < len(want); off += len(p) {
+		n, err := r.ReadAt(p, int64(off))
+		if err == nil && n != len(p) {
+			t.Fatalf("%s: %d bytes at %d, and no error", what, n, off)
+		}
+		if !bytes.Equal(p[:n], want[off:off+n]) {
+			t.Fatalf("%s: wrong bytes among the %d from %d on", what, n, off)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+//go:build linux
+
+package snapshot
+
+import (
+	mathbits "math/bits"
+	"os"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// EmptyQuarantine gives back the addresses of which slices may still be about.
+func EmptyQuarantine() { stale.empty() }
+
+// Known counts the pages that a snapshot takes to be in memory.
+func Known(m any) (n int) {
+	for i := range mappingOf(m).resident {
+		if l := mappingOf(m).resident[i].Load(); l != nil {
+			for w := range l {
+				n += mathbits.OnesCount64(l[w].Load())
+			}
+		}
+	}
+	return n << pageShift / os.Getpagesize()
+}
+
+// InMemory counts the pages of a snapshot that are in memory.
+func InMemory(tb testing.TB, m any) (n int) {
+	tb.Helper()
+	mem := mappingOf(m).mem
+	vec := make([]byte, (len(mem)-1)/os.Getpagesize()+1)
+	if err := syscalls.Mincore(mem, vec); err != nil {
+		tb.Fatal(err)
+	}
+	for _, v := range vec {
+		n += int(v & 1)
+	}
+	return n
+}

@@ -1,0 +1,84 @@
+package snapshot_test
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// FromFile needs no name: the file may be renamed, unlinked, or never have had one. Its offset
+// stays.
+func TestFromFile(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		f := openFile(t, name, os.O_RDWR)
+		_, err := f.Seek(1234, io.SeekStart)
+		must(t, err)
+		for _, step := range []func() error{
+			func() error { return nil },
+			func() error { return os.Rename(name, name+"2") },
+			func() error { return os.Remove(name + "2") },
+		} {
+			must(t, step())
+			m := fromFile(t, f)
+			wantContents(t, m, data)
+			if reflinks(dir) != (m.Method() == snapshot.Reflink) {
+				t.Error(m.Method())
+			}
+			if off, err := f.Seek(0, io.SeekCurrent); off != 1234 {
+				t.Error(off, err)
+			}
+			if m.Name() != name {
+				t.Error(m.Name())
+			}
+		}
+		_, err = f.WriteAt([]byte("still open"), 0)
+		must(t, err)
+	})
+}
+
+// FromFile takes whatever is a regular file that can be read: one opened through an os.Root, one
+// without a name, one in memory.
+func TestFromFileOfAnyKind(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		data := noise(1, 100000)
+		write(t, join(dir, "f"), data)
+		root, err := os.OpenRoot(dir)
+		must(t, err)
+		defer root.Close()
+		inRoot, err := root.Open("f")
+		must(t, err)
+		defer inRoot.Close()
+		if m := fromFile(t, inRoot); (m.Method() == snapshot.Reflink) != reflinks(dir) {
+			t.Error(m.Method())
+		} else {
+			wantContents(t, m, data)
+		}
+		fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
+		must(t, err)
+		tmp, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		must(t, err)
+		for name, fd := range map[string]int{"memory": fd, "unnamed": tmp} {
+			f := os.NewFile(uintptr(fd), name)
+			defer f.Close()
+			_, err := f.Write(data)
+			must(t, err)
+			m := fromFile(t, f)
+			if want := reflinks(dir) && name == "unnamed"; (m.Method() == snapshot.Reflink) != want {
+				t.Errorf("%s: %v", name, m.Method())
+			}
+			wantContents(t, m, data)
+			if off, err := f.Seek(0, io.SeekCurrent); off != int64(len(data)) || err != nil {
+				t.Error(off, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// memoryLimit is how large a file may be whose copy is kept in memory because no directory can
+// hold it: what is in a memfd counts as memory.
+const memoryLimit = 64 << 20
+
+// A rung is a place that may be able to hold a private file.
+type rung struct {
+	name   string
+	file   func() (fd int, err error) // makes an empty one
+	memory bool
+}
+
+// A room is an empty private file and how it came to be where it is.
+type room struct {
+	rung
+	fd       int
+	linkable bool     // it can get a name in the directory of the file
+	tried    []string // the rungs above, and why each of them cannot hold it
+}
+
+// because adds to an error on which rung it happened, if that is not the first, and why it came
+// to that. What failed above is told, but only err can be tested for: that TempDir does not
+// exist must not be taken for a file that does not exist.
+func (r room) because(err error) error {
+	if err == nil || len(r.tried) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s; %s: %w", strings.Join(r.tried, "; "), r.name, err)
+}
+
+// newPrivate makes an empty private file on the first rung that can hold it: the directory of
+// the file; TempDir; memory, if it has to be copied anyhow. What is to get a name in the
+// directory needs one that may be written to, and gets it directly if the filesystem knows
+// unnamed files.
+//
+// There is no rung of files that have a name until they are unlinked: a process that is killed
+// between the two would leave it.
+func (c Config) newPrivate(dir int, perm uint32, size int64, linkable bool) (room, error) {
+	if linkable {
+		fd, err := sysTmpfile(dir, perm)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return room{fd: fd, linkable: true}, err
+		}
+	}
+	temp := c.TempDir
+	if temp == "" {
+		temp = os.TempDir()
+	}
+	return climb(
+		rung{"directory of the file", func() (int, error) { return tmpfileIn(dir, perm) }, false},
+		rung{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
+		rung{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
+	)
+}
+
+func climb(rungs ...rung) (r room, err error) {
+	for _, r.rung = range rungs {
+		if r.fd, err = r.file(); err == nil || !cannotHold(err) {
+			break
+		}
+		if len(r.tried)+1 < len(rungs) {
+			r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
+		}
+	}
+	return r, r.because(err)
+}
+
+func tmpfileIn(dir int, perm uint32) (int, error) {
+	if dir == noDir {
+		return -1, errNoDir
+	}
+	return sysTmpfileExcl(dir, perm)
+}
+
+func tmpfileAt(name string, perm uint32) (int, error) {
+	dir, err := sysOpenDir(syscalls.AtFdcwd, name)
+	if err != nil {
+		return -1, err
+	}
+	defer syscalls.Close(dir)
+	return sysTmpfileExcl(dir, perm)
+}
+
+func (c Config) memfd(size int64, perm uint32) (int, error) {
+	if c.NoCopy {
+		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
+	}
+	if size > memoryLimit {
+		return -1, tooLarge(size)
+	}
+	fd, err := sysMemfd("mmapsnapshot")
+	if err != nil {
+		return -1, err
+	}
+	if err := sysFchmod(fd, perm); err != nil { // it is 0o777
+		_ = syscalls.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func tooLarge(size int64) error {
+	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, memoryLimit)
+}
+
+var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
+
+// cannotHold reports whether an error means that this place is not one for an unnamed file,
+// while another may be.
+func cannotHold(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || // EOPNOTSUPP, EISDIR: the filesystem, or the kernel before 3.11, knows no O_TMPFILE; ENOSYS: a sandbox
+		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
+		errors.Is(err, syscall.EROFS) || // read-only
+		errors.Is(err, fs.ErrNotExist) // ENOENT: the directory was removed, or there is no TempDir
+	// Left out: ENOSPC and EDQUOT, which are the user's to know of; EBADF, a mistake here; and
+	// ENOTDIR, ELOOP and the like, which are mistakes in TempDir.
+}

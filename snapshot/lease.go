@@ -1,0 +1,78 @@
+package snapshot
+
+import (
+	"errors"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// leaseGrace is how long somebody who wants to open the file for writing is made to wait by a
+// copy that goes on for longer than that. The kernel would let him wait for
+// /proc/sys/fs/lease-break-time, 45 s.
+const leaseGrace = time.Second
+
+// A lease keeps everybody else from opening a file for writing: a read lease,
+// fcntl_locking(2). Everything is as if the copy had been made in an instant, if that instant
+// lies between an open and a close of each of its writers.
+type lease struct {
+	fd     int       // -1: none, or none any more
+	waited time.Time // when somebody was first seen to wait
+}
+
+// takeLease takes a lease on src, or says why there is none. The error is EAGAIN if the file is
+// open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
+func takeLease(src original) (lease, error) {
+	none := lease{fd: -1}
+	if !src.own {
+		return none, errShared
+	}
+	magic, err := sysFsType(src.fd)
+	if err != nil {
+		return none, err
+	}
+	switch magic {
+	case syscalls.Ext4, syscalls.XFS, syscalls.Btrfs, syscalls.Tmpfs:
+	default:
+		// Overlayfs grants one beside a writable mapping, whose stores then show. FUSE and
+		// network filesystems do not know what is written elsewhere.
+		return none, errNoLeases
+	}
+	if err := sysSetLease(src.fd, syscalls.ReadLease); err != nil {
+		return none, err
+	}
+	return lease{fd: src.fd}, nil
+}
+
+var (
+	errShared   = errors.New("the descriptor cannot be opened anew to take a lease on it")
+	errNoLeases = errors.New("leases prove nothing on this filesystem")
+)
+
+// release gives the lease up and reports whether it was there to the end. One that somebody
+// waits for is: he does not get in before it is given up or its time runs out, and then there
+// is nothing to give up.
+func (l *lease) release() bool {
+	if l.fd < 0 {
+		return false
+	}
+	err := sysSetLease(l.fd, syscalls.NoLease)
+	l.fd = -1
+	return err == nil
+}
+
+// yield gives the lease up if somebody has waited for long enough.
+func (l *lease) yield() {
+	if l.fd < 0 {
+		return
+	}
+	if kind, err := sysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
+		return
+	}
+	if l.waited.IsZero() {
+		l.waited = time.Now()
+	}
+	if time.Since(l.waited) > leaseGrace {
+		l.release()
+	}
+}

@@ -1,0 +1,280 @@
+package snapshot_test
+
+import (
+	"context"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// leasing lists the filesystems where data are copied, under a lease.
+var leasing = []string{"ext4", "tmpfs"}
+
+// openNow opens a file if that does not have to wait.
+func openNow(name string, flags int) error { return openOnce(name, flags|unix.O_NONBLOCK) }
+
+func openOnce(name string, flags int) error {
+	fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Close(fd)
+	}
+	return err
+}
+
+// during returns a Config that calls f once, in the middle of a copy.
+func during(f func()) snapshot.Config {
+	var once sync.Once
+	return snapshot.Config{Progress: func(done, total int64) { once.Do(f) }}
+}
+
+// While a LeasedCopy is made nobody can open the file for writing, and as soon as it is made
+// everybody can: a writer waits, one that does not wish to gets EAGAIN, and the copy is untorn
+// all the same. Whoever opens the file for reading, or opens a snapshot of it, is not held up.
+func TestLeaseKeepsWritersOut(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 1<<20)
+		for _, consistent := range []bool{false, true} {
+			write(t, name, data)
+			writer := make(chan error, 1)
+			c := during(func() {
+				if err := openNow(name, unix.O_RDWR); err != unix.EAGAIN {
+					t.Errorf("opened for writing: %v", err)
+				}
+				must(t, openNow(name, unix.O_RDONLY))
+				m, err := snapshot.Open(name)
+				must(t, err)
+				must(t, m.Close())
+				go func() { writer <- os.WriteFile(name, []byte("new"), 0) }()
+				select {
+				case err := <-writer:
+					t.Errorf("written to: %v", err)
+				case <-time.After(20 * time.Millisecond):
+				}
+			})
+			c.RequireConsistent = consistent
+			m, err := c.Open(context.Background(), name)
+			must(t, err)
+			if m.Method() != snapshot.LeasedCopy {
+				t.Error(m.Method())
+			}
+			must(t, <-writer) // the snapshot is still open
+			wantFile(t, name, []byte("new"))
+			wantContents(t, m, data)
+			must(t, m.Close())
+		}
+	})
+}
+
+// No lease outlives the call that took it, whatever failed in it.
+func TestLeaseEndsWithTheCopy(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		f := openFile(t, name, os.O_RDONLY)
+		for _, open := range []func() (reader, error){
+			func() (reader, error) { return snapshot.Open(name) },
+			func() (reader, error) { return snapshot.OpenMut(name) },
+			func() (reader, error) { return snapshot.FromFile(f) },
+		} {
+			must(t, openNow(name, unix.O_RDWR))
+			failEach(t, syscall.EIO, func(arm func(), disarm func() string) {
+				arm()
+				m, err := open()
+				failed := disarm()
+				if err := openNow(name, unix.O_RDWR); err != nil {
+					t.Errorf("%s failed: open for writing: %v", failed, err)
+				}
+				if err == nil {
+					must(t, m.Close())
+				}
+			})
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := during(cancel).Open(ctx, name)
+		wantError(t, err, context.Canceled, "open "+name+": context canceled")
+		must(t, openNow(name, unix.O_RDWR))
+	})
+}
+
+// open(2) with O_RDONLY|O_TRUNC empties a file in spite of the lease.
+func TestLeaseAndTruncation(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		c := during(func() { must(t, openNow(name, unix.O_RDONLY|unix.O_TRUNC)) })
+		c.RequireConsistent = true
+		m, err := c.Open(context.Background(), name)
+		must(t, err)
+		wantContents(t, m, nil)
+		must(t, m.Close())
+	})
+}
+
+// Beside a writer there is no lease: the copy is a ComparedCopy, which RequireConsistent refuses
+// without copying anything. A writer that closes in time is waited for.
+func TestLeaseBesideWriters(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 1<<20)
+		write(t, name, data)
+		mapped := openFile(t, name, os.O_RDWR)
+		mem, err := unix.Mmap(int(mapped.Fd()), 0, len(data), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		must(t, err)
+		must(t, mapped.Close())
+		for _, end := range []func() error{
+			func() error { return unix.Munmap(mem) },
+			openFile(t, name, os.O_WRONLY).Close,
+			openFile(t, name, os.O_RDWR).Close,
+		} {
+			m, err := snapshot.Open(name)
+			must(t, err)
+			if m.Method() != snapshot.ComparedCopy {
+				t.Error(m.Method())
+			}
+			wantContents(t, m, data)
+			must(t, m.Close())
+			calls := snapshot.CountCalls(t)
+			consistent := snapshot.Config{RequireConsistent: true}
+			_, err = consistent.Open(context.Background(), name)
+			wantError(t, err, snapshot.ErrUnstable,
+				"open "+name+": no consistent copy could be made: fcntl F_SETLEASE: resource temporarily unavailable")
+			if n := calls("copy_file_range") + calls("pread"); n > 0 {
+				t.Errorf("%d calls to copy", n)
+			}
+			must(t, end())
+		}
+		f := openFile(t, name, os.O_RDWR)
+		tries := 0
+		snapshot.Intercept(t, func(call string) error {
+			if call == "setlease" {
+				if tries++; tries == 4 {
+					must(t, f.Close())
+				}
+			}
+			return nil
+		})
+		m, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
+		must(t, err)
+		if m.Method() != snapshot.LeasedCopy {
+			t.Error(m.Method())
+		}
+		must(t, m.Close())
+	})
+}
+
+// A descriptor that can be written to is itself in the way of a lease.
+func TestLeaseOfFromFile(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1000))
+		for flags, want := range map[int]snapshot.Method{os.O_RDONLY: snapshot.LeasedCopy, os.O_RDWR: snapshot.ComparedCopy} {
+			f := openFile(t, name, flags)
+			if m := fromFile(t, f); m.Method() != want {
+				t.Errorf("%v, want %v", m.Method(), want)
+			}
+			must(t, f.Close())
+		}
+	})
+}
+
+// A lease that was not there to the end proves nothing.
+func TestLeaseThatRanOut(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1000))
+		calls := 0
+		snapshot.Intercept(t, func(call string) error {
+			if call == "setlease" {
+				if calls++; calls%2 == 0 { // the kernel's answer to giving up what is not there
+					return syscall.EAGAIN
+				}
+			}
+			return nil
+		})
+		m, err := snapshot.Open(name)
+		must(t, err)
+		if m.Method() != snapshot.ComparedCopy {
+			t.Error(m.Method())
+		}
+		must(t, m.Close())
+		_, err = snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
+		wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: a writer waited for too long")
+	})
+}
+
+// A copy that takes its time does not keep a writer waiting until its end.
+func TestLeaseYields(t *testing.T) {
+	mounttest.EachOf(t, leasing[:1], func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		for i := range 30 { // each a chunk
+			_, err := f.WriteAt([]byte("data"), int64(i)<<20)
+			must(t, err)
+		}
+		must(t, f.Close())
+		data, err := os.ReadFile(name)
+		must(t, err)
+		for consistent, want := range map[bool]snapshot.Method{
+			false: snapshot.ComparedCopy,
+			true:  snapshot.LeasedCopy, // the second time, when nobody waited
+		} {
+			writer := make(chan error)
+			start := sync.OnceFunc(func() { go func() { writer <- openOnce(name, unix.O_RDWR) }() })
+			in := false
+			c := snapshot.Config{RequireConsistent: consistent, Progress: func(done, total int64) {
+				start()
+				if done > total/2 && !in {
+					t.Error("the writer still waits")
+				}
+				if !in {
+					select {
+					case err := <-writer:
+						in = true
+						must(t, err)
+					case <-time.After(100 * time.Millisecond): // a slow disk
+					}
+				}
+			}}
+			m, err := c.Open(context.Background(), name)
+			must(t, err)
+			if m.Method() != want {
+				t.Errorf("%v, want %v", m.Method(), want)
+			}
+			wantContents(t, m, data)
+			must(t, m.Close())
+		}
+	})
+}
+
+// On filesystems where a lease proves nothing none is taken.
+func TestNoLeaseElsewhere(t *testing.T) {
+	overlays(t, func(t *testing.T, o overlay) {
+		mounttest.Leaks(t)
+		calls := snapshot.CountCalls(t)
+		m := open(t, join(o.merged, "lower"))
+		wantContents(t, m, o.data)
+		if m.Method() == snapshot.Reflink && o.oneFilesystem {
+			return
+		}
+		if m.Method() != snapshot.ComparedCopy || calls("setlease") != 0 {
+			t.Errorf("%v, %d leases", m.Method(), calls("setlease"))
+		}
+		_, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), join(o.merged, "lower"))
+		wantError(t, err, snapshot.ErrUnstable,
+			"open "+join(o.merged, "lower")+": no consistent copy could be made: leases prove nothing on this filesystem")
+	})
+}

@@ -1,0 +1,283 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// without runs f on a thread whose system calls of these numbers fail.
+func without(t *testing.T, errno syscall.Errno, calls []uintptr, f func() error) {
+	t.Helper()
+	mounttest.OnThread(t, func() error {
+		for _, call := range calls {
+			if err := mounttest.Refuse(call, -1, 0, errno); err != nil {
+				return err
+			}
+		}
+		return f()
+	})
+}
+
+// withoutProc runs f on a thread that sees no /proc.
+func withoutProc(t *testing.T, f func() error) {
+	t.Helper()
+	mounttest.OnThread(t, func() error {
+		if err := errors.Join(mounttest.OwnMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// read opens a file with c, by name or by descriptor, and checks what is in it.
+func read(c snapshot.Config, f *os.File, name string, want []byte) (snapshot.Method, error) {
+	open := func() (*snapshot.Mmap, error) { return c.Open(context.Background(), name) }
+	if f != nil {
+		open = func() (*snapshot.Mmap, error) { return c.FromFile(context.Background(), f) }
+	}
+	m, err := open()
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	got := make([]byte, m.Size())
+	if _, err := m.ReadAt(got, 0); err != nil {
+		return 0, err
+	}
+	if string(got) != string(want) {
+		return 0, fmt.Errorf("%s holds something else", name)
+	}
+	return m.Method(), nil
+}
+
+// An ordinary user reads a file of root's in a directory of root's, whole, on every filesystem, on
+// a read-only mount and in each layer of an overlayfs, and does so too in a sandbox that knows
+// neither copy_file_range nor the ioctl of reflinks, or no memfd and no leases. Where TempDir
+// is on the same filesystem, and that has reflinks, nothing is copied.
+func TestUserReadsAnywhere(t *testing.T) {
+	data := noise(1, 3<<20+17)
+	var dirs string
+	if !mounttest.IsUserChild() {
+		needRoot(t)
+		var made []string
+		for _, kind := range quiet {
+			dir := mounttest.Dir(t, kind)
+			must(t, os.Mkdir(join(dir, "tmp"), 0o777))
+			must(t, os.Chmod(join(dir, "tmp"), 0o777))
+			write(t, join(dir, "f"), data)
+			made = append(made, dir, readOnly(t, dir))
+		}
+		for _, kinds := range [][2]string{{"ext4", "xfs"}, {"btrfs", "tmpfs"}} {
+			o := newOverlay(t, kinds[0], kinds[1])
+			write(t, join(o.lower, "f"), data)
+			made = append(made, o.merged)
+			o = newOverlay(t, kinds[0], kinds[1])
+			write(t, join(o.upper, "f"), data)
+			made = append(made, o.merged)
+		}
+		dirs = fmt.Sprint(len(made))
+		for i, dir := range made {
+			t.Setenv("TEST_DIR"+fmt.Sprint(i), dir)
+		}
+	}
+	mounttest.AsUser(t, func(t *testing.T) {
+		mounttest.Leaks(t)
+		n := 0
+		fmt.Sscan(os.Getenv("TEST_DIRS"), &n)
+		for i := range n {
+			dir := os.Getenv("TEST_DIR" + fmt.Sprint(i))
+			name := join(dir, "f")
+			f := openFile(t, name, os.O_RDONLY)
+			for _, f := range []*os.File{nil, f} {
+				method, err := read(snapshot.Config{}, f, name, data)
+				must(t, err)
+				if method != snapshot.ComparedCopy {
+					t.Errorf("%s: %v", dir, method)
+				}
+				for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
+					without(t, errno, []uintptr{unix.SYS_COPY_FILE_RANGE}, func() error {
+						_, err := read(snapshot.Config{}, f, name, data)
+						return err
+					})
+					without(t, errno, []uintptr{unix.SYS_COPY_FILE_RANGE, unix.SYS_IOCTL, unix.SYS_MEMFD_CREATE}, func() error {
+						_, err := read(snapshot.Config{}, f, name, data)
+						return err
+					})
+				}
+				if _, err := os.Stat(join(dir, "tmp")); err == nil && f == nil {
+					c := snapshot.Config{TempDir: join(dir, "tmp")}
+					method, err := read(c, f, name, data)
+					must(t, err)
+					// Each second one is mounted read-only, so that it is memory there.
+					if want := reflinks(dir) && i%2 == 0; (method == snapshot.Reflink) != want {
+						t.Errorf("%s: %v", dir, method)
+					}
+					wantNames(t, join(dir, "tmp"))
+				}
+			}
+		}
+	}, "TEST_DIRS="+dirs)
+}
+
+// In a sandbox that refuses system calls the copy goes on by other means: whichever is refused,
+// a file is read whole, and the method is one that was possible.
+func TestSandbox(t *testing.T) {
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 3<<20+17)
+		write(t, name, data)
+		for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
+			without(t, errno, []uintptr{unix.SYS_COPY_FILE_RANGE}, func() error {
+				method, err := read(snapshot.Config{}, nil, name, data)
+				if want := map[bool]snapshot.Method{true: snapshot.Reflink, false: snapshot.LeasedCopy}[reflinks(dir)]; method != want {
+					t.Errorf("%v, want %v", method, want)
+				}
+				return err
+			})
+			without(t, errno, []uintptr{unix.SYS_COPY_FILE_RANGE, unix.SYS_IOCTL}, func() error {
+				method, err := read(snapshot.Config{}, nil, name, data)
+				if method != snapshot.LeasedCopy {
+					t.Errorf("%v", method)
+				}
+				_, no := read(snapshot.Config{NoCopy: true}, nil, name, data)
+				wantError(t, no, errors.ErrUnsupported, "open "+name+": ficlone: "+errno.Error())
+				return err
+			})
+			without(t, errno, []uintptr{unix.SYS_COPY_FILE_RANGE, unix.SYS_IOCTL, unix.SYS_FCNTL}, func() error {
+				method, err := read(snapshot.Config{}, nil, name, data)
+				if method != snapshot.ComparedCopy {
+					t.Errorf("%v", method)
+				}
+				_, no := read(snapshot.Config{RequireConsistent: true}, nil, name, data)
+				wantError(t, no, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: fcntl F_SETLEASE: "+errno.Error())
+				return err
+			})
+		}
+	})
+}
+
+// Without /proc files are opened all the same, by their names; descriptors are copied as they
+// are, without a lease.
+func TestWithoutProc(t *testing.T) {
+	needRoot(t)
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 3<<20+17)
+		write(t, name, data)
+		must(t, os.Symlink("f", join(dir, "link")))
+		must(t, syscall.Mkfifo(join(dir, "fifo"), 0o644))
+		f := openFile(t, name, os.O_RDONLY)
+		want := snapshot.LeasedCopy
+		if reflinks(dir) {
+			want = snapshot.Reflink
+		}
+		withoutProc(t, func() error {
+			for _, name := range []string{name, join(dir, "link")} {
+				method, err := read(snapshot.Config{}, nil, name, data)
+				if method != want {
+					t.Errorf("%s: %v, %v", name, method, err)
+				}
+			}
+			m, err := snapshot.OpenMut(name)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(m.Resize(10), m.Resize(int64(len(data))), m.Close()); err != nil {
+				return err
+			}
+			_, err = snapshot.Open(join(dir, "fifo"))
+			wantError(t, err, fs.ErrInvalid, "open "+join(dir, "fifo")+": invalid argument: a FIFO, not a regular file")
+			_, err = snapshot.Open(join(dir, "missing"))
+			wantError(t, err, fs.ErrNotExist, "open "+join(dir, "missing")+": openat: no such file or directory")
+
+			method, err := read(snapshot.Config{TempDir: dir}, f, name, data)
+			if method == snapshot.LeasedCopy || (method == snapshot.Reflink) != reflinks(dir) {
+				t.Errorf("FromFile: %v", method)
+			}
+			_, no := read(snapshot.Config{TempDir: dir, RequireConsistent: true}, f, name, data)
+			if !reflinks(dir) && !errors.Is(no, snapshot.ErrUnstable) {
+				t.Errorf("FromFile: %v", no)
+			}
+			return err
+		})
+	})
+}
+
+// Without /proc, a name that leads to another file from one moment to the next is followed; one
+// that leads to something else then is refused.
+func TestWithoutProcReplaced(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		for what, replace := range map[string]func() error{
+			"file": func() error { return os.WriteFile(name, []byte("another"), 0o644) },
+			"fifo": func() error { return syscall.Mkfifo(name, 0o644) },
+			"dir":  func() error { return os.Mkdir(name, 0o755) },
+			"gone": func() error { return nil },
+		} {
+			write(t, name, []byte("one"))
+			replaced := false
+			undo := snapshot.Intercept(t, func(call string) error {
+				switch call {
+				case "reopen":
+					return errors.ErrUnsupported
+				case "openread":
+					if !replaced {
+						replaced = true
+						return errors.Join(os.Rename(name, name+"2"), replace())
+					}
+				}
+				return nil
+			})
+			m, err := snapshot.Open(name)
+			undo()
+			switch what {
+			case "file":
+				must(t, err)
+				wantContents(t, m, []byte("another"))
+				fi, err := m.Stat()
+				must(t, err)
+				var st syscall.Stat_t
+				must(t, syscall.Stat(name, &st))
+				if fi.Sys().(*syscall.Stat_t).Ino != st.Ino {
+					t.Error("Stat is of the other file")
+				}
+				must(t, m.Close())
+			case "fifo":
+				wantError(t, err, fs.ErrInvalid, "open "+name+": invalid argument: a FIFO, not a regular file")
+			case "dir":
+				wantError(t, err, syscall.EISDIR, "open "+name+": is a directory")
+			case "gone":
+				wantError(t, err, fs.ErrNotExist, "open "+name+": openat: no such file or directory")
+			}
+			must(t, os.RemoveAll(name))
+		}
+		// Somebody has a lease that keeps readers out.
+		write(t, name, []byte("leased"))
+		busy := 3
+		undo := snapshot.Intercept(t, func(call string) error {
+			switch call {
+			case "reopen":
+				return errors.ErrUnsupported
+			case "openread":
+				if busy--; busy >= 0 {
+					return syscall.EAGAIN
+				}
+			}
+			return nil
+		})
+		wantContents(t, open(t, name), []byte("leased"))
+		undo()
+	})
+}

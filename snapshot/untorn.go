@@ -1,0 +1,126 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+const (
+	// attempts is how often a file that keeps changing is copied, or a lease that must be had is
+	// tried for, before giving up. The pauses between them double from a millisecond and add up
+	// to half a second.
+	attempts = 10
+
+	// shortly is how often a lease is tried for where there need not be one: for 7 ms in all.
+	shortly = 4
+
+	// patience is after how long none is begun any more, but for the second.
+	patience = 5 * time.Second
+)
+
+// transient is an error that may not come again.
+type transient struct{ error }
+
+func (e transient) Unwrap() error { return e.error }
+
+var (
+	errChanged = transient{fmt.Errorf("%w: the file changed while it was copied", ErrUnstable)}
+	errLost    = transient{fmt.Errorf("%w: a writer waited for too long", ErrUnstable)}
+)
+
+// untorn copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
+// The copy may have limit bytes.
+func (c Config) untorn(ctx context.Context, dst int, src original, limit int64) (Method, error) {
+	w := newCopier(ctx, c.Progress)
+	begin := time.Now()
+	for i := 0; ; i++ {
+		method, err := c.attempt(w, dst, src, limit)
+		if _, again := err.(transient); !again || i+1 == attempts || i > 0 && time.Since(begin) > patience {
+			return method, err
+		}
+		if err := sysFtruncate(dst, 0); err != nil {
+			return None, err
+		}
+		if err := pause(ctx, i); err != nil {
+			return None, err
+		}
+	}
+}
+
+// lease takes a lease on src. If there is a writer, he may be about to close the file: between two
+// of his writes nothing else tells that there is more to come.
+func (c Config) lease(ctx context.Context, src original) (lease, error) {
+	tries := shortly
+	if c.RequireConsistent {
+		tries = attempts
+	}
+	for i := 1; ; i++ {
+		l, err := takeLease(src)
+		if !errors.Is(err, syscall.EAGAIN) || i == tries {
+			return l, err
+		}
+		if err := pause(ctx, i-1); err != nil {
+			return l, err
+		}
+	}
+}
+
+// attempt copies src to dst, under a lease if one can be had.
+func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, error) {
+	l, err := c.lease(w.ctx, src)
+	if err != nil && c.RequireConsistent {
+		return None, fmt.Errorf("%w: %w", ErrUnstable, err)
+	}
+	defer l.release()
+	before, err := sysFstat(src.fd)
+	if err != nil {
+		return None, err
+	}
+	if before.Size > limit {
+		return None, tooLarge(before.Size)
+	}
+	w.between = func() error {
+		if l.yield(); l.fd < 0 && c.RequireConsistent {
+			return errLost
+		}
+		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
+		now, err := sysFstat(src.fd)
+		if err == nil && !same(before, now) {
+			err = errChanged
+		}
+		return err
+	}
+	err = w.copy(dst, src.fd, before.Size, src.own)
+	if err == nil {
+		err = w.between()
+	}
+	switch leased := l.release(); {
+	case err != nil:
+		return None, err
+	case leased:
+		return LeasedCopy, nil
+	case c.RequireConsistent:
+		return None, errLost
+	}
+	return ComparedCopy, nil
+}
+
+// same reports whether a file has stayed the same, as far as its attributes tell.
+func same(a, b syscalls.Stat) bool {
+	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
+}
+
+// pause waits before attempt i+1, or until the context ends.
+func pause(ctx context.Context, i int) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Millisecond << i):
+		return nil
+	}
+}

@@ -1,0 +1,94 @@
+package syscalls_test
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A sealed file in memory can be mapped to be read, and changed by nobody, not even through a
+// descriptor that was open for writing before.
+func TestMemfd(t *testing.T) {
+	mounttest.Leaks(t)
+	fd, err := syscalls.Memfd("test")
+	must(t, err)
+	closeLater(t, fd)
+	if st := stat(t, fd); st.Nlink != 0 || st.Size != 0 {
+		t.Errorf("%d names, size %d", st.Nlink, st.Size)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 || err != nil {
+		t.Errorf("flags %#x, %v", flags, err)
+	}
+	if path, err := syscalls.FdPath(fd); err != nil || !strings.HasPrefix(path, "/memfd:test") {
+		t.Errorf("%q, %v", path, err)
+	}
+	data := noise(2*page, 1)
+	write(t, fd, data, 0)
+	must(t, syscalls.Seal(fd))
+	mem := mmap(t, fd, 2*page, false)
+	if string(mem) != string(data) {
+		t.Error("the mapping holds something else")
+	}
+	again, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	must(t, err)
+	closeLater(t, again)
+	for _, fd := range []int{fd, again} {
+		_, err = syscalls.Pwrite(fd, data, 1)
+		wantErr(t, err, "pwrite", syscall.EPERM)
+		wantErr(t, syscalls.Ftruncate(fd, 1), "ftruncate", syscall.EPERM)
+		wantErr(t, syscalls.Ftruncate(fd, 3*int64(page)), "ftruncate", syscall.EPERM)
+		wantErr(t, syscalls.PunchHole(fd, 0, int64(page)), "fallocate PUNCH_HOLE", syscall.EPERM)
+		_, err = syscalls.Mmap(fd, page, true)
+		wantErr(t, err, "mmap", syscall.EPERM)
+		wantErr(t, syscalls.Seal(fd), "fcntl F_ADD_SEALS", syscall.EPERM)
+	}
+	if err := unix.Mprotect(mem, unix.PROT_READ|unix.PROT_WRITE); err == nil {
+		t.Error("the mapping can be made writable")
+	}
+	wantContents(t, fd, data)
+	// Before Linux 6.3.
+	must(t, refused(t, refusal{unix.SYS_MEMFD_CREATE, 1, unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING | unix.MFD_NOEXEC_SEAL, syscall.EINVAL}, func() error {
+		fd, err := syscalls.Memfd("old")
+		if err != nil {
+			return err
+		}
+		return syscalls.Seal(closeLater(t, fd))
+	}))
+	// No other file can be sealed.
+	wantUnsupported(t, syscalls.Seal(newFile(t, mounttest.Dir(t, "ext4"), "file", nil)), "fcntl F_ADD_SEALS", syscall.EINVAL)
+}
+
+// OpenRead opens what can be read at once, and never waits.
+func TestOpenRead(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		data := noise(page, 1)
+		holder := newFile(t, dir, "file", data)
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.OpenRead(dirfd, "file")
+		must(t, err)
+		wantContents(t, fd, data)
+		must(t, unix.Close(fd))
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		_, err = syscalls.OpenRead(dirfd, "link")
+		wantErr(t, err, "openat", syscall.ELOOP)
+		_, err = syscalls.OpenRead(dirfd, "missing")
+		wantErr(t, err, "openat", syscall.ENOENT)
+		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
+		fd, err = syscalls.OpenRead(dirfd, "fifo") // nobody writes to it
+		must(t, err)
+		must(t, unix.Close(fd))
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
+		must(t, err)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
+		must(t, err)
+		_, err = syscalls.OpenRead(dirfd, "file")
+		wantErr(t, err, "openat", syscall.EAGAIN)
+	})
+}

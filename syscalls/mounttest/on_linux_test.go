@@ -1,0 +1,100 @@
+package mounttest_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// TestOn: what is written to the filesystem is in the image, and came there by direct I/O.
+func TestOn(t *testing.T) {
+	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
+		t.Run(kind, func(t *testing.T) {
+			image, err := os.Create(filepath.Join(mounttest.Dir(t, "ext4"), "image"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer image.Close()
+			if err := image.Truncate(320 << 20); err != nil {
+				t.Fatal(err)
+			}
+			var dir string
+			t.Run("first", func(t *testing.T) { mounttest.On(t, kind, image) })
+			t.Run("again", func(t *testing.T) {
+				dir = mounttest.On(t, kind, image, "-L", "label")
+				if got := mounttest.Kind(dir); got != kind {
+					t.Errorf("Kind(%s) = %q", dir, got)
+				}
+				device := deviceOver(t, image.Name())
+				if dio, err := os.ReadFile(filepath.Join(device, "loop/dio")); string(dio) != "1\n" {
+					t.Errorf("direct I/O: %q, %v", dio, err)
+				}
+				writeThrough(t, dir, image)
+			})
+			if dir == "" {
+				return // skipped, with the reason
+			}
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("Stat(%s) = %v after the test", dir, err)
+			}
+			wantSoonNone(t, "loop devices", func() []string { return loopDevices(t, image.Name()) })
+		})
+	}
+	mkfsFails := fake(t, func(tb testing.TB) {
+		empty, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer empty.Close()
+		mounttest.On(tb, "xfs", empty)
+	})
+	if mkfsFails.skipped == "" {
+		mkfsFails.wantFailure(t, "mkfs.xfs")
+	}
+	fake(t, func(tb testing.TB) { mounttest.On(tb, "tmpfs", nil) }).wantFailure(t, "lies on no disk")
+}
+
+// deviceOver returns the directory in /sys of the loop device over an image.
+func deviceOver(t *testing.T, image string) string {
+	t.Helper()
+	for _, name := range loopDevices(t, image) {
+		return strings.TrimSuffix(name, "/loop/backing_file")
+	}
+	t.Fatalf("no loop device over %s", image)
+	return ""
+}
+
+// writeThrough writes to a file in dir and looks for that in the image.
+func writeThrough(t *testing.T, dir string, image *os.File) {
+	t.Helper()
+	data := make([]byte, 64<<10)
+	_, _ = rand.Read(data)
+	f, err := os.Create(filepath.Join(dir, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for off := int64(0); ; off += 1 << 20 {
+		off, err = unix.Seek(int(image.Fd()), off, unix.SEEK_DATA)
+		if err != nil {
+			t.Fatalf("what was written is not in the image: %v", err)
+		}
+		all := make([]byte, 1<<20+len(data))
+		if n, _ := image.ReadAt(all, off); bytes.Contains(all[:n], data) {
+			return
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package mounttest
+
+import (
+	"syscall"
+	"testing"
+)
+
+// OnThread runs f on a thread of its own that ends with it, so that f may change what it likes
+// about the thread: its user, its mounts ([OwnMounts]), what system calls it may make
+// ([Refuse]). It fails the test if f returns an error; f must not end the test itself.
+func OnThread(tb testing.TB, f func() error) {
+	tb.Helper()
+	onThread(tb, f)
+}
+
+// OwnMounts gives the thread mounts of its own, to change as it likes. Call it in [OnThread].
+func OwnMounts() error { return ownMounts() }
+
+// Refuse makes a system call fail on this thread from now on, by a seccomp filter, as it would on
+// another kernel or in a sandbox. If arg is not negative, only calls fail in which that
+// argument, the lower half of it, has the value. Call it in [OnThread], as often as needed.
+func Refuse(call uintptr, arg int, value uint32, errno syscall.Errno) error {
+	return refuse(call, arg, value, errno)
+}
