@@ -162,8 +162,11 @@ func format(x []float64, unit string) string {
 	}
 	s := summary(x)
 	text := benchunit.Scale(s.Center, benchunit.ClassOf(unit))
-	if unit == "sec" {
+	switch {
+	case unit == "sec":
 		text += "s"
+	case s.Center < 1000: // a ratio or a number: 0.8374, not 837.4m
+		text = fmt.Sprintf("%.4g", s.Center)
 	}
 	return text + " ±" + strings.TrimSpace(strings.TrimPrefix(s.PctRangeString(), "±"))
 }
