@@ -63,7 +63,11 @@ func (r *report) quick() bool {
 }
 
 func (r *report) writeBars(b *bytes.Buffer) {
-	fmt.Fprintf(b, "## Where it must stand\n\nOf all rows that apply, the worst.\n\n| what | bar | measured | |\n|---|---|---|---|\n")
+	fmt.Fprintf(b, "## Where it must stand\n\nOf all rows that apply, the worst.\n\n")
+	if r.quick() {
+		fmt.Fprintf(b, "This was a quick run, of a few rounds each: it shows that all works, not how fast it is.\n\n")
+	}
+	fmt.Fprintf(b, "| what | bar | measured | |\n|---|---|---|---|\n")
 	for _, x := range r.bars() {
 		switch {
 		case x.rows == 0:
@@ -158,8 +162,11 @@ func format(x []float64, unit string) string {
 	}
 	s := summary(x)
 	text := benchunit.Scale(s.Center, benchunit.ClassOf(unit))
-	if unit == "sec" {
+	switch {
+	case unit == "sec":
 		text += "s"
+	case s.Center < 1000: // a ratio or a number: 0.8374, not 837.4m
+		text = fmt.Sprintf("%.4g", s.Center)
 	}
 	return text + " ±" + strings.TrimSpace(strings.TrimPrefix(s.PctRangeString(), "±"))
 }
