@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"syscall"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -113,14 +115,29 @@ func listAttributes(fd int) ([]string, error) {
 // attributes returns what the file published at p is to have: what the one that has the name
 // now has, so that a chmod made since the snapshot stays; or else what fallback has, the file
 // that had it last, unless that is -1; or nil.
-func (p *place) attributes(fallback int) (*attributes, error) {
+func (p *place) attributes(fallback int) (a *attributes, err error) {
+	for i := range attempts {
+		a, err = p.attributesNow(fallback)
+		if _, again := err.(transient); !again {
+			break
+		}
+		time.Sleep(time.Millisecond << i)
+	}
+	return a, err
+}
+
+func (p *place) attributesNow(fallback int) (*attributes, error) {
 	now := place{dir: p.dir, base: p.base, file: -1}
 	switch err := now.look(); {
 	case errors.Is(err, fs.ErrNotExist):
 		if fallback < 0 {
 			return nil, nil
 		}
-		return reopenAttributes(fallback)
+		a, err := reopenAttributes(fallback)
+		if errors.Is(err, syscall.ESTALE) {
+			err = fmt.Errorf("the file was removed, and its owner and mode are not known: %w", err)
+		}
+		return a, err
 	case err != nil:
 		return nil, err
 	}
@@ -128,7 +145,11 @@ func (p *place) attributes(fallback int) (*attributes, error) {
 	if !now.stat.Mode.IsRegular() {
 		return nil, notRegular(now.stat.Mode)
 	}
-	return reopenAttributes(now.file)
+	a, err := reopenAttributes(now.file)
+	if errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist) {
+		err = transient{err} // replaced since, on a server that goes by names
+	}
+	return a, err
 }
 
 // reopenAttributes reads the attributes of a file that is open in whichever way.

@@ -127,9 +127,19 @@ func (m *MmapMut) attributes(to *place) (*attributes, error) {
 	return m.at.attributes(m.at.file)
 }
 
+// attributesFor is attributes for a publication that may be of no use: if the file was removed, what
+// it had may be gone with it.
+func (m *MmapMut) attributesFor(p publication) (*attributes, error) {
+	a, err := m.attributes(p.to)
+	if err != nil && p.check != nil && errors.Is(p.check(), ErrConflict) {
+		err = ErrConflict
+	}
+	return a, err
+}
+
 // publishCopy makes a copy of the contents and publishes it.
 func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
-	attrs, err := m.attributes(p.to)
+	attrs, err := m.attributesFor(p)
 	if err != nil {
 		return err
 	}
@@ -242,7 +252,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if werr := sysWritebackErr(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if errors.Is(err, syscall.EIO) {
+	if _, other := err.(writeError); errors.Is(err, syscall.EIO) && !other {
 		return m.breakWith(err)
 	}
 	return err
@@ -260,7 +270,10 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	if err != nil || m.length == m.Size() {
 		return err
 	}
-	return sysFtruncate(fd, m.Size())
+	if err := sysFtruncate(fd, m.Size()); err != nil {
+		return writeError{err}
+	}
+	return nil
 }
 
 // usable returns why the snapshot cannot be committed, if so. The caller holds committing.

@@ -42,12 +42,13 @@ func (m *MmapMut) commitAndClose() error {
 
 // publishSelf gives the private file, which is sealed, the name.
 func (m *MmapMut) publishSelf() (published bool, err error) {
-	attrs, err := m.attributes(m.at)
+	p := m.own()
+	attrs, err := m.attributesFor(p)
 	if err != nil {
 		return false, err
 	}
 	m.nameless = true
-	return m.publish(context.Background(), m.own(), &temporary{m.fd(), m.at.dir, ""}, attrs)
+	return m.publish(context.Background(), p, &temporary{m.fd(), m.at.dir, ""}, attrs)
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It

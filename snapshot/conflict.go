@@ -32,7 +32,11 @@ func (m *MmapMut) unchanged() error {
 		return err
 	}
 	defer syscalls.Close(now.file)
-	if m.baseline == nil || !same(*m.baseline, now.stat) {
+	stat, err := sysFstatSync(now.file)
+	if err != nil {
+		return err
+	}
+	if m.baseline == nil || !same(*m.baseline, stat) {
 		return ErrConflict
 	}
 	return nil

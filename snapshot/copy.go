@@ -33,12 +33,17 @@ func newCopier(ctx context.Context, progress func(done, total int64)) *copier {
 	return &copier{ctx: ctx, progress: progress, between: func() error { return nil }, chunk: firstChunk}
 }
 
+// A writeError is one of the file that is written: what is read is as good as it was.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
+
 // copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
 // reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
 // moved to find them. The error is errChanged if src is shorter.
 func (c *copier) copy(dst, src int, size int64, sparse bool) error {
 	if err := sysFtruncate(dst, size); err != nil {
-		return err
+		return writeError{err}
 	}
 	for off := int64(0); off < size; {
 		start, end := off, size
@@ -131,7 +136,7 @@ func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
 	for done := 0; done < r; {
 		w, err := sysPwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
-			return done, err
+			return done, writeError{err}
 		}
 		done += w
 	}

@@ -44,6 +44,7 @@ var calls = []struct {
 	{"fremovexattr", wrap2(&sysFremovexattr)},
 	{"fsetxattr", wrap3(&sysFsetxattr)},
 	{"fstat", wrap1r(&sysFstat)},
+	{"fstat sync", wrap1r(&sysFstatSync)},
 	{"fsync", wrap1(&sysFsync)},
 	{"fstatfs", wrap1r(&sysFsType)},
 	{"getlease", wrap1r(&sysGetLease)},
@@ -318,13 +319,15 @@ func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
 
 // IgnoreTimes makes all files look as if nobody ever wrote to them, until the test ends.
 func IgnoreTimes(tb testing.TB) {
-	real := sysFstat
-	sysFstat = func(fd int) (syscalls.Stat, error) {
-		st, err := real(fd)
-		st.Mtime, st.Ctime = time.Time{}, time.Time{}
-		return st, err
+	for _, call := range []*func(int) (syscalls.Stat, error){&sysFstat, &sysFstatSync} {
+		real := *call
+		*call = func(fd int) (syscalls.Stat, error) {
+			st, err := real(fd)
+			st.Mtime, st.Ctime = time.Time{}, time.Time{}
+			return st, err
+		}
+		tb.Cleanup(func() { *call = real })
 	}
-	tb.Cleanup(func() { sysFstat = real })
 }
 
 // IgnoreLeases makes the kernel seem to grant every lease, without any, until the test ends.

@@ -212,7 +212,7 @@ func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bo
 		return self
 	case "ficlone":
 		return errno == syscall.EIO
-	case "ftruncate", "seekdata", "seekhole":
+	case "seekdata", "seekhole": // not ftruncate, which is of the copy
 		return errno == syscall.EIO && m.Method() != snapshot.Reflink
 	}
 	return false

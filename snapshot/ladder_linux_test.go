@@ -96,7 +96,7 @@ func TestLadderErrors(t *testing.T) {
 		must(t, os.Mkdir(temp, 0o755))
 		above := "open " + name + ": directory of the file: read-only file system; temporary directory " + temp + ": "
 		c := snapshot.Config{TempDir: temp}
-		for errno, call := range map[syscall.Errno]string{syscall.ENOSPC: "ftruncate", syscall.EIO: "fstat"} {
+		for errno, call := range map[syscall.Errno]string{syscall.ENOSPC: "ftruncate", syscall.EIO: "fstat sync"} {
 			tmp := 0
 			undo := snapshot.Intercept(t, func(made string) error {
 				switch {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -147,7 +148,20 @@ func lookup(at int, name string, create bool) (*place, error) {
 }
 
 // look opens the file that has the name now.
-func (p *place) look() error {
+func (p *place) look() (err error) {
+	for i := range attempts {
+		err = p.lookOnce()
+		if !errors.Is(err, syscall.ESTALE) {
+			break
+		}
+		time.Sleep(time.Millisecond << i)
+	}
+	return err
+}
+
+// lookOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes by
+// names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that is free.
+func (p *place) lookOnce() error {
 	file, err := sysOpenPath(p.dir, p.base)
 	if err != nil {
 		return err
@@ -155,20 +169,31 @@ func (p *place) look() error {
 	stat, err := sysFstat(file)
 	if err != nil {
 		_ = syscalls.Close(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = os.NewSyscallError("fstat", syscall.ESTALE)
+		}
 		return err
 	}
 	p.file, p.stat = file, stat
 	return nil
 }
 
-// open opens the file for reading. Without /proc that goes by the name alone, which may lead to
-// another file from one moment to the next: then that one is looked at and opened.
+// open opens the file for reading. Without /proc, or if the file has been replaced by now on a
+// server that goes by names, that goes by the name alone, which may lead to another file from one
+// moment to the next: then that one is looked at and opened.
 func (p *place) open(ctx context.Context) (int, error) {
 	fd, err := sysReopen(p.file)
-	if !errors.Is(err, errors.ErrUnsupported) || p.dir == noDir {
+	if p.dir == noDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
 	}
 	for i := range attempts {
+		if i > 0 { // only now, as much may have happened during the pause
+			_ = syscalls.Close(p.file)
+			p.file = -1
+			if err := p.look(); err != nil {
+				return -1, err
+			}
+		}
 		fd, err = p.openByName()
 		if !errors.Is(err, syscall.ESTALE) &&
 			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
@@ -181,21 +206,23 @@ func (p *place) open(ctx context.Context) (int, error) {
 	return fd, err
 }
 
-// openByName opens what has the name. If that is another file than the one at hand, it takes
-// its place, and the error is ESTALE.
+// openByName opens what has the name. If that is another file than the one at hand, the error is
+// ESTALE.
 func (p *place) openByName() (int, error) {
 	fd, err := sysOpenRead(p.dir, p.base)
+	if errors.Is(err, fs.ErrNotExist) {
+		now := place{dir: p.dir, base: p.base, file: -1}
+		if now.look() == nil {
+			_ = syscalls.Close(now.file)
+			err = syscall.ESTALE // as in lookOnce
+		}
+	}
 	if err != nil {
 		return -1, err
 	}
 	st, err := sysFstat(fd)
 	if err == nil && (st.Dev != p.stat.Dev || st.Ino != p.stat.Ino) {
-		_ = syscalls.Close(p.file)
-		p.file, err = -1, syscall.ESTALE
-		if err := p.look(); err != nil {
-			_ = syscalls.Close(fd)
-			return -1, err
-		}
+		err = syscall.ESTALE
 	}
 	if err == nil && !st.Mode.IsRegular() {
 		err = notRegular(st.Mode)

@@ -20,6 +20,7 @@ var (
 	sysFremovexattr  = syscalls.Fremovexattr
 	sysFsetxattr     = syscalls.Fsetxattr
 	sysFstat         = syscalls.Fstat
+	sysFstatSync     = syscalls.FstatSync
 	sysFsType        = syscalls.FsType
 	sysFsync         = syscalls.Fsync
 	sysFtruncate     = syscalls.Ftruncate

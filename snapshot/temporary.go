@@ -37,6 +37,8 @@ func newTemporary(dir int, base string, perm uint32) (temporary, error) {
 			continue
 		}
 		if err != nil {
+			// It may be there all the same: on a server, opening it can fail once it was made.
+			removeLeftover(dir, t.name, uint32(os.Geteuid()))
 			return t, err
 		}
 		taken, err := t.lock()
@@ -185,15 +187,20 @@ func removeLeftovers(own, dir int, base string) {
 		return
 	}
 	for k := range uint64(slots) {
-		left := place{dir: dir, base: slot(base, k), file: -1}
-		if left.look() != nil {
-			continue
-		}
-		ours := left.stat.UID == mine.UID || left.stat.UID == uint32(os.Geteuid())
-		if ours && left.stat.Mode.IsRegular() && left.stat.Nlink == 1 {
-			left.remove()
-		}
-		_ = syscalls.Close(left.file)
+		removeLeftover(dir, slot(base, k), mine.UID)
+	}
+}
+
+// removeLeftover does that for one temporary name; owner is whose it may be, too.
+func removeLeftover(dir int, name string, owner uint32) {
+	left := place{dir: dir, base: name, file: -1}
+	if left.look() != nil {
+		return
+	}
+	defer syscalls.Close(left.file)
+	ours := left.stat.UID == owner || left.stat.UID == uint32(os.Geteuid())
+	if ours && left.stat.Mode.IsRegular() && left.stat.Nlink == 1 {
+		left.remove()
 	}
 }
 

@@ -77,7 +77,9 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 		return None, fmt.Errorf("%w: %w", ErrUnstable, err)
 	}
 	defer l.release()
-	before, err := sysFstat(src.fd)
+	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
+	// all that other machines do. If these are new it forgets old data, too.
+	before, err := sysFstatSync(src.fd)
 	if err != nil {
 		return None, err
 	}
@@ -89,7 +91,7 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 			return errLost
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
-		now, err := sysFstat(src.fd)
+		now, err := sysFstatSync(src.fd)
 		if err == nil && !same(before, now) {
 			err = errChanged
 		}

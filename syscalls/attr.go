@@ -1,6 +1,7 @@
 package syscalls
 
 import (
+	"errors"
 	"io/fs"
 	"syscall"
 	"time"
@@ -26,6 +27,16 @@ func Fstat(fd int) (Stat, error) {
 		return err
 	})
 	return st, err
+}
+
+// FstatSync is Fstat, of what the server says at the moment, where there is one: statx(2),
+// AT_STATX_FORCE_SYNC, Linux 4.11. With NFS and FUSE, the kernel may go by what it was told some
+// seconds ago otherwise, and does again where it cannot do this.
+func FstatSync(fd int) (Stat, error) {
+	if err := do("statx", func() error { return statxSync(fd) }); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return Stat{}, err
+	}
+	return Fstat(fd)
 }
 
 // Fchown sets owner and group: fchown(2). It may clear the set-id bits.

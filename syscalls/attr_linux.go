@@ -31,6 +31,16 @@ func fstat(fd int) (Stat, error) {
 	}, nil
 }
 
+// statxSync has the kernel ask for the attributes of a file, so that fstat knows them.
+func statxSync(fd int) error {
+	var st unix.Statx_t
+	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_FORCE_SYNC
+	return orUnsupported(unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS, &st),
+		syscall.ENOSYS, // before Linux 4.11
+		syscall.EPERM,  // a seccomp filter
+	)
+}
+
 func mode(m uint32) fs.FileMode {
 	mode := fs.FileMode(m & 0o777)
 	switch m & unix.S_IFMT {

@@ -15,7 +15,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Fstat says what os.Lstat says, and besides it what the kernel does.
+// Fstat, and FstatSync, say what os.Lstat says, and besides it what the kernel does.
 func TestFstat(t *testing.T) {
 	each(t, func(t *testing.T, kind, dir string) {
 		path := func(name string) string { return filepath.Join(dir, name) }
@@ -44,6 +44,8 @@ func TestFstat(t *testing.T) {
 			fd, err := syscalls.OpenPath(syscalls.AtFdcwd, name)
 			got, err2 := syscalls.Fstat(opened(t, fd, err))
 			must(t, err2)
+			again, err2 := syscalls.FstatSync(fd)
+			must(t, err2)
 			fi, err := os.Lstat(name)
 			must(t, err)
 			st := fi.Sys().(*syscall.Stat_t)
@@ -55,6 +57,9 @@ func TestFstat(t *testing.T) {
 			sys, ok := got.Sys.(*syscall.Stat_t)
 			if !ok || sys.Ino != st.Ino {
 				t.Errorf("%s: Sys is %T %v", name, got.Sys, got.Sys)
+			}
+			if !reflect.DeepEqual(again, got) {
+				t.Errorf("%s: FstatSync says\n%+v, want\n%+v", name, again, got)
 			}
 			got.Sys = nil
 			if !reflect.DeepEqual(got, want) {

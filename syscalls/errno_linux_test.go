@@ -163,6 +163,7 @@ func TestBadDescriptor(t *testing.T) {
 			"CanWrite":            func() error { return syscalls.CanWrite(bad, syscalls.AtFdcwd, "x") },
 			"Close":               func() error { return syscalls.Close(bad) },
 			"Fstat":               func() error { return second(syscalls.Fstat(bad)) },
+			"FstatSync":           func() error { return second(syscalls.FstatSync(bad)) },
 			"Fchown":              func() error { return syscalls.Fchown(bad, 0, 0) },
 			"Fchmod":              func() error { return syscalls.Fchmod(bad, 0) },
 			"Flistxattr":          func() error { return second(syscalls.Flistxattr(bad)) },

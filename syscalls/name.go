@@ -24,8 +24,9 @@ func OpenDir(dirfd int, name string) (int, error) {
 }
 
 // Reopen opens the file behind a descriptor, one of [OpenPath] for example, a second time and
-// for reading: openat(2) of /proc/self/fd. Permissions are checked anew. The error is ENOENT
-// where /proc is not mounted.
+// for reading: openat(2) of /proc/self/fd. Permissions are checked anew. The error is
+// [errors.ErrUnsupported] where /proc is not mounted, and ESTALE for a file that has no name any
+// more, on a server that goes by names (NFS, and FUSE, which says ENOENT).
 func Reopen(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopen(fd) })
 }

@@ -39,6 +39,9 @@ func openProc(fd, flags int) (int, error) {
 		if _, bad := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); bad != nil {
 			return -1, bad
 		}
+		if _, there := fdPath(fd); there == nil {
+			return -1, unix.ESTALE
+		}
 		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
 	}
 	return again, err

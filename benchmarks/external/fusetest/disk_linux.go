@@ -3,11 +3,8 @@ package fusetest
 import (
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -49,7 +46,7 @@ type Stats struct {
 // NewDisk starts a disk of size bytes, all zeros. It ends with the test.
 func NewDisk(tb testing.TB, size int64) *Disk {
 	tb.Helper()
-	return &Disk{server: start(tb, "disk", message{Size: size})}
+	return &Disk{server: start(tb, "disk", message{Size: size}, 0, "")}
 }
 
 // Mount makes a filesystem on the disk and returns its root: see [mounttest.On]. Before it is
@@ -157,11 +154,4 @@ func (d *Disk) Kill(tb testing.TB) {
 func (d *Disk) Pid() int { return d.server.cmd.Process.Pid }
 
 // Connection is the number of its FUSE connection, as in /sys/fs/fuse/connections.
-func (d *Disk) Connection(tb testing.TB) int {
-	tb.Helper()
-	var st syscall.Stat_t
-	if err := syscall.Stat(d.server.dir, &st); err != nil {
-		tb.Fatal(err)
-	}
-	return int(unix.Minor(st.Dev))
-}
+func (d *Disk) Connection(tb testing.TB) int { return d.server.connection(tb) }

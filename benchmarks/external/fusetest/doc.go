@@ -16,12 +16,19 @@
 //	disk.Delay(t, 4*time.Millisecond)
 //	disk.FailReads(t, disk.Find(t, page)...)
 //
+// A [Tree] is a directory shown as a FUSE filesystem, with what such filesystems lack, and fail with:
+//
+//	tree := fusetest.NewTree(t, dir, fusetest.TreeConfig{Lacks: []string{"TMPFILE"}})
+//	tree.Fail(t, syscall.ENOSPC, "WRITE")
+//	… // in tree.Dir()
+//
 // # How it ends
 //
 // A server serves until the pipe closes on which the test tells it what to do; the kernel
 // closes that when the test's process ends for whatever reason. With the server goes the FUSE
 // connection: all that waits for it gets an error, nothing waits forever, and the last process
-// gone takes the mounts and loop devices with it, as package mounttest has it.
+// gone takes the mounts and loop devices with it, as package mounttest has it. The server of a tree
+// has a descriptor of the directory that it shows, which keeps nothing else.
 //
 // # What cannot be had
 //

@@ -139,7 +139,7 @@ func containing(t *testing.T, pattern, text string) (found []string) {
 	return found
 }
 
-// TestHelperEnds waits for disks by read, by a page fault and by fsync, and ends when it is told
+// TestHelperEnds waits for disks by read, by a page fault and by fsync, and for a tree, and ends when it is told
 // to.
 func TestHelperEnds(t *testing.T) {
 	end := os.Getenv(endEnv)
@@ -194,6 +194,27 @@ func TestHelperEnds(t *testing.T) {
 		})
 		t.Cleanup(func() { close(stop) })
 	}
+	tree, _ := newTree(t, fusetest.TreeConfig{})
+	connections = append(connections, tree.Connection(t))
+	must(t, os.WriteFile(filepath.Join(tree.Dir(), "f"), make([]byte, page), 0o644))
+	f, err := os.Open(filepath.Join(tree.Dir(), "f"))
+	must(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	tree.Delay(t, 100*time.Millisecond)
+	stop, done := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(stop); <-done })
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				evict(t, f)
+				_, _ = f.ReadAt(make([]byte, page), 0)
+			}
+		}
+	}()
 	fmt.Printf("ready %d %d %d %d\n", os.Getpid(), server, connections[0], connections[len(connections)-1])
 	if end == "kill server" {
 		var info unix.Siginfo // of a child that ended and was not waited for

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -27,6 +29,7 @@ const maxRequest = 1 << 20
 // the other ones. Constant.
 var roles = map[string]func(hello message) (answer func(message) (message, error), err error){
 	"disk": serveDisk,
+	"tree": serveTree,
 }
 
 // Main is [mounttest.Main], for test binaries that start servers: they run this one again.
@@ -46,8 +49,12 @@ func Main(m *testing.M) {
 	mounttest.Main(m)
 }
 
-// device is the number of the descriptor of /dev/fuse in a server.
-const device = 3
+// device is the number of the descriptor of /dev/fuse in a server, and directory of that of the directory
+// that it serves, if it serves one.
+const (
+	device    = 3
+	directory = 4
+)
 
 // leaveMounts has this process, which has a mount namespace of its own, hold no mount at all. Otherwise it
 // could be the last one to do so, and the kernel would have it unmount, when it ends, what it serves: it
@@ -59,14 +66,15 @@ func leaveMounts() error {
 // A message is what a test and a server say to each other; which fields mean something depends
 // on the role.
 type message struct {
-	Dir       string  `json:",omitempty"` // where to mount
-	Size      int64   `json:",omitempty"`
-	Faults    *faults `json:",omitempty"`
-	Content   []byte  `json:",omitempty"` // to find
-	Found     []Range `json:",omitempty"`
-	Stats     *Stats  `json:",omitempty"`
-	Error     string  `json:",omitempty"` // of the server
-	Forbidden bool    `json:",omitempty"` // the error is that this cannot be had here
+	Size     int64         `json:",omitempty"`
+	Faults   *faults       `json:",omitempty"`
+	Content  []byte        `json:",omitempty"` // to find
+	Found    []Range       `json:",omitempty"`
+	Stats    *Stats        `json:",omitempty"`
+	Tree     *TreeConfig   `json:",omitempty"`
+	Troubles *troubles     `json:",omitempty"` // of a tree
+	Requests *TreeRequests `json:",omitempty"`
+	Error    string        `json:",omitempty"` // of the server
 }
 
 // serve answers the messages that come from r until it ends.
@@ -105,9 +113,9 @@ type server struct {
 	in  *json.Decoder
 }
 
-// start starts a server, and mounts what it serves until the end of the test. It skips the test where
-// there can be no server.
-func start(tb testing.TB, role string, hello message) *server {
+// start starts a server, and mounts what it serves until the end of the test, with these flags of mount(2)
+// and options of FUSE besides. The server inherits files. It skips the test where there can be no server.
+func start(tb testing.TB, role string, hello message, flags uintptr, options string, files ...*os.File) *server {
 	tb.Helper()
 	if os.Geteuid() != 0 {
 		without(tb, "not root")
@@ -117,17 +125,22 @@ func start(tb testing.TB, role string, hello message) *server {
 		without(tb, err.Error())
 	}
 	defer fuse.Close() // the server alone has it then, and all ends with the server
-	s := &server{dir: tb.TempDir()}
+	// Not tb.TempDir, which nobody else may look into.
+	dir, err := os.MkdirTemp("", "fuse-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &server{dir: dir}
 	tb.Cleanup(func() { s.unmount(tb) })
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,max_read=%d", fuse.Fd(), maxRequest)
-	if err := syscall.Mount("fusetest", s.dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+	options = fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,max_read=%d%s", fuse.Fd(), maxRequest, options)
+	if err := syscall.Mount("fusetest", s.dir, "fuse", flags|syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		without(tb, "mount: "+err.Error())
 	}
 	s.cmd = exec.Command("/proc/self/exe")
 	s.cmd.Args[0] = os.Args[0]
 	s.cmd.Env = append(os.Environ(), serverEnv+"="+role)
 	s.cmd.Stderr = os.Stderr
-	s.cmd.ExtraFiles = []*os.File{fuse}
+	s.cmd.ExtraFiles = append([]*os.File{fuse}, files...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	w, err := s.cmd.StdinPipe()
 	if err != nil {
@@ -173,6 +186,15 @@ func (s *server) must(tb testing.TB, request message) (reply message) {
 	return reply
 }
 
+func (s *server) connection(tb testing.TB) int {
+	tb.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(s.dir, &st); err != nil {
+		tb.Fatal(err)
+	}
+	return int(unix.Minor(st.Dev))
+}
+
 // killAfter kills the server after a time: the kernel ends the connection then, and with it
 // all waiting that a signal does not end.
 func (s *server) killAfter(d time.Duration) *time.Timer {
@@ -202,5 +224,8 @@ func (s *server) unmount(tb testing.TB) {
 	if err != nil && err != syscall.EINVAL { // not mounted
 		tb.Errorf("fusetest: unmount %s: %v", s.dir, err)
 		_ = syscall.Unmount(s.dir, syscall.MNT_DETACH)
+	}
+	if err := os.Remove(s.dir); err != nil {
+		tb.Errorf("fusetest: %v", err)
 	}
 }

@@ -1,0 +1,218 @@
+//go:build linux
+
+package external
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A file that somebody keeps writing to, through the same mount or behind it, is copied as it was at one
+// instant, or not at all: then the error is ErrUnstable, in bounded time.
+func TestTreeUnstable(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		tree   fusetest.TreeConfig
+		behind bool
+	}{
+		{"Plain", plainTree, false},
+		{"Cached", cachedTree, false},
+		{"Writeback", writebackTree, false}, // not behind: the kernel takes itself for the only writer
+		{"PlainBehind", plainTree, true},
+		{"CachedBehind", cachedTree, true},
+		{"ReadOnlyBehind", readOnlyTree, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const size = 2 << 20
+			tree, back := newTree(t, test.tree)
+			mounttest.Leaks(t)
+			must(t, os.WriteFile(filepath.Join(back, "f"), make([]byte, size), 0o644))
+			at := tree.Dir()
+			if test.behind {
+				at = back
+			}
+			defer keepWriting(t, filepath.Join(at, "f"), size)()
+			begin, copies, torn, unstable := time.Now(), 0, 0, 0
+			tries := mounttest.Count(2, 3, 100)
+			for range tries {
+				m, err := snapshot.Open(filepath.Join(tree.Dir(), "f"))
+				if err != nil {
+					wantIs(t, err, snapshot.ErrUnstable)
+					unstable++
+					continue
+				}
+				data := make([]byte, size)
+				_, err = m.ReadAt(data, 0)
+				must(t, err)
+				must(t, m.Close())
+				copies++
+				if !oneInstant(data) {
+					torn++
+				}
+			}
+			took := time.Since(begin)
+			t.Logf("%d copies, %d of them torn, %d times unstable, in %v", copies, torn, unstable, took)
+			if torn > 0 || took > time.Duration(tries)*10*time.Second {
+				t.Errorf("%d copies, %d of them torn, %d times unstable, in %v", copies, torn, unstable, took)
+			}
+		})
+	}
+}
+
+// step is how much a writer writes at once.
+const step = 64 << 10
+
+// keepWriting has somebody write one version after the other to a file, each by many writes.
+func keepWriting(t *testing.T, name string, size int) (stop func()) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	must(t, err)
+	var enough atomic.Bool
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for version := byte(1); !enough.Load(); version++ {
+			data := bytes.Repeat([]byte{version}, step)
+			for off := 0; off < size; off += step {
+				if _, err := f.WriteAt(data, int64(off)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	return func() {
+		enough.Store(true)
+		writer.Wait()
+		must(t, f.Close())
+	}
+}
+
+// oneInstant reports whether data is a state between two of the writes of keepWriting.
+func oneInstant(data []byte) bool {
+	last := len(data) - step
+	for off := step; off <= last; off += step {
+		if now := data[off]; now != data[0] && (now != data[0]-1 || data[last] != now) {
+			return false
+		}
+	}
+	return true
+}
+
+// Copying from a slow server can be given up within a chunk, and leaves nothing; Progress says how far it got.
+func TestTreeCancel(t *testing.T) {
+	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
+		const size = 16 << 20
+		must(t, os.WriteFile(filepath.Join(back, "f"), bytes.Repeat([]byte("data"), size/4), 0o644))
+		tree.Delay(t, 20*time.Millisecond)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		reads, last := int64(0), int64(0)
+		c := snapshot.Config{Progress: func(done, total int64) {
+			if done <= last && last < total || total != size {
+				t.Errorf("%d, then %d of %d", last, done, total)
+			}
+			last = done
+			if done > 1<<20 && ctx.Err() == nil {
+				cancel()
+				tree.Requests(t)
+			}
+		}}
+		_, err := c.Open(ctx, filepath.Join(tree.Dir(), "f"))
+		wantIs(t, err, context.Canceled)
+		reads = tree.Requests(t).Got["READ"]
+		t.Logf("%d bytes copied, %d reads after it was cancelled", last, reads)
+		if last > 4<<20 || reads > 16 { // read ahead
+			t.Errorf("%d bytes copied, %d reads after it was cancelled", last, reads)
+		}
+	})
+}
+
+// While a slow server is waited for, other goroutines go on, as reading is a system call: even with a
+// single processor. Touching a mapping of the file holds up all, which shows that the test can fail.
+func TestTreeSlow(t *testing.T) {
+	tree, back := newTree(t, plainTree)
+	mounttest.Leaks(t)
+	must(t, os.WriteFile(filepath.Join(back, "f"), noise(page), 0o644))
+	name := filepath.Join(tree.Dir(), "f")
+	tree.Delay(t, 300*time.Millisecond)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+
+	goesOn := func(read func()) (meanwhile bool) {
+		var begun, ended atomic.Bool
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			begun.Store(true)
+			read()
+			ended.Store(true)
+		})
+		for !begun.Load() {
+			runtime.Gosched()
+		}
+		for reading := false; !reading && !ended.Load(); {
+			reading = tree.Requests(t).Reading > 0
+			meanwhile = reading && !ended.Load()
+		}
+		reader.Wait()
+		return meanwhile
+	}
+	if !goesOn(func() {
+		m, err := snapshot.Open(name)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		must(t, m.Close())
+	}) {
+		t.Error("nobody else ran while a snapshot was made")
+	}
+	f, err := os.Open(name)
+	must(t, err)
+	defer f.Close()
+	mem, err := syscalls.Mmap(int(f.Fd()), page, false)
+	must(t, err)
+	defer syscalls.Munmap(mem)
+	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+	if goesOn(func() { _ = mem[0] }) {
+		t.Error("this test proves nothing: others ran while a mapping was touched")
+	}
+}
+
+// What the server cannot read is EIO, wherever it is, and nothing is left of the copy.
+func TestTreeReadFault(t *testing.T) {
+	data := noise(1000 * page)
+	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
+		must(t, os.WriteFile(filepath.Join(back, "f"), data, 0o644))
+		name := filepath.Join(tree.Dir(), "f")
+		for _, off := range []int64{0, 500*page + 7, 1000*page - 1} {
+			tree.FailReads(t, fusetest.Range{Off: off, Len: 1})
+			for kind, open := range openings {
+				_, err := open(name)
+				wantIs(t, err, syscall.EIO)
+				if err != nil && !strings.HasSuffix(err.Error(), ": pread: input/output error") {
+					t.Errorf("%s: %v", kind, err)
+				}
+			}
+			tree.Heal(t)
+			m, err := snapshot.Open(name)
+			must(t, err)
+			wantContents(t, m, data)
+			must(t, m.Close())
+		}
+		wantNames(t, back, "f")
+	})
+}

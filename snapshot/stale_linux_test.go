@@ -1,0 +1,58 @@
+package snapshot_test
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A server that goes by names calls a file stale that was replaced since it was looked at. Whichever look
+// that befalls, opening and committing go by the name again.
+func TestStale(t *testing.T) {
+	dir := mounttest.Dir(t, "tmpfs")
+	mounttest.Leaks(t)
+	name := join(dir, "f")
+	for _, call := range []string{"openpath", "reopen"} {
+		stale, missed := 0, false
+		for k := 1; !missed; k++ {
+			data := noise(uint64(k), 10000)
+			write(t, name, data)
+			calls := 0
+			undo := snapshot.Intercept(t, func(made string) error {
+				if made != call {
+					return nil
+				}
+				if calls++; calls != k || len(namesIn(t, dir)) > 1 { // not when the temporary name is looked at
+					return nil
+				}
+				must(t, os.WriteFile(name+"2", data, 0o600))
+				must(t, os.Rename(name+"2", name))
+				return syscall.ESTALE
+			})
+			m, err := snapshot.OpenMut(name)
+			if err == nil {
+				_, err = m.WriteAt([]byte("new"), 0)
+				must(t, err)
+				err = m.Commit()
+				must(t, m.Close())
+			}
+			undo()
+			if missed = calls < k; !missed {
+				stale++
+			}
+			if err != nil {
+				t.Errorf("%s number %d: %v", call, k, err)
+				continue
+			}
+			copy(data, "new")
+			wantFile(t, name, data)
+			wantNames(t, dir, "f")
+		}
+		if stale < 2 {
+			t.Errorf("%s: %d calls", call, stale)
+		}
+	}
+}
