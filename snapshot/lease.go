@@ -49,6 +49,17 @@ var (
 	errNoLeases = errors.New("leases prove nothing on this filesystem")
 )
 
+// look describes the file. Without a lease it may lie on another machine's disk, whose clients
+// keep attributes for seconds (nfs(5), acregmin) and would not know of a write made elsewhere.
+func (l *lease) look(fd int) (syscalls.Stat, error) {
+	if l.fd < 0 {
+		if err := sysRevalidate(fd); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return syscalls.Stat{}, err
+		}
+	}
+	return sysFstat(fd)
+}
+
 // release gives the lease up and reports whether it was there to the end. One that somebody
 // waits for is: he does not get in before it is given up or its time runs out, and then there
 // is nothing to give up.

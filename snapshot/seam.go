@@ -49,6 +49,7 @@ var (
 	sysReopen        = syscalls.Reopen
 	sysReopenWrite   = syscalls.ReopenWritable
 	sysReopenDir     = syscalls.ReopenDir
+	sysRevalidate    = syscalls.Revalidate
 	sysSeal          = syscalls.Seal
 	sysSeekData      = syscalls.SeekData
 	sysSeekHole      = syscalls.SeekHole

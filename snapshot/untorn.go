@@ -77,7 +77,7 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 		return None, fmt.Errorf("%w: %w", ErrUnstable, err)
 	}
 	defer l.release()
-	before, err := sysFstat(src.fd)
+	before, err := l.look(src.fd)
 	if err != nil {
 		return None, err
 	}
@@ -89,7 +89,7 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 			return errLost
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
-		now, err := sysFstat(src.fd)
+		now, err := l.look(src.fd)
 		if err == nil && !same(before, now) {
 			err = errChanged
 		}

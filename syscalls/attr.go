@@ -28,6 +28,16 @@ func Fstat(fd int) (Stat, error) {
 	return st, err
 }
 
+// Revalidate has the client of a network filesystem ask its server for the attributes of a file,
+// so that [Fstat] knows them as they are now and not as they were when a cache was filled:
+// statx(2), AT_STATX_FORCE_SYNC, Linux 4.11. Where there is no server it changes nothing. A server
+// of FUSE can have a cache of its own, which this does not reach.
+func Revalidate(fd int) error {
+	return do("statx", func() error {
+		return orUnsupported(revalidate(fd), syscall.EPERM) // a seccomp filter that answers EPERM for what it does not know
+	})
+}
+
 // Fchown sets owner and group: fchown(2). It may clear the set-id bits.
 func Fchown(fd int, uid, gid uint32) error {
 	return do("fchown", func() error { return fchown(fd, uid, gid) })

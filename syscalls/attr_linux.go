@@ -31,6 +31,11 @@ func fstat(fd int) (Stat, error) {
 	}, nil
 }
 
+func revalidate(fd int) error {
+	var st unix.Statx_t
+	return unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
+}
+
 func mode(m uint32) fs.FileMode {
 	mode := fs.FileMode(m & 0o777)
 	switch m & unix.S_IFMT {

@@ -182,3 +182,20 @@ func TestFicloneImmutable(t *testing.T) {
 		check()
 	})
 }
+
+// Revalidate leaves a file as it is, whatever it is on and however it was opened.
+func TestRevalidate(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		fd := newFile(t, dir, "file", noise(100, 1))
+		before, err := syscalls.Fstat(fd)
+		must(t, err)
+		must(t, syscalls.Revalidate(fd))
+		must(t, syscalls.Revalidate(openPath(t, dir, "file")))
+		must(t, syscalls.Revalidate(openDir(t, dir)))
+		after, err := syscalls.Fstat(fd)
+		must(t, err)
+		if before.Sys, after.Sys = nil, nil; before != after {
+			t.Errorf("it was %v and is %v", before, after)
+		}
+	})
+}

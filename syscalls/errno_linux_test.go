@@ -75,6 +75,8 @@ func TestErrnos(t *testing.T) {
 			func() error { return syscalls.Seal(a) }},
 		{"fstatfs", unix.SYS_FSTATFS, nil, []syscall.Errno{syscall.EOVERFLOW},
 			func() error { _, err := syscalls.FsType(a); return err }},
+		{"statx", unix.SYS_STATX, []syscall.Errno{syscall.EPERM}, []syscall.Errno{syscall.EACCES, syscall.ESTALE, syscall.EINVAL},
+			func() error { return syscalls.Revalidate(a) }},
 		{"fsync", unix.SYS_FSYNC, nil, []syscall.Errno{syscall.EINVAL}, func() error { return syscalls.Fsync(a) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -163,6 +165,7 @@ func TestBadDescriptor(t *testing.T) {
 			"CanWrite":            func() error { return syscalls.CanWrite(bad, syscalls.AtFdcwd, "x") },
 			"Close":               func() error { return syscalls.Close(bad) },
 			"Fstat":               func() error { return second(syscalls.Fstat(bad)) },
+			"Revalidate":          func() error { return syscalls.Revalidate(bad) },
 			"Fchown":              func() error { return syscalls.Fchown(bad, 0, 0) },
 			"Fchmod":              func() error { return syscalls.Fchmod(bad, 0) },
 			"Flistxattr":          func() error { return second(syscalls.Flistxattr(bad)) },

@@ -55,6 +55,7 @@ func TestOther(t *testing.T) {
 		"CanWrite":         syscalls.CanWrite(0, 0, "none"),
 		"Close":            syscalls.Close(1 << 30),
 		"Fstat":            second(syscalls.Fstat(0)),
+		"Revalidate":       syscalls.Revalidate(0),
 		"Fchown":           syscalls.Fchown(0, 0, 0),
 		"Fchmod":           syscalls.Fchmod(0, 0),
 		"Flistxattr":       second(syscalls.Flistxattr(0)),

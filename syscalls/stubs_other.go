@@ -47,6 +47,7 @@ func memfd(string) (int, error)                   { return -1, errOther }
 func seal(int) error                              { return errOther }
 
 func fstat(int) (Stat, error)               { return Stat{}, errOther }
+func revalidate(int) error                  { return errOther }
 func fchown(int, uint32, uint32) error      { return errOther }
 func fchmod(int, uint32) error              { return errOther }
 func flistxattr(int) ([]string, error)      { return nil, errOther }
