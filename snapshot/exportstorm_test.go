@@ -38,3 +38,10 @@ func InMemory(tb testing.TB, m any) (n int) {
 	}
 	return n
 }
+
+// Quarantine tells how many ranges of addresses are kept from reuse, and how large they are.
+func Quarantine() (ranges, bytes int) {
+	stale.mu.Lock()
+	defer stale.mu.Unlock()
+	return len(stale.ranges), stale.bytes
+}
