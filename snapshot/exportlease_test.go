@@ -55,3 +55,16 @@ func CacheAttributes(tb testing.TB) {
 	}
 	tb.Cleanup(func() { sysFstat, sysFstatSync = fstat, ask })
 }
+
+// ChangeStats has change alter what fstat says of files without a name, until undo is called.
+func ChangeStats(change func(st *syscalls.Stat)) (undo func()) {
+	real := sysFstat
+	sysFstat = func(fd int) (syscalls.Stat, error) {
+		st, err := real(fd)
+		if err == nil && st.Nlink == 0 {
+			change(&st)
+		}
+		return st, err
+	}
+	return func() { sysFstat = real }
+}

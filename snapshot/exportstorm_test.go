@@ -39,9 +39,9 @@ func InMemory(tb testing.TB, m any) (n int) {
 	return n
 }
 
-// Quarantine tells how many ranges of addresses are kept from reuse, and how large they are.
-func Quarantine() (ranges, bytes int) {
+// Quarantine tells how many bytes of addresses are kept from reuse.
+func Quarantine() int {
 	stale.mu.Lock()
 	defer stale.mu.Unlock()
-	return len(stale.ranges), stale.bytes
+	return stale.bytes
 }
