@@ -58,8 +58,8 @@
 // On NFS, SMB, CephFS and all that is FUSE (GlusterFS, JuiceFS, sshfs, gcsfuse) a snapshot is a
 // ComparedCopy, in TempDir or memory: none has unnamed files (SMB has, on recent kernels, by a
 // hidden name on the server), so there is nothing to clone to, even where NFS 4.2 and SMB know
-// FICLONE. Leases are not taken: they exist on NFS with a delegation, on SMB with an oplock, and on FUSE
-// always, where they keep no other client out.
+// FICLONE. Leases are not taken: they exist on NFS with a delegation, on SMB with an oplock, and
+// on FUSE always, where they keep no other client out.
 //
 // What another machine writes shows here when caches run out: after 3 to 60 s on NFS (nfs(5)),
 // 1 s on most of FUSE. So the server is asked before, during and after the copy (statx(2),

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -242,6 +243,30 @@ func TestProgressCountsHoles(t *testing.T) {
 		must(t, m.Close())
 		if last != size || fell != 1 {
 			t.Errorf("%d of %d, fell back %d times", last, int64(size), fell)
+		}
+	})
+}
+
+// What Bytes returned of a snapshot that is dropped without Close stays as it is: the garbage
+// collector cannot see whether somebody still has it.
+func TestBytesOutliveTheSnapshot(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		r, err := snapshot.Open(name)
+		must(t, err)
+		m, err := snapshot.OpenMut(name)
+		must(t, err)
+		slices := [][]byte{r.Bytes(), m.Bytes()}
+		r, m = nil, nil
+		emptyQuarantine()
+		for _, b := range slices {
+			if snapshot.Faults(func() { wantBytes(t, "Bytes", b, data) }) {
+				t.Error("the memory is gone")
+				continue
+			}
+			must(t, unix.MunmapPtr(unsafe.Pointer(&b[0]), uintptr(cap(b))))
 		}
 	})
 }
