@@ -66,7 +66,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 	mounttest.Leaks(t)
 	limit := 64 << 20
 	if math.MaxInt > math.MaxInt32 {
-		limit = int(int64(64) << 30)
+		limit <<= 10
 	}
 	size := limit / 8 * 3
 	name := join(mounttest.Dir(t, "xfs"), "f")
@@ -94,7 +94,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 		time.Sleep(time.Millisecond) // the cleanups run on a goroutine of their own
 	}
 	emptyQuarantine()
-	if limit < 1<<32 {
+	if math.MaxInt == math.MaxInt32 {
 		return // there are no addresses for more
 	}
 	must(t, os.Truncate(name, int64(limit)+1))
