@@ -143,21 +143,35 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 	if err != nil {
 		return err
 	}
+	done, named, err := m.publishNew(ctx, p, attrs)
+	if !done && !named && wantsName(err) {
+		before := m.named
+		m.named = true
+		done, _, err = m.publishNew(ctx, p, attrs)
+		m.named = before || done && p.to == m.at
+	}
+	m.flatten(ctx)
+	return err
+}
+
+// publishNew does that with one temporary file. It reports whether that got the name, and whether it
+// had a temporary one.
+func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attributes) (done, named bool, err error) {
 	perm := uint32(0) // nobody else may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	t, err := newTemporary(p.to.dir, p.to.base, perm)
+	t, err := newTemporary(p.to.dir, p.to.base, perm, m.named)
 	if err != nil {
-		return err
+		return false, true, err
 	}
 	defer t.discard()
+	named = t.name != ""
 	if err := m.copyTo(ctx, t.fd); err != nil {
-		return err
+		return false, true, err
 	}
-	_, err = m.publish(ctx, p, &t, attrs)
-	m.flatten(ctx)
-	return err
+	done, err = m.publish(ctx, p, &t, attrs)
+	return done, named, err
 }
 
 // publish makes t, which holds the contents, durable, with the attributes attrs or those that

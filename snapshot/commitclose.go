@@ -27,14 +27,21 @@ func (m *MmapMut) commitAndClose() error {
 		return err
 	}
 	if !sealed {
-		err = m.commit(context.Background())
-		if err != nil && !errors.Is(err, ErrNotDurable) {
-			return err
-		}
-		return errors.Join(err, m.close())
+		return m.commitThenClose()
 	}
 	published, err := m.publishSelf()
 	if !published && m.unseal() == nil {
+		if wantsName(err) {
+			return m.commitThenClose()
+		}
+		return err
+	}
+	return errors.Join(err, m.close())
+}
+
+func (m *MmapMut) commitThenClose() error {
+	err := m.commit(context.Background())
+	if err != nil && !errors.Is(err, ErrNotDurable) {
 		return err
 	}
 	return errors.Join(err, m.close())

@@ -49,9 +49,12 @@
 // A copy is begun anew as soon as the file is seen to change: ten times at most, and only once
 // when five seconds have passed; then opening fails with [ErrUnstable]. A ComparedCopy cannot
 // notice stores through somebody's writable mapping, nor, on kernels before 6.13, a write within
-// the same tick of the clock (a few milliseconds); [Config].RequireConsistent refuses it. A
-// program that saves a file by several writes can be caught between two of them by a reflink
-// and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename.
+// the same tick of the clock (a few milliseconds); [Config].RequireConsistent refuses it. On
+// filesystems of which these are not known to be finer, FUSE and NFS among them, opening a file
+// that was changed in the last five seconds waits for 12 ms instead, and begins anew if that
+// changes meanwhile. A program that saves a file by several writes can be caught between two of
+// them by a reflink and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file
+// by a rename.
 //
 // # Network filesystems
 //
@@ -118,8 +121,12 @@
 // .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
 // next commit of the same file removes it, if it is a regular file of the same owner, or of the
 // user who commits, that has no other name and is not in use. On a filesystem without unnamed
-// files (O_TMPFILE: NFS and most of FUSE) it has that name from the start of the commit, with
-// mode 0600 until it is whole, or that of Config.Perm if it is new.
+// files (O_TMPFILE: NFS and most of FUSE), or none that can get a name, it has that name from the
+// start of the commit, with mode 0600 until it is whole, or that of Config.Perm if it is new.
+//
+// Where files lie on a server that dies, or loses the connection, while it renames the new one,
+// the commit is an error and may have been made all the same: nobody can know. It is whole or not
+// there.
 //
 // A MmapMut that is committed often with small changes in between would become slow, because
 // each change adds an extent to what has to be cloned. Commits therefore join extents again, a

@@ -24,9 +24,6 @@ type lease struct {
 // open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
 func takeLease(src original) (lease, error) {
 	none := lease{fd: -1}
-	if !src.own {
-		return none, errShared
-	}
 	magic, err := sysFsType(src.fd)
 	if err != nil {
 		return none, err
@@ -37,6 +34,9 @@ func takeLease(src original) (lease, error) {
 		// Overlayfs grants one beside a writable mapping, whose stores then show. FUSE and
 		// network filesystems do not know what is written elsewhere.
 		return none, errNoLeases
+	}
+	if !src.own {
+		return none, errShared
 	}
 	if err := sysSetLease(src.fd, syscalls.ReadLease); err != nil {
 		return none, err

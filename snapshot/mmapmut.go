@@ -30,6 +30,7 @@ type MmapMut struct {
 	committing sync.Mutex
 	broken     error // why nothing can be committed any more
 	nameless   bool  // the private file can get no name: it may have had one, or lies elsewhere
+	named      bool  // files without a name cannot be published here
 
 	flat flattening
 

@@ -56,3 +56,37 @@ func TestStale(t *testing.T) {
 		}
 	}
 }
+
+// Where there are unnamed files that cannot be changed, or get no name, commits do with temporary names.
+func TestTmpfileOfNoUse(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		for call, errno := range map[string]syscall.Errno{"fchmod": syscall.ENOENT, "linkat": syscall.EXDEV} {
+			for _, way := range ways {
+				data := noise(1, 10000)
+				write(t, name, data)
+				m := openMut(t, name)
+				_, err := m.WriteAt([]byte("new"), 0)
+				must(t, err)
+				copy(data, "new")
+				named := false
+				undo := snapshot.Intercept(t, func(made string) error {
+					named = named || made == "create excl"
+					if made == call && !named {
+						return errno
+					}
+					return nil
+				})
+				err = way.do(m)
+				undo()
+				if err != nil || !named {
+					t.Errorf("%s: %v: %v; a temporary name from the start: %v", way.name, errno, err, named)
+				}
+				_ = m.Close()
+				wantFile(t, name, data)
+				wantNames(t, dir, "f")
+			}
+		}
+	})
+}

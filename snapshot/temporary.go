@@ -21,18 +21,21 @@ type temporary struct {
 }
 
 // newTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
-// set later.
-func newTemporary(dir int, base string, perm uint32) (temporary, error) {
-	fd, err := sysTmpfile(dir, perm)
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return temporary{fd, dir, ""}, err
+// set later. With named, it has a temporary name from the start in any case.
+func newTemporary(dir int, base string, perm uint32, named bool) (temporary, error) {
+	if !named {
+		fd, err := sysTmpfile(dir, perm)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return temporary{fd, dir, ""}, err
+		}
 	}
 	if perm == 0 {
 		perm = 0o600 // the owner must be able to look at what a crash left
 	}
 	for i := range slots + randomNames {
-		t := temporary{-1, dir, temporaryName(base, i)}
-		t.fd, err = sysCreateExcl(dir, t.name, perm)
+		name := temporaryName(base, i)
+		fd, err := sysCreateExcl(dir, name, perm)
+		t := temporary{fd, dir, name}
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -52,6 +55,16 @@ func newTemporary(dir int, base string, perm uint32) (temporary, error) {
 		_ = syscalls.Close(t.fd)
 	}
 	return temporary{}, errNoName
+}
+
+// wantsName reports whether the error of publishing a file without a name may mean that one with a
+// temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
+// such a file, nor link it. What else the error may mean, it means again.
+func wantsName(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
+		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better
+		errors.Is(err, syscall.EXDEV) || // linkat, of go-fuse
+		errors.Is(err, errors.ErrUnsupported) // linkat, of servers without
 }
 
 // lock tells others that the name is in use, and reports whether it is still t's: until then it

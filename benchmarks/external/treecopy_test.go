@@ -26,6 +26,7 @@ import (
 // A file that somebody keeps writing to, through the same mount or behind it, is copied as it was at one
 // instant, or not at all: then the error is ErrUnstable, in bounded time.
 func TestTreeUnstable(t *testing.T) {
+	mounttest.Leaks(t)
 	for _, test := range []struct {
 		name   string
 		tree   fusetest.TreeConfig
@@ -39,9 +40,9 @@ func TestTreeUnstable(t *testing.T) {
 		{"ReadOnlyBehind", readOnlyTree, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			const size = 2 << 20
 			tree, back := newTree(t, test.tree)
-			mounttest.Leaks(t)
 			must(t, os.WriteFile(filepath.Join(back, "f"), make([]byte, size), 0o644))
 			at := tree.Dir()
 			if test.behind {
@@ -49,7 +50,7 @@ func TestTreeUnstable(t *testing.T) {
 			}
 			defer keepWriting(t, filepath.Join(at, "f"), size)()
 			begin, copies, torn, unstable := time.Now(), 0, 0, 0
-			tries := mounttest.Count(2, 3, 100)
+			tries := mounttest.Count(1, 2, 100)
 			for range tries {
 				m, err := snapshot.Open(filepath.Join(tree.Dir(), "f"))
 				if err != nil {
@@ -196,6 +197,9 @@ func TestTreeSlow(t *testing.T) {
 func TestTreeReadFault(t *testing.T) {
 	data := noise(1000 * page)
 	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
+		if strings.HasSuffix(t.Name(), "Unnamed") {
+			return // the server copies by itself
+		}
 		must(t, os.WriteFile(filepath.Join(back, "f"), data, 0o644))
 		name := filepath.Join(tree.Dir(), "f")
 		for _, off := range []int64{0, 500*page + 7, 1000*page - 1} {

@@ -171,7 +171,7 @@ func TestTreeReaders(t *testing.T) {
 			must(t, err)
 			defer m.Close()
 			writers.Go(func() {
-				for version := range mounttest.Count(20, 40, 250) {
+				for version := range mounttest.Count(10, 10, 250) {
 					_, err := m.WriteAt(slices.Repeat([]byte{byte(version<<1 | writer)}, size), 0)
 					must(t, err)
 					if err := m.Commit(); err != nil {
@@ -190,7 +190,7 @@ func TestTreeReaders(t *testing.T) {
 // A commit whose k-th request the server fails, for every k, either fails and leaves the file as it was,
 // or succeeds; and it leaves no name. What failed can be tried again, with success.
 func TestTreeCommitFails(t *testing.T) {
-	every := mounttest.Count(4, 3, 1)
+	every := mounttest.Count(8, 7, 1)
 	for way, commit := range commits {
 		t.Run(way, func(t *testing.T) {
 			tree, back := newTree(t, bareTree)
