@@ -140,35 +140,3 @@ func BenchmarkReadAt(b *testing.B) {
 		}
 	}
 }
-
-// BenchmarkAppend writes 100 bytes at a time to a file that grows to 1 MiB and is cut again.
-func BenchmarkAppend(b *testing.B) {
-	p := random(100)
-	type appender interface {
-		io.WriteSeeker
-		Truncate(int64) error
-	}
-	name := put(b, b.TempDir(), "f", nil)
-	file, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer file.Close()
-	for _, x := range []struct {
-		name string
-		w    appender
-	}{{"os", file}, {"file", openFile(b, name)}} {
-		b.Run("via="+x.name, func(b *testing.B) {
-			b.SetBytes(100)
-			for i := 0; b.Loop(); i++ {
-				if i%10000 == 0 {
-					_ = x.w.Truncate(0)
-					_, _ = x.w.Seek(0, io.SeekStart)
-				}
-				if _, err := x.w.Write(p); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

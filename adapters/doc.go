@@ -5,6 +5,22 @@
 //   - [Reader] reads a *snapshot.Mmap or *snapshot.MmapMut and has a cursor of its own.
 //   - [File] reads and edits a *snapshot.MmapMut as an *os.File is read and edited. Nobody sees the edits until
 //     [File.Sync] makes them the contents of the file, all at once.
+//   - [FS] is a directory of which every file that is opened is a snapshot.
+//
+// # What to use
+//
+//	you have code for               use
+//	io.ReaderAt and a size          a *snapshot.Mmap itself: zip.NewReader(m, m.Size())
+//	io.Reader, io.ReadSeeker,       NewReader(m)
+//	  io.ByteReader, io.RuneReader
+//	*os.File that reads             NewReader(m); Name, Stat and Close are those of m
+//	*os.File that writes a file     NewFile(m) of snapshot.OpenMut or Create; Sync instead of fsync and rename
+//	bytes.Reader, a []byte          m.View for the time of a call; m.Bytes until Close
+//	os.DirFS, os.Root.FS            NewFS(dir, snapshot.Config{})
+//	http.FileServer, http.Dir       http.FileServerFS(fsys)
+//	http.ServeFile, ServeContent    http.ServeFileFS(w, r, fsys, name); ServeContent(…, NewReader(m))
+//	template.ParseFiles, ParseGlob  template.ParseFS(fsys, …)
+//	a tree to archive               zip.Writer.AddFS(fsys), tar.Writer.AddFS(fsys)
 //
 // # What is as in package os
 //
@@ -31,18 +47,19 @@
 //	Reader              nothing
 //	ReadByte            nothing, as it reads ahead where it can: see below
 //	Reader.WriteTo      a copy through a buffer of 128 KiB; none to an *os.File, *net.TCPConn or *net.UnixConn
-//	File                a mutex and a read lock
-//	a File that grows   one ftruncate for each write behind the end; the mapping moves only now and then
+//	File                a mutex where it uses the cursor
+//	a File that grows   one pwrite for each write of new pages, as for an *os.File; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
+//	FS.Open             some eight system calls if somebody opened the file before it changed; else also a snapshot
 //
-// # ReadByte
+// # ReadByte and ReadRune
 //
 // Decoders such as compress/flate call ReadByte where there is one, and otherwise put a
 // bufio.Reader between, as they do for an *os.File.
 //
-//   - A Reader over a *snapshot.Mmap, whose contents cannot change, reads ahead and is as fast as a bufio.Reader.
+//   - A Reader over a *snapshot.Mmap or a file of an FS, whose contents cannot change, reads ahead and is as fast as a bufio.Reader.
 //   - A File reads ahead until something is written through it, and takes its mutex for each byte: some 20 ns.
-//   - A Reader over anything else reads each byte when it is asked for it, for it cannot know whether the contents have
+//   - A Reader over anything else reads each byte, or up to four, when it is asked for it, for it cannot know whether the contents have
 //     changed: some 30 ns.
 //
 // Where that is too slow and nobody changes the contents meanwhile, give the decoder a

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 
@@ -102,6 +104,87 @@ func ExampleNewFile() {
 	// Output:
 	// before: "milk\nbread\n"
 	// after: "Milk\nbread\neggs\n"
+}
+
+// A file server of which every response is one version of the file, and which answers requests
+// for a part of it.
+func ExampleNewFS() {
+	dir, err := os.MkdirTemp("", "example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "hello.txt")
+	if err := os.WriteFile(name, []byte("hello, world\n"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+
+	fsys, err := adapters.NewFS(dir, snapshot.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer fsys.Close()
+	server := httptest.NewServer(http.FileServerFS(fsys))
+	defer server.Close()
+
+	req, err := http.NewRequest("GET", server.URL+"/hello.txt", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	req.Header.Set("Range", "bytes=7-11")
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(resp.Status)
+	fmt.Println(resp.Header.Get("Content-Range"))
+	fmt.Printf("%s\n", body)
+	// Output:
+	// 206 Partial Content
+	// bytes 7-11/13
+	// world
+}
+
+// What was opened by an FS stays what it was.
+func ExampleFS_Open() {
+	dir, err := os.MkdirTemp("", "example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "f")
+	if err := os.WriteFile(name, []byte("old"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	fsys, err := adapters.NewFS(dir, snapshot.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer fsys.Close()
+
+	f, err := fsys.Open("f")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.WriteFile(name, []byte("new contents"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	was, err := io.ReadAll(f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	is, err := fsys.ReadFile("f")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s, then %s\n", was, is)
+	// Output: old, then new contents
 }
 
 func writeZip(name, member, content string) {

@@ -15,35 +15,26 @@ import (
 // All methods may be called at the same time from several goroutines. Those that use the cursor
 // take turns; ReadAt, and WriteAt inside the file, run in parallel. A write that makes the file
 // longer happens in one step: ReadAt, Size and Sync find the size before it, or the size after
-// it with the data. So it waits until a Sync that is under way has reached the disk; other
-// calls do not.
+// it with the data. Writes wait while a Sync makes its clone, and not while it waits for the
+// disk; reads never wait.
 //
 // A File must be closed, or its snapshot must. Afterwards its methods return fs.ErrClosed.
 type File struct {
 	m *snapshot.MmapMut // constant
 
-	// The locks are taken in the order in which they stand here.
-
 	cursor sync.Mutex // guards what follows; held by what reads or writes at the cursor
 	off    int64      // not negative
 	ahead  ahead
 	seen   int64 // the state of changes before ahead was read
-
-	// growing is owned by a write that changes the size, and by Sync, which must not come
-	// between the new size and the data.
-	growing sync.Mutex
-
-	// sizing is owned by what changes the size, and shared by what must not see it half done.
-	sizing sync.RWMutex
+	last   lastRune
 
 	changes changes // of the contents; for ahead
 }
 
 // NewFile returns a File that edits m, with the cursor at 0. The File takes m over: Close
 // closes it, and a write that grows the file makes slices of m.Bytes invalid. Other methods of
-// m may still be used, but a Resize or Commit can then fall between the parts of a write that
-// grows the file, so that it is not one step; and ReadByte does not notice changes made in that
-// way for up to 512 bytes, before the File changes something itself.
+// m may still be used, but ReadByte and ReadRune do not notice changes made in that way for up
+// to 512 bytes, before the File changes something itself.
 func NewFile(m *snapshot.MmapMut) *File { return &File{m: m} }
 
 // Name returns the name that the snapshot was opened with.
@@ -51,23 +42,24 @@ func (f *File) Name() string { return f.m.Name() }
 
 // Size returns the size in bytes.
 func (f *File) Size() int64 {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
 	return f.m.Size()
+}
+
+// Len returns how many bytes are between the cursor and the end.
+func (f *File) Len() int {
+	f.cursor.Lock()
+	defer f.cursor.Unlock()
+	return left(f.Size(), f.off)
 }
 
 // Stat describes the file as it was before it was opened, except for the size, which is that of
 // the contents now.
 func (f *File) Stat() (fs.FileInfo, error) {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
 	return f.m.Stat()
 }
 
 // ReadAt is like [os.File.ReadAt]. It does not use the cursor.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
 	return f.m.ReadAt(p, off)
 }
 
@@ -103,16 +95,21 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteString is Write with a string.
-func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
+// WriteString is Write with a string. One longer than 128 KiB costs a copy of it in new memory.
+func (f *File) WriteString(s string) (int, error) {
+	if len(s) > piece {
+		return f.Write([]byte(s))
+	}
+	buf := buffers.Get().(*[piece]byte)
+	defer buffers.Put(buf)
+	return f.Write(buf[:copy(buf[:], s)])
+}
 
 // Sync makes what was written the contents of the file, atomically and durably: see
 // [snapshot.MmapMut.Commit], of which it has the errors. If it fails, the file is as it was,
 // unless the error is snapshot.ErrNotDurable. Each single Write, WriteString or WriteAt is in
 // it as a whole or not at all.
 func (f *File) Sync() error {
-	f.growing.Lock()
-	defer f.growing.Unlock()
 	return rename("sync", f.m.Commit())
 }
 
@@ -130,6 +127,7 @@ var (
 	_ io.WriterAt        = (*File)(nil)
 	_ io.StringWriter    = (*File)(nil)
 	_ io.ByteScanner     = (*File)(nil)
+	_ io.RuneScanner     = (*File)(nil)
 	_ io.ReaderFrom      = (*File)(nil)
 	_ io.WriterTo        = (*File)(nil)
 )

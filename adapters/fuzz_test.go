@@ -1,6 +1,7 @@
 package adapters_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"os"
@@ -16,7 +17,7 @@ func program(code []byte) []call {
 		off := int64(code[1])<<8 | int64(code[2])
 		n := int(code[3])<<8 | int(code[4])
 		data := string(bytes.Repeat([]byte{code[2]%250 + 1, code[3], code[4]}, n/3+1)[:n])
-		switch code[0] % 13 {
+		switch code[0] % 15 {
 		case 0:
 			calls = append(calls, fRead(n))
 		case 1:
@@ -43,6 +44,10 @@ func program(code []byte) []call {
 			calls = append(calls, fWriteString(data))
 		case 12:
 			calls = append(calls, fSync())
+		case 13:
+			calls = append(calls, fRune())
+		case 14:
+			calls = append(calls, fStatSize())
 		}
 	}
 	return calls
@@ -70,6 +75,49 @@ func fByte() call {
 	}}
 }
 
+// fRune reads a rune, gives it back and reads it again, as a bufio.Reader over the *os.File does.
+func fRune() call {
+	return call{"ReadRune", func(f readFile) (int64, string, error) {
+		r, ok := f.(byteReader)
+		if !ok {
+			at, err := f.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return 0, "", err
+			}
+			c, size, err := bufio.NewReader(f).ReadRune()
+			if _, serr := f.Seek(at+int64(size), io.SeekStart); serr != nil {
+				return 0, "", serr
+			}
+			return int64(size), string(c), err
+		}
+		before := r.Len()
+		c, size, err := r.ReadRune()
+		if err != nil {
+			return int64(size), string(c), err
+		}
+		if before-r.Len() != size {
+			return 0, "another length", nil
+		}
+		if err := r.UnreadRune(); err != nil {
+			return 0, "", err
+		}
+		if again, _, err := r.ReadRune(); again != c || err != nil {
+			return 0, "another rune", err
+		}
+		return int64(size), string(c), nil
+	}}
+}
+
+func fStatSize() call {
+	return call{"Stat", func(f readFile) (int64, string, error) {
+		st, err := f.(file).Stat()
+		if err != nil {
+			return 0, "", err
+		}
+		return st.Size(), st.Mode().String(), nil
+	}}
+}
+
 // FuzzLikeOSFile makes the same calls to a File and to an *os.File, and compares also what is
 // on the disk after a Sync.
 func FuzzLikeOSFile(f *testing.F) {
@@ -78,6 +126,8 @@ func FuzzLikeOSFile(f *testing.F) {
 	f.Add(uint16(0), []byte("\x03\x20\x00\x00\x09"+"\x07\x10\x00\x00\x00"+"\x03\x11\x00\x00\x09"+"\x0c\x00\x00\x00\x00")) // a gap, cut, a gap
 	f.Add(uint16(1), []byte("\x0a\x00\x00\x00\x00"+"\x0a\x00\x00\x00\x00"+"\x08\x00\x05\xff\xff"+"\x0b\x00\x01\x00\x02")) // ReadByte twice, ReadFrom, WriteString
 	f.Add(uint16(8192), []byte("\x07\x00\x00\x00\x00"+"\x07\x20\x64\x00\x00"+"\x01\x10\x00\x20\x00"+"\x04\x00\x00\x00\x00"))
+	f.Add(uint16(4096), []byte("\x04\x10\x62\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0d\x00\x00\x00\x00")) // ReadRune up to the end
+	f.Add(uint16(100), []byte("\x02\x01\xc2\x85\x09"+"\x04\x00\x64\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0e\x00\x00\x00\x00"))
 
 	dir := mounttest.Dir(f, "tmpfs")
 	f.Fuzz(func(t *testing.T, size uint16, code []byte) {

@@ -1,10 +1,6 @@
 package adapters
 
-import (
-	"errors"
-	"io"
-	"math"
-)
+import "math"
 
 // WriteAt is like [os.File.WriteAt], behind the end, too: see [File.Write]. It does not use the
 // cursor.
@@ -17,61 +13,7 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	}
 	f.changes.begin()
 	defer f.changes.end()
-	n, err := f.writeInside(p, off)
-	if errors.Is(err, io.ErrShortWrite) {
-		return f.writeBeyond(p, off)
-	}
-	return n, err
-}
-
-// writeInside writes p if all of it lies within the file. If not, the error is
-// io.ErrShortWrite, and nothing has been written, unless somebody resized the snapshot behind
-// our back.
-func (f *File) writeInside(p []byte, off int64) (int, error) {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
-	// What is negative, empty or closed is for the snapshot to say.
-	if off >= 0 && len(p) > 0 && off+int64(len(p)) > f.m.Size() && check("write", f.m) == nil {
-		return 0, io.ErrShortWrite
-	}
-	return f.m.WriteAt(p, off)
-}
-
-// writeBeyond writes p, of which a part lies behind the end.
-func (f *File) writeBeyond(p []byte, off int64) (int, error) {
-	f.growing.Lock()
-	defer f.growing.Unlock()
-	f.sizing.Lock()
-	defer f.sizing.Unlock()
-	before, done, end := f.m.Size(), 0, off+int64(len(p))
-	for {
-		if f.m.Size() < end {
-			if err := f.m.Resize(end); err != nil {
-				return done, rename("write", err)
-			}
-		}
-		n, err := f.m.WriteAt(p[done:], off+int64(done))
-		done += n
-		if errors.Is(err, io.ErrShortWrite) {
-			continue // somebody has shrunk the snapshot itself meanwhile
-		}
-		if err != nil {
-			f.cut(before, off, done)
-		}
-		return done, err
-	}
-}
-
-// cut makes the file end, after a write at off that failed after done bytes, where that of
-// package os would: behind what was written, or else where it did before.
-func (f *File) cut(before, off int64, done int) {
-	size := before
-	if done > 0 {
-		size = max(size, off+int64(done))
-	}
-	if f.m.Size() > size {
-		_ = f.m.Resize(size) // the error of the write says more
-	}
+	return f.m.WriteGrow(p, off)
 }
 
 // Truncate is like [os.File.Truncate]. It does not move the cursor.
@@ -84,7 +26,5 @@ func (f *File) Truncate(size int64) error {
 	}
 	f.changes.begin()
 	defer f.changes.end()
-	f.sizing.Lock()
-	defer f.sizing.Unlock()
 	return rename("truncate", f.m.Resize(size))
 }

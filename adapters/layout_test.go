@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +18,14 @@ const module = "github.com/mmapsnapshot/mmapsnapshot"
 
 // mayImport lists what each package may import besides the standard library, tests aside.
 var mayImport = map[string][]string{
-	"syscalls":            {"golang.org/x/sys/unix"},
-	"syscalls/mounttest":  {"golang.org/x/sys/unix"},
-	"snapshot":            {module + "/syscalls"},
-	"adapters":            {module + "/snapshot"},
-	"benchmarks":          nil,
-	"examples/quickstart": {module + "/snapshot", module + "/adapters"},
+	"syscalls":                       {"golang.org/x/sys/unix"},
+	"syscalls/mounttest":             {"golang.org/x/sys/unix"},
+	"snapshot":                       {module + "/syscalls"},
+	"adapters":                       {module + "/snapshot"},
+	"benchmarks":                     nil,
+	"benchmarks/internal/interleave": nil,
+	"examples/quickstart":            {module + "/snapshot", module + "/adapters"},
+	"examples/serve":                 {module + "/snapshot", module + "/adapters"},
 }
 
 // Imports go down only, unsafe stands in the lowest floor alone, and every package has a
@@ -73,6 +76,28 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// A program that uses this package and not package net must not get it, because with cgo it
+// would link the C library.
+func TestNoNet(t *testing.T) {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("go is not in PATH")
+	}
+	out, err := exec.Command(goTool, "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	for _, not := range []string{"net", "net/http", "os/user", "runtime/cgo"} {
+		if slices.Contains(deps, not) {
+			t.Errorf("it imports %s", not)
+		}
+	}
+	if !slices.Contains(deps, module+"/snapshot") {
+		t.Errorf("go list -deps says %v", deps)
+	}
+}
+
 // The top of the tree holds what a reader expects there and nothing else.
 func TestTopLevel(t *testing.T) {
 	entries, err := os.ReadDir("..")
@@ -94,6 +119,56 @@ func TestTopLevel(t *testing.T) {
 		if f := strings.Fields(line); len(f) >= 2 && strings.HasPrefix(f[1], "v") &&
 			f[0] != "golang.org/x/sys" && f[0] != "golang.org/x/exp" {
 			t.Errorf("go.mod requires %s", f[0])
+		}
+	}
+}
+
+// What needs more than the module may is a module of its own, below benchmarks or examples, that
+// builds with the code beside it.
+func TestNestedModules(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "go.mod" || path == filepath.Join("..", "go.mod") {
+			return err
+		}
+		rel, err := filepath.Rel("..", filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		mod, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(rel)
+		if top, _, _ := strings.Cut(name, "/"); top != "benchmarks" && top != "examples" {
+			t.Errorf("%s: no module belongs there", path)
+		}
+		back := strings.Repeat("/..", strings.Count(name, "/")+1)[1:]
+		lines := []string{"module " + module + "/" + name}
+		if strings.Contains(string(mod), module+" v") {
+			lines = append(lines, "replace "+module+" => "+back)
+		}
+		for _, line := range lines {
+			if !slices.Contains(strings.Split(string(mod), "\n"), line) {
+				t.Errorf("%s: no line %q", path, line)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// TestTopLevel sees to what is required. A replacement would make the module unusable for
+		// others, and sums beyond those two mean that something has leaked.
+		for line := range strings.Lines(string(b)) {
+			leaked := name == "go.sum" && !strings.HasPrefix(line, "golang.org/x/sys ") && !strings.HasPrefix(line, "golang.org/x/exp ")
+			if leaked || strings.HasPrefix(line, "replace") {
+				t.Errorf("%s: %s", name, line)
+			}
 		}
 	}
 }

@@ -52,6 +52,16 @@ func openFile(tb testing.TB, name string) *adapters.File {
 	return adapters.NewFile(openMut(tb, name))
 }
 
+func newFS(tb testing.TB, dir string, c snapshot.Config) *adapters.FS {
+	tb.Helper()
+	fsys, err := adapters.NewFS(dir, c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = fsys.Close() })
+	return fsys
+}
+
 // supported ends the test if err is not nil: skips it where there are no snapshots at all.
 func supported(tb testing.TB, err error) {
 	tb.Helper()

@@ -21,24 +21,32 @@ func (a *ahead) at(off int64) (c byte, ok bool) {
 	return 0, false
 }
 
-// read reads the byte at off from src, and if keep is true, some behind it.
-func (a *ahead) read(src Source, off int64, keep bool) (byte, error) {
+// from returns what was read ahead from off on.
+func (a *ahead) from(off int64) []byte {
+	if i := off - a.start; uint64(i) < uint64(len(a.data)) {
+		return a.data[i:]
+	}
+	return nil
+}
+
+// read reads n bytes at off from src, fewer if it ends before, and if keep is true, some behind
+// them. The error is nil unless there are none.
+func (a *ahead) read(src Source, off int64, n int, keep bool) ([]byte, error) {
 	if a.buf == nil {
 		a.buf = new([readAhead]byte)
 	}
 	a.data = nil
-	size := 1
 	if keep {
-		size = readAhead
+		n = readAhead
 	}
-	n, err := src.ReadAt(a.buf[:size], off)
+	n, err := src.ReadAt(a.buf[:n], off)
 	if n == 0 {
-		return 0, err
+		return nil, err
 	}
 	if keep {
 		a.start, a.data = off, a.buf[:n]
 	}
-	return a.buf[0], nil
+	return a.buf[:n], nil
 }
 
 // ReadByte returns the next byte, or io.EOF. Over a *snapshot.Mmap it is as fast as that of a
@@ -54,16 +62,17 @@ func (r *Reader) ReadByte() (byte, error) {
 
 // readByte stands apart to keep the usual case small.
 func (r *Reader) readByte() (byte, error) {
-	c, err := r.ahead.read(r.src, r.off, r.fixed)
-	if err == nil {
-		r.off++
+	p, err := r.ahead.read(r.src, r.off, 1, r.fixed)
+	if err != nil {
+		return 0, err
 	}
-	return c, err
+	r.off++
+	return p[0], nil
 }
 
 // UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
 func (r *Reader) UnreadByte() error {
-	off, err := unread(r.src, r.off)
+	off, err := unread("unreadbyte", r.src, r.off, r.off-1)
 	r.off = off
 	return err
 }
@@ -89,27 +98,28 @@ func (f *File) ReadByte() (byte, error) {
 	now := f.changes.state.Load()
 	c, ok := f.ahead.at(f.off)
 	if !ok || now != f.seen {
-		var err error
-		if c, err = f.readByte(now); err != nil {
+		p, err := f.readAhead(now, 1)
+		if err != nil {
 			return 0, err
 		}
+		c = p[0]
 	}
 	f.off++
 	return c, nil
 }
 
-func (f *File) readByte(now int64) (byte, error) {
-	f.sizing.RLock()
-	defer f.sizing.RUnlock()
+// readAhead reads n bytes at the cursor, fewer if the file ends before, and keeps what it can
+// for as long as the state of changes is now. The caller holds cursor.
+func (f *File) readAhead(now int64, n int) ([]byte, error) {
 	f.seen = now
-	return f.ahead.read(f.m, f.off, quiet(now))
+	return f.ahead.read(f.m, f.off, n, quiet(now))
 }
 
 // UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
 func (f *File) UnreadByte() error {
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
-	off, err := unread(f.m, f.off)
+	off, err := unread("unreadbyte", f.m, f.off, f.off-1)
 	f.off = off
 	return err
 }

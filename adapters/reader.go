@@ -19,6 +19,7 @@ type Reader struct {
 	fixed bool   // the contents never change; constant
 	off   int64  // the cursor; not negative
 	ahead ahead
+	last  lastRune
 }
 
 // NewReader returns a Reader over src, a *snapshot.Mmap or *snapshot.MmapMut for instance, with
@@ -30,6 +31,9 @@ func NewReader(src Source) *Reader {
 
 // Size returns the size of the source in bytes.
 func (r *Reader) Size() int64 { return r.src.Size() }
+
+// Len returns how many bytes are between the cursor and the end.
+func (r *Reader) Len() int { return left(r.src.Size(), r.off) }
 
 // ReadAt is like [os.File.ReadAt]. It does not use the cursor.
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.src.ReadAt(p, off) }
@@ -79,4 +83,5 @@ var (
 	_ io.ReaderAt    = (*Reader)(nil)
 	_ io.WriterTo    = (*Reader)(nil)
 	_ io.ByteScanner = (*Reader)(nil)
+	_ io.RuneScanner = (*Reader)(nil)
 )

@@ -3,9 +3,12 @@ package adapters_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -13,7 +16,10 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-var sizes = []int{0, 1, 4095, 4096, 4097, 8192, 65537}
+// sizes are around the ends of pages and of the buffers that are used.
+var sizes = []int{
+	0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128<<10 - 1, 128 << 10, 128<<10 + 1,
+}
 
 func TestIotest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -54,16 +60,20 @@ func TestReadersAreIndependent(t *testing.T) {
 	same(t, append(head, tail...), content)
 }
 
-// byteReader is what Reader, File and bytes.Reader can do with bytes.
+// byteReader is what Reader, File and bytes.Reader can do with bytes and runes.
 type byteReader interface {
 	io.ReadSeeker
 	io.ByteScanner
+	io.RuneScanner
+	Len() int
 }
 
-// TestBytes mixes ReadByte and UnreadByte with what else moves the cursor, beside a
-// bytes.Reader.
+// TestBytes mixes ReadByte, ReadRune and what undoes them with what else moves the cursor,
+// beside a bytes.Reader.
 func TestBytes(t *testing.T) {
-	content := random(3000)
+	content := random(1500)                                       // no UTF-8, or only by chance
+	content = append(content, strings.Repeat("aäㄅ𐍈\xff", 137)...) // of one to four bytes
+	content = append(content, "𐍈"[:3]...)                         // cut off by the end
 	name := put(t, t.TempDir(), "f", content)
 	for kind, r := range map[string]byteReader{
 		"Mmap":    adapters.NewReader(openMap(t, name)),
@@ -71,6 +81,7 @@ func TestBytes(t *testing.T) {
 		"File":    openFile(t, name),
 	} {
 		t.Run(kind, func(t *testing.T) {
+			unreadable := false // the model has just read a rune
 			model := bytes.NewReader(content)
 			rnd := random(mounttest.Count(20000, 100000, 1000000))
 			for i := 0; i+2 < len(rnd); i += 3 {
@@ -81,20 +92,35 @@ func TestBytes(t *testing.T) {
 					res *[3]any
 				}{{r, &got}, {model, &want}} {
 					switch op := rnd[i] % 16; {
-					case op < 10:
+					case op < 4:
 						c, err := x.r.ReadByte()
 						x.res[0], x.res[1] = c, err
+						unreadable = false
+					case op < 9:
+						c, n, err := x.r.ReadRune()
+						x.res[0], x.res[1] = fmt.Sprint(c, n), err
+						unreadable = err == nil
+					case op < 11:
+						// bytes.Reader wants it right after ReadRune; here the cursor has to be there.
+						if rune, ok := x.r.(*bytes.Reader); ok && unreadable {
+							x.res[0] = rune.UnreadRune() == nil
+							unreadable = false
+						} else if unreadable {
+							x.res[0] = x.r.UnreadRune() == nil
+						}
 					case op < 13:
+						unreadable = false
 						x.res[0] = x.r.UnreadByte() == nil
 					case op < 14:
 						p := make([]byte, arg%300)
 						n, err := io.ReadFull(x.r, p)
 						x.res[0], x.res[1] = string(p[:n]), err
+						unreadable = false
 					default:
 						_, err := x.r.Seek(arg%3100, io.SeekStart)
-						x.res[0] = err
+						x.res[0], unreadable = err, false
 					}
-					x.res[2], _ = x.r.Seek(0, io.SeekCurrent)
+					x.res[2] = x.r.Len() // and not Seek, after which a bytes.Reader unreads nothing
 				}
 				if got != want {
 					t.Fatalf("call %d (%d %d): got %v, want %v", i/3, rnd[i]%16, arg, got, want)
@@ -127,6 +153,51 @@ func TestReadByteIsNeverOld(t *testing.T) {
 			if got, err := r.ReadByte(); got != 'z' || err != nil {
 				t.Fatalf("ReadByte after UnreadByte: %q, %v, want 'z'", got, err)
 			}
+		}
+	}
+}
+
+// TestUnreadRune: it goes back by the rune that was read last, once, and from nowhere else.
+func TestUnreadRune(t *testing.T) {
+	name := put(t, t.TempDir(), "f", []byte("äö"))
+	for kind, r := range map[string]byteReader{"Mmap": adapters.NewReader(openMap(t, name)), "File": openFile(t, name)} {
+		read := func(want rune) {
+			t.Helper()
+			if c, size, err := r.ReadRune(); c != want || size != 2 || err != nil {
+				t.Errorf("%s: ReadRune: %q, %d, %v", kind, c, size, err)
+			}
+		}
+		unread := func(ok bool) {
+			t.Helper()
+			if err := r.UnreadRune(); (err == nil) != ok {
+				t.Errorf("%s: UnreadRune: %v", kind, err)
+			}
+		}
+		unread(false)
+		read('ä')
+		unread(true)
+		unread(false)
+		read('ä')
+		read('ö')
+		if _, err := r.Seek(2, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		unread(false)
+		if n := r.Len(); n != 2 {
+			t.Errorf("%s: %d bytes are left", kind, n)
+		}
+	}
+}
+
+// TestReadRuneIsNeverOld is TestReadByteIsNeverOld for runes.
+func TestReadRuneIsNeverOld(t *testing.T) {
+	f := openFile(t, put(t, t.TempDir(), "f", []byte("aaaa")))
+	for _, want := range "bcde" {
+		if _, err := f.WriteAt(bytes.Repeat([]byte{byte(want)}, 4), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := f.ReadRune(); got != want || err != nil {
+			t.Errorf("ReadRune: %q, %v, want %q", got, err, want)
 		}
 	}
 }
@@ -177,8 +248,16 @@ func TestNoAllocations(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(1<<20))
 	m := openMap(t, name)
 	r, f := adapters.NewReader(m), openFile(t, name)
-	p := make([]byte, 100)
+	p, text := make([]byte, 100), strings.Repeat("text", 1000)
 	var w io.Writer = onlyWriter{io.Discard}
+	grown, fromFS := openFile(t, put(t, t.TempDir(), "g", nil)), openFS(t, filepath.Dir(name), "f")
+	if err := grown.Truncate(1 << 20); err != nil { // the first leaf of the sets of pages is there
+		t.Fatal(err)
+	}
+	if _, err := grown.WriteAt(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	end := int64(1 << 20)
 	for what, call := range map[string]func(){
 		"Reader.Read":     func() { _, _ = r.Read(p) },
 		"Reader.ReadByte": func() { _, _ = r.ReadByte() },
@@ -187,6 +266,20 @@ func TestNoAllocations(t *testing.T) {
 		"Reader.WriteTo":  func() { _, _ = r.WriteTo(w) },
 		"File.ReadAt":     func() { _, _ = f.ReadAt(p, 77) },
 		"File.WriteAt":    func() { _, _ = f.WriteAt(p, 77) },
+		"Reader.ReadAt":   func() { _, _ = r.ReadAt(p, 77) },
+		"Reader.ReadRune": func() { _, _, _ = r.ReadRune() },
+		"Reader.Len":      func() { _ = r.Len() },
+		"File.ReadRune":   func() { _, _, _ = f.ReadRune() },
+		"File.Read":       func() { _, _ = f.Read(p) },
+		"File.Seek":       func() { _, _ = f.Seek(1000, io.SeekStart) },
+		"File.Write":      func() { _, _ = f.Write(p) },
+		"WriteString":     func() { _, _ = f.WriteString(text) },
+		"growing Write":   func() { _, _ = grown.Seek(0, io.SeekEnd); _, _ = grown.Write(p) },
+		"growing WriteAt": func() { end += 50_000; _, _ = grown.WriteAt(p, end) },
+		"FS Read":         func() { _, _ = fromFS.Read(p) },
+		"FS ReadAt":       func() { _, _ = fromFS.ReadAt(p, 77) },
+		"FS Seek":         func() { _, _ = fromFS.Seek(1000, io.SeekStart) },
+		"FS ReadByte":     func() { _, _ = fromFS.ReadByte() },
 	} {
 		if n := testing.AllocsPerRun(100, call); n >= 1 {
 			t.Errorf("%s: %v allocations", what, n)

@@ -77,6 +77,9 @@ func seek(src Source, cur, size, offset int64, whence int) (int64, error) {
 	return base + offset, nil
 }
 
+// left returns how many of size bytes are behind off. A source fits into the address space.
+func left(size, off int64) int { return int(max(size-off, 0)) }
+
 // read turns the result of a ReadAt into that of a Read: what there is, then io.EOF.
 func read(n int, err error) (int, error) {
 	if n > 0 && err == io.EOF {
@@ -85,12 +88,13 @@ func read(n int, err error) (int, error) {
 	return n, err
 }
 
-var errAtBeginning = errors.New("at beginning of file")
+var errNothingToUnread = errors.New("nothing was read before")
 
-// unread returns the cursor one byte before cur.
-func unread(src Source, cur int64) (int64, error) {
-	if cur == 0 {
-		return 0, &fs.PathError{Op: "unreadbyte", Path: src.Name(), Err: errAtBeginning}
+// unread returns the cursor to, which is before cur, or cur and an error if to is negative:
+// there is nothing to unread.
+func unread(op string, src Source, cur, to int64) (int64, error) {
+	if to < 0 {
+		return cur, &fs.PathError{Op: op, Path: src.Name(), Err: errNothingToUnread}
 	}
-	return cur - 1, nil
+	return to, nil
 }

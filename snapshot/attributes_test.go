@@ -89,6 +89,34 @@ func TestCommitInheritsNothing(t *testing.T) {
 	})
 }
 
+// The inode number and what chattr(1) sets are those of a new file.
+func TestCommitKeepsNoFlags(t *testing.T) {
+	const noDump = 0x40 // FS_NODUMP_FL of linux/fs.h
+	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4"}, func(t *testing.T, dir string) {
+		for _, way := range ways {
+			name := join(dir, way.name)
+			write(t, name, noise(1, 100))
+			f := openFile(t, name, os.O_RDONLY)
+			flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+			must(t, err)
+			must(t, unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|noDump)))
+			m := openMut(t, name)
+			must(t, way.do(m))
+			_ = m.Close()
+			now := openFile(t, name, os.O_RDONLY)
+			before, err := f.Stat()
+			must(t, err)
+			after, err := now.Stat()
+			must(t, err)
+			flags, err = unix.IoctlGetUint32(int(now.Fd()), unix.FS_IOC_GETFLAGS)
+			must(t, err)
+			if os.SameFile(before, after) || flags&noDump != 0 {
+				t.Errorf("%s: flags %#x: the documentation is to say that they are kept", way.name, flags)
+			}
+		}
+	})
+}
+
 // A file that was removed since comes back as it was.
 func TestCommitAfterUnlink(t *testing.T) {
 	needRoot(t)

@@ -177,6 +177,14 @@ func TestCommitAndCloseEndsStores(t *testing.T) {
 		undo := snapshot.Intercept(t, func(call string) error {
 			if call == "fsync" { // from before the data are written to the disk
 				wantFault(t, func() { b[1]++ })
+				for op, f := range map[string]func() error{
+					"write":  func() error { _, err := m.WriteAt([]byte{1}, 2); return err },
+					"read":   func() error { _, err := m.ReadAt(make([]byte, 1), 2); return err },
+					"view":   func() error { return m.View(0, 1, func([]byte) error { return nil }) },
+					"resize": func() error { return m.Resize(1) },
+				} {
+					wantError(t, f(), fs.ErrClosed, op+" "+name+": file already closed")
+				}
 			}
 			return nil
 		})

@@ -70,7 +70,7 @@ func (m *MmapMut) seal() (bool, error) {
 		return false, nil
 	}
 	if m.length != m.Size() {
-		if err := m.discard(); err != nil {
+		if err := m.truncate(m.Size()); err != nil {
 			return false, err
 		}
 	}

@@ -92,6 +92,57 @@ func TestNoConflict(t *testing.T) {
 	})
 }
 
+// CommitTo does not check, and what it does to the snapshot's own name counts as somebody else's
+// change.
+func TestCommitToOwnName(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m, err := checking.OpenMut(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		must(t, m.Resize(10))
+		must(t, m.CommitTo(name))
+		must(t, m.Resize(20))
+		if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) {
+			t.Error(err)
+		}
+		wantFile(t, name, noise(1, 100)[:10])
+	})
+}
+
+// Whoever has the lock on the directory keeps commits that check from being made, for half a second
+// each, and no others.
+func TestDirectoryLockHeld(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		d := openFile(t, dir, os.O_RDONLY)
+		must(t, syscall.Flock(int(d.Fd()), syscall.LOCK_EX))
+		m, err := checking.OpenMut(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		must(t, m.Resize(10))
+		calls := snapshot.CountCalls(t)
+		if err := m.Commit(); !errors.Is(err, syscall.EAGAIN) {
+			t.Error(err)
+		}
+		if n := calls("flock"); n != 10 {
+			t.Errorf("tried %d times", n)
+		}
+		wantFile(t, name, noise(1, 100))
+		wantNames(t, dir, "f")
+		other := openMut(t, name)
+		must(t, other.CommitAndClose())
+		must(t, syscall.Flock(int(d.Fd()), syscall.LOCK_UN))
+		if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) {
+			t.Error(err)
+		}
+	})
+}
+
 // Create with CheckConflict makes a file that was not there, once.
 func TestCreateConflict(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {

@@ -63,3 +63,31 @@ func TestLeaseOfAnothers(t *testing.T) {
 		})
 	}
 }
+
+// The client of a network filesystem may still show the attributes of some seconds ago: a change
+// made elsewhere while the file is copied is noticed all the same, and the copy made again.
+func TestChangesBehindACache(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		old, changed := noise(1, 1<<20), noise(2, 1<<20)
+		write(t, name, old)
+		f := openFile(t, name, os.O_RDWR) // so there is no lease, as there is none elsewhere
+		snapshot.CacheAttributes(t)
+		changes := 0
+		c := snapshot.Config{Progress: func(done, total int64) {
+			if changes == 0 && done < total {
+				changes++
+				_, err := f.WriteAt(changed, 0)
+				must(t, err)
+			}
+		}}
+		m, err := c.Open(context.Background(), name)
+		must(t, err)
+		wantContents(t, m, changed)
+		must(t, m.Close())
+		if changes == 0 {
+			t.Error("nothing was changed: nothing is tested")
+		}
+	})
+}

@@ -56,6 +56,30 @@
 // them by a reflink and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file
 // by a rename.
 //
+// # Network filesystems
+//
+// On NFS, SMB, CephFS and all that is FUSE (GlusterFS, JuiceFS, sshfs, gcsfuse) a snapshot is a
+// ComparedCopy, in TempDir or memory: none has unnamed files (SMB has, on recent kernels, by a
+// hidden name on the server), so there is nothing to clone to, even where NFS 4.2 and SMB know
+// FICLONE. Leases are not taken: they exist on NFS with a delegation, on SMB with an oplock, and
+// on FUSE always, where they keep no other client out.
+//
+// What another machine writes shows here when caches run out: after 3 to 60 s on NFS (nfs(5)),
+// 1 s on most of FUSE. So the server is asked before, during and after the copy (statx(2),
+// AT_STATX_FORCE_SYNC). That does not reach a cache in a server of FUSE, as sshfs and GlusterFS
+// have, nor pages that FUSE keeps: beside a writer on another client all of 100 copies on
+// GlusterFS were torn. RequireConsistent refuses them. A file that is replaced by a rename is
+// seen whole.
+//
+// A commit copies, too, and is as atomic as the filesystem's rename. It is durable if the server
+// keeps what fsync(2) says. CheckConflict sees what this machine's client knows, and its lock on the
+// directory is shared by all clients on CephFS, by the programs on one mount elsewhere.
+//
+// GlusterFS 10 was tried (benchmarks/external/gluster.sh); for the others this is what their
+// manuals and the kernel's sources say.
+//
+// # Where the copy lies
+//
 // The copy lies in the directory of the file, or else in Config.TempDir, or else, up to 64 MiB, in
 // memory; it never has a name. Neither write permission, nor unnamed files (O_TMPFILE), nor
 // copy_file_range(2), nor /proc is needed to read a file.

@@ -8,9 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // calls lists the calls of the kernel, by the name a test knows them by, each with a function
@@ -316,24 +313,3 @@ func BreakMapping(tb testing.TB, m any) {
 
 // PrivateFd is the descriptor of the private file.
 func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
-
-// IgnoreTimes makes all files look as if nobody ever wrote to them, until the test ends.
-func IgnoreTimes(tb testing.TB) {
-	for _, call := range []*func(int) (syscalls.Stat, error){&sysFstat, &sysFstatSync} {
-		real := *call
-		*call = func(fd int) (syscalls.Stat, error) {
-			st, err := real(fd)
-			st.Mtime, st.Ctime = time.Time{}, time.Time{}
-			return st, err
-		}
-		tb.Cleanup(func() { *call = real })
-	}
-}
-
-// IgnoreLeases makes the kernel seem to grant every lease, without any, until the test ends.
-func IgnoreLeases(tb testing.TB) {
-	set, get := sysSetLease, sysGetLease
-	sysSetLease = func(int, int) error { return nil }
-	sysGetLease = func(int) (int, error) { return syscalls.ReadLease, nil }
-	tb.Cleanup(func() { sysSetLease, sysGetLease = set, get })
-}

@@ -38,3 +38,10 @@ func InMemory(tb testing.TB, m any) (n int) {
 	}
 	return n
 }
+
+// Quarantine tells how many bytes of addresses are kept from reuse.
+func Quarantine() int {
+	stale.mu.Lock()
+	defer stale.mu.Unlock()
+	return stale.bytes
+}

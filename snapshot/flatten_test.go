@@ -26,7 +26,7 @@ func TestCommitsStayFlat(t *testing.T) {
 		must(t, syncFile(name))
 		m := openMut(t, name)
 		r := rand.New(rand.NewPCG(1, 2))
-		commits := mounttest.Count(45, 120, 1000)
+		commits := mounttest.Count(30, 120, 1000)
 		var times []time.Duration
 		var extents []int
 		for i := range commits {

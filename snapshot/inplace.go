@@ -95,10 +95,10 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.Size())
 	}
 	if m.length != m.Size() {
-		if m.viewed() {
+		if m.cut > m.Size() && m.viewed() {
 			return -1, fmt.Errorf("%w: in place, while a View shows what was cut off", errors.ErrUnsupported)
 		}
-		if err := m.discard(); err != nil {
+		if err := m.truncate(m.Size()); err != nil {
 			return -1, err
 		}
 	}

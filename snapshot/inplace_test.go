@@ -146,6 +146,32 @@ func TestInPlaceFailures(t *testing.T) {
 	})
 }
 
+// A file that somebody lengthens between the look at its size and the reflink keeps the tail, and
+// that is told.
+func TestInPlaceGrowsMeanwhile(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 8192))
+		m, err := inPlace.OpenMut(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		clear(m.Bytes())
+		undo := snapshot.Intercept(t, func(call string) error {
+			if call == "ficlone" {
+				must(t, os.Truncate(name, 16384))
+			}
+			return nil
+		})
+		err = m.Commit()
+		undo()
+		if !errors.Is(err, snapshot.ErrConflict) || !strings.Contains(err.Error(), "it has 16384 bytes, not the 8192 committed") {
+			t.Error(err)
+		}
+		wantFile(t, name, make([]byte, 16384))
+	})
+}
+
 // The lock on the directory is not held while the disk is waited for.
 func TestInPlaceLocksBriefly(t *testing.T) {
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {

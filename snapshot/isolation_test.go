@@ -153,7 +153,7 @@ func TestNeverTorn(t *testing.T) {
 			}
 		})
 		torn := 0
-		opens := mounttest.Count(1000, 3000, 100000)
+		opens := mounttest.Count(300, 3000, 100000)
 		for range opens {
 			m, err := snapshot.Open(name)
 			if err != nil {
@@ -180,5 +180,30 @@ func TestNeverTorn(t *testing.T) {
 			t.Error("the writer wrote nothing")
 		}
 		t.Logf("%d snapshots beside %d writes", opens, writes)
+	})
+}
+
+// What safety hangs on is looked at: an unnamed file that has a name is refused, and so is a clone
+// cut short by an error that the kernel kept to itself, as those before 6.9 did.
+func TestCopyIsChecked(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		for _, test := range []struct {
+			change func(st *syscalls.Stat)
+			text   string
+		}{
+			{func(st *syscalls.Stat) { st.Nlink = 1 }, "unnamed file has 1 names"},
+			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: only 4096 of 10000 bytes were cloned"},
+		} {
+			undo := snapshot.ChangeStats(test.change)
+			_, err := snapshot.Open(name)
+			undo()
+			if err == nil || err.Error() != "open "+name+": "+test.text {
+				t.Errorf("%v, want %s", err, test.text)
+			}
+		}
+		wantNames(t, dir, "f")
 	})
 }

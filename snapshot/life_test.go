@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -23,13 +24,17 @@ func TestStaleSlice(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100000))
-		r, m := open(t, name), openMut(t, name)
+		r, err := snapshot.Open(name) // not by open, which would keep it
+		must(t, err)
+		m, err := snapshot.OpenMut(name)
+		must(t, err)
 		stale := [][]byte{r.Bytes(), m.Bytes()}
 		must(t, r.Close())
 		must(t, m.Close())
 		r, m = nil, nil
 		for range 3 { // the objects are gone, their addresses are not
 			runtime.GC()
+			time.Sleep(time.Millisecond) // the cleanups run on a goroutine of their own
 		}
 		for i := range 100 {
 			next := open(t, name)

@@ -39,8 +39,8 @@ type MmapMut struct {
 	// get its inode number.
 	baseline *syscalls.Stat
 
-	// store is shared by WriteAt, and owned by the clone of a commit and by Resize. It is taken
-	// before layout.
+	// store is shared by WriteAt, and owned by the clone of a commit and by what changes size,
+	// length or cut. It is taken before layout.
 	store sync.RWMutex
 
 	// layout is owned, for a few system calls at most, by what changes the mapping or closes,
@@ -50,8 +50,9 @@ type MmapMut struct {
 	layout sync.RWMutex
 	closed atomic.Bool
 	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
-	size   atomic.Int64            // changes under store as well
-	length int64                   // of the private file: more than size if it shrank while a View was running; under store as well
+	size   atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
+	length int64                   // of the private file: more than size if it shrank while a View was running, or has room to grow in; under store
+	cut    int64                   // what lies behind it in the private file was never stored to; at least size; under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -65,6 +66,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 		at:     at,
 		memory: p.memory,
 		length: p.size,
+		cut:    p.size,
 
 		nameless: !p.linkable,
 	}
@@ -93,8 +95,8 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	return m.source.readAt(m.mem.Load(), p, off, size)
 }
 
-// WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it. What
-// does not fit is not written, and the error then is io.ErrShortWrite. A full disk is an error,
+// WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it, as
+// WriteGrow does. What does not fit is not written, and the error then is io.ErrShortWrite. A full disk is an error,
 // not a crash. Calls in parallel are allowed; a commit contains all of a call or nothing, and
 // WriteAt waits while the commit makes its clone.
 func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
@@ -200,11 +202,11 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 	return mem, n, nil
 }
 
-// Bytes returns the memory itself, valid until Resize, CommitAndClose or Close. Using it later
-// is a fault that ends the program; so is a disk error or a full disk while it is used. ReadAt,
-// WriteAt and View have neither problem. A store that is made while a commit makes its clone is
-// in it or not. Do not call msync(2) on it: Commit does what is needed, and the kernel would
-// tell of a failing disk once, to msync and not to Commit.
+// Bytes returns the memory itself, valid until Resize, a WriteGrow that grows, CommitAndClose or
+// Close. Using it later is a fault that ends the program; so is a disk error or a full disk
+// while it is used. ReadAt, WriteAt and View have neither problem. A store that is made while a
+// commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
+// needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()

@@ -87,16 +87,17 @@ func directoryOf(fd int, st syscalls.Stat) int {
 	return dir
 }
 
-func (c Config) openMut(ctx context.Context, name string) (*MmapMut, error) {
+func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error) {
 	p, err := resolve(name, false)
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.openMutAt(ctx, p, name)
-	if err != nil {
-		p.close()
-	}
-	return m, err
+	defer func() {
+		if m == nil { // also if Progress panics
+			p.close()
+		}
+	}()
+	return c.openMutAt(ctx, p, name)
 }
 
 func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut, error) {

@@ -37,8 +37,9 @@ func (c Config) privateCopy(ctx context.Context, src original, linkable bool) (p
 	if err != nil {
 		return p, err
 	}
+	made := false // else it is given back, also if Progress panics
 	defer func() {
-		if err != nil {
+		if !made {
 			discard(ctx, r.fd)
 		}
 	}()
@@ -52,6 +53,7 @@ func (c Config) privateCopy(ctx context.Context, src original, linkable bool) (p
 		}
 	}
 	own, err := checkCopy(r.fd, src.fd, src.stat, method)
+	made = err == nil
 	return private{r, own.Size, method, own.UID}, err
 }
 

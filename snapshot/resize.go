@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"io/fs"
 	"math"
 	"os"
@@ -27,31 +28,67 @@ func (m *MmapMut) resize(size int64) error {
 	if size < 0 {
 		return invalid("negative size %d", size)
 	}
-	if size > math.MaxInt {
-		return syscall.EFBIG
-	}
-	if m.memory && size > memoryLimit {
-		return tooLarge(size)
-	}
 	old := m.Size()
 	if size > old {
 		if err := m.reserve(size); err != nil {
 			return err
 		}
-		if m.length > old {
+		if m.cut > old {
 			if err := m.discard(); err != nil {
 				return err
 			}
 		}
-	}
-	// A View may be using what is to be cut off: then it stays until the next Resize or commit.
-	if size > m.length || !m.viewed() {
-		if err := sysFtruncate(m.fd(), size); err != nil {
+		if size > m.length {
+			if err := m.extend(size, size-old); err != nil {
+				return err
+			}
+		}
+		m.cut = max(m.cut, size) // a View may still store behind it
+	} else if !m.viewed() { // else it may be using what is to be cut off, which stays until the next Resize or commit
+		if err := m.truncate(size); err != nil {
 			return err
 		}
-		m.length = size
 	}
 	m.size.Store(size)
+	return nil
+}
+
+// truncate makes the private file end at size.
+func (m *MmapMut) truncate(size int64) error {
+	if err := sysFtruncate(m.fd(), size); err != nil {
+		return err
+	}
+	m.length, m.cut = size, size
+	return nil
+}
+
+const (
+	// minRoom and maxRoom bound the hole that the private file is given to grow in. The first is
+	// more than a block of any filesystem: XFS writes a block back to the disk each time that a
+	// file is made longer from the middle of one (a millisecond).
+	minRoom = 64 << 10
+	maxRoom = 64 << 20
+)
+
+// extend makes the private file at least size bytes long, and longer if it grows by little, n
+// bytes: an ftruncate for each write made appending two to fifty times slower than a file's.
+// The room is a hole, which nobody sees.
+func (m *MmapMut) extend(size, n int64) error {
+	if n <= maxRoom && size <= math.MaxInt64-2*maxRoom {
+		room := (size + min(max(size, minRoom), maxRoom)) &^ (minRoom - 1)
+		err := sysFtruncate(m.fd(), room)
+		if err == nil {
+			m.length = room
+			return nil
+		}
+		if !errors.Is(err, syscall.EFBIG) { // of the filesystem, or of RLIMIT_FSIZE
+			return err
+		}
+	}
+	if err := sysFtruncate(m.fd(), size); err != nil {
+		return err
+	}
+	m.length = size
 	return nil
 }
 
@@ -61,11 +98,7 @@ func (m *MmapMut) discard() error {
 	if m.viewed() {
 		return sysPunchHole(m.fd(), size, m.length-size)
 	}
-	if err := sysFtruncate(m.fd(), size); err != nil {
-		return err
-	}
-	m.length = size
-	return nil
+	return m.truncate(size)
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller
@@ -75,19 +108,28 @@ func (m *MmapMut) viewed() bool { return m.views.Load() > 0 }
 // maxSlack is how much room to grow in is mapped at most. It costs addresses, no memory.
 const maxSlack = 1 << 30
 
-// reserve makes the mapping at least size bytes long. Pages behind the end of the private file
+// reserve makes the mapping at least size bytes long, if it may be. Pages behind the end of the private file
 // cannot be touched, but nobody gets a slice of them.
 func (m *MmapMut) reserve(size int64) error {
 	old, have := m.mem.Load(), int64(0)
 	if old != nil {
 		have = int64(len(old.mem))
 	}
+	if m.memory && size > memoryLimit {
+		return tooLarge(size)
+	}
 	if size <= have {
 		return nil
+	}
+	if size > math.MaxInt {
+		return syscall.EFBIG
 	}
 	length := size
 	if math.MaxInt > math.MaxInt32 { // addresses are plenty
 		length = max(size, have+min(have, maxSlack))
+	}
+	if m.memory {
+		length = min(length, memoryLimit) // so that what is mapped may be used
 	}
 	page := int64(os.Getpagesize())
 	length = (length + page - 1) &^ (page - 1)

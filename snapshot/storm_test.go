@@ -31,7 +31,7 @@ func TestStorm(t *testing.T) {
 			}
 		}
 		whole := func(p []byte) bool { return len(p) <= 8 || bytes.Equal(p[8:], p[:len(p)-8]) }
-		rounds := mounttest.Count(30, 300, 10000)
+		rounds := mounttest.Count(12, 300, 10000)
 		stop := make(chan struct{})
 		var workers, committer sync.WaitGroup
 		work := func(f func(r *rand.Rand, p []byte) error) {

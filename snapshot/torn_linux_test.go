@@ -156,7 +156,7 @@ func TestTornLeasedCopies(t *testing.T) {
 // there is none, within ten attempts. (One that saves by several can be caught between two, when
 // nothing shows that there is more to come.)
 func TestTornComparedCopies(t *testing.T) {
-	n := mounttest.Count(50, 500, 10000)
+	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		if !finelyTimed(t, dir) {

@@ -102,6 +102,28 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
+// A new file has the set-id bits of Perm, which the kernel takes away when its owner writes to it.
+func TestPermOfOrdinaryUser(t *testing.T) {
+	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			mounttest.AsUser(t, func(t *testing.T) {
+				dir := mounttest.Dir(t, kind)
+				for _, way := range ways {
+					name := join(dir, way.name)
+					m, err := snapshot.Config{Perm: 0o755 | fs.ModeSetuid | fs.ModeSetgid}.Create(context.Background(), name)
+					must(t, err)
+					must(t, m.Resize(10))
+					_, err = m.WriteAt([]byte("program"), 0)
+					must(t, err)
+					must(t, way.do(m))
+					wantMode(t, name, 0o755|fs.ModeSetuid|fs.ModeSetgid)
+					_ = m.Close()
+				}
+			})
+		})
+	}
+}
+
 func fileSize(t testing.TB, name string) int64 {
 	t.Helper()
 	fi, err := os.Stat(name)

@@ -123,9 +123,19 @@ func (s *source) pread(mp *mapping, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// pwrite is pread's counterpart.
+// pwrite is pread's counterpart. An os.File forgets what it has written before an error: then
+// pages are written one by one, to learn the true count.
 func (s *source) pwrite(mp *mapping, p []byte, off int64) (int, error) {
 	n, err := s.file.WriteAt(p, off)
+	if page := os.Getpagesize(); err != nil && len(p) > page {
+		n, err = 0, nil
+		for n < len(p) && err == nil {
+			step := min(len(p)-n, page-int((off+int64(n))%int64(page)))
+			if _, err = s.file.WriteAt(p[n:n+step], off+int64(n)); err == nil {
+				n += step
+			}
+		}
+	}
 	if err != nil {
 		return n, bare(err)
 	}

@@ -31,7 +31,8 @@ func Fstat(fd int) (Stat, error) {
 
 // FstatSync is Fstat, of what the server says at the moment, where there is one: statx(2),
 // AT_STATX_FORCE_SYNC, Linux 4.11. With NFS and FUSE, the kernel may go by what it was told some
-// seconds ago otherwise, and does again where it cannot do this.
+// seconds ago otherwise, and does again where it cannot do this. A server of FUSE can have a cache
+// of its own, which this does not reach.
 func FstatSync(fd int) (Stat, error) {
 	if err := do("statx", func() error { return statxSync(fd) }); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return Stat{}, err

@@ -218,8 +218,8 @@ func TestPrefetchFault(t *testing.T) {
 		for kind := range openings {
 			m := openCold(t, kind, name)
 			breakPage(t, d, data, 100)
-			must(t, m.Prefetch(0, 100*page))
-			must(t, m.Prefetch(101*page, -1))
+			must(t, m.Prefetch(0, 100*page/lost*lost))
+			must(t, m.Prefetch((100*page/lost+1)*lost, -1))
 			for _, r := range [][2]int64{{0, -1}, {100 * page, page}, {90 * page, 20 * page}, {101*page - 1, 1}} {
 				if err := m.Prefetch(r[0], r[1]); !errors.Is(err, syscall.EIO) {
 					t.Errorf("%s: %d bytes at %d: %v", kind, r[1], r[0], err)

@@ -1,0 +1,303 @@
+package adapters
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+const (
+	// idleCount is how many snapshots that nobody uses are kept.
+	idleCount = 32
+
+	// tick is more than the clock that filesystems take times from stands still: up to 10 ms
+	// (CONFIG_HZ=100), before Linux 6.13 always.
+	tick = 50 * time.Millisecond
+
+	// coarseTick is that where times are whole seconds, as on ext4 with small inodes, or even
+	// ones, as on FAT.
+	coarseTick = 2 * time.Second
+
+	// cheap is what is copied in less than a tick.
+	cheap = 1 << 20
+)
+
+// idleTime is how long snapshots that nobody uses are kept; constant but in tests.
+var idleTime = 10 * time.Second
+
+// A cache has one snapshot for all who open a file while it is unchanged.
+type cache struct {
+	config snapshot.Config // constant
+
+	mu     sync.Mutex // guards what follows, and is held for moments
+	closed bool
+	known  map[identity]*shared // those that whoever opens the file next may have
+	making map[identity]*making
+	events int64       // counts those who open, and the snapshots that are begun
+	idle   []*shared   // those known that nobody uses; the longest idle first
+	timer  *time.Timer // for the first of them; nil if there is none
+}
+
+// A shared snapshot has several users.
+type shared struct {
+	m     *snapshot.Mmap
+	id    identity
+	users int       // under cache.mu
+	since time.Time // when the last user went; under cache.mu
+}
+
+// making is a snapshot that is being made.
+type making struct {
+	begun   int64 // the event
+	waiting int   // how many wait for it; under cache.mu
+	done    chan struct{}
+
+	// What comes of it, constant once done is closed.
+	s   *shared
+	err error
+}
+
+func newCache(c snapshot.Config) *cache {
+	return &cache{config: c, known: map[identity]*shared{}, making: map[identity]*making{}}
+}
+
+// get returns a snapshot of the file found, which info describes, and makes one if there is
+// none. The caller is then one of its users.
+func (c *cache) get(found *os.File, info fs.FileInfo) (*shared, error) {
+	id, _, ok := identify(info)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	c.mu.Lock()
+	c.events++
+	asked := c.events
+	for {
+		if c.closed {
+			c.mu.Unlock()
+			return nil, fs.ErrClosed
+		}
+		if s := c.known[id]; s != nil {
+			c.acquire(s)
+			c.mu.Unlock()
+			return s, nil
+		}
+		mk := c.making[id]
+		if mk == nil {
+			mk = c.begin(id)
+			c.mu.Unlock()
+			c.make(mk, id, found)
+			return mk.s, mk.err
+		}
+		mk.waiting++
+		c.mu.Unlock()
+		<-mk.done
+		if mk.err != nil {
+			return nil, mk.err
+		}
+		c.mu.Lock()
+		// It shows the file as it was when we asked, or later; or the file was the same when
+		// we asked as when it was begun.
+		if mk.begun > asked || c.known[mk.s.id] == mk.s && mk.s.id == id {
+			c.mu.Unlock()
+			return mk.s, nil
+		}
+		c.mu.Unlock()
+		c.release(mk.s)
+		c.mu.Lock()
+	}
+}
+
+// begin announces that a snapshot is being made. The caller holds mu.
+func (c *cache) begin(id identity) *making {
+	c.events++
+	mk := &making{begun: c.events, done: make(chan struct{}), err: errGaveUp}
+	c.making[id] = mk
+	return mk
+}
+
+// errGaveUp is for those who wait for a snapshot that Config.Progress ended by a panic.
+var errGaveUp = errors.New("gave up making a snapshot")
+
+// make makes the snapshot mk. The caller is one of its users, and all who wait for it are.
+func (c *cache) make(mk *making, id identity, found *os.File) {
+	var m *snapshot.Mmap
+	var now identity
+	var settled bool
+	err := errGaveUp
+	var drop []*shared
+	defer func() { closeAll(drop) }()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.making, id)
+		mk.err = err
+		if err == nil {
+			mk.s = &shared{m: m, id: now, users: 1 + mk.waiting}
+			if settled && !c.closed && c.known[now] == nil {
+				c.known[now] = mk.s
+				drop = c.outdated(now)
+			}
+		}
+		close(mk.done)
+	}()
+	m, now, settled, err = c.take(found)
+}
+
+// take makes a snapshot of the file found and tells which state of the file it shows, and
+// whether any later change would give the file another identity.
+func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled bool, err error) {
+	f, err := reopen(found)
+	if err != nil {
+		return nil, id, false, err
+	}
+	defer f.Close()
+	reflink := c.config
+	reflink.NoCopy = true
+	begun := time.Now()
+	m, err = reflink.FromFile(context.Background(), f)
+	if errors.Is(err, errors.ErrUnsupported) && !c.config.NoCopy {
+		if begun, err = settle(f); err == nil {
+			m, err = c.config.FromFile(context.Background(), f)
+		}
+	}
+	if err != nil {
+		return nil, id, false, err
+	}
+	info, err := m.Stat()
+	if err != nil {
+		_ = m.Close()
+		return nil, id, false, err
+	}
+	id, changed, _ := identify(info)
+	return m, id, begun.Sub(changed) >= granularity(changed), nil
+}
+
+// granularity returns how long after a time that a filesystem reports another change may get
+// the same time.
+func granularity(reported time.Time) time.Duration {
+	if reported.Nanosecond() == 0 {
+		return coarseTick
+	}
+	return tick
+}
+
+// settle waits until any change of f would show in its times, if that is soon and a copy that
+// can be shared is worth it. It returns the time then.
+func settle(f *os.File) (time.Time, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, changed, _ := identify(info)
+	now := time.Now()
+	if wait := tick - now.Sub(changed); info.Size() > cheap && wait > 0 && wait <= tick && granularity(changed) == tick {
+		time.Sleep(wait)
+		now = time.Now()
+	}
+	return now, nil
+}
+
+// acquire adds a user. The caller holds mu.
+func (c *cache) acquire(s *shared) {
+	if s.users++; s.users == 1 {
+		c.idle = slices.DeleteFunc(c.idle, func(other *shared) bool { return other == s })
+	}
+}
+
+// release takes a user away.
+func (c *cache) release(s *shared) {
+	var drop []*shared
+	defer func() { closeAll(drop) }() // without the lock: it may take a while to free a copy
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.users--; s.users > 0 {
+		return
+	}
+	if c.known[s.id] != s {
+		drop = []*shared{s}
+		return
+	}
+	s.since = time.Now()
+	c.idle = append(c.idle, s)
+	drop = c.forget(max(len(c.idle)-idleCount, 0))
+	c.arm()
+}
+
+// forget takes the n snapshots that were idle longest out of the cache. The caller holds mu,
+// and closes them.
+func (c *cache) forget(n int) []*shared {
+	drop := slices.Clone(c.idle[:n])
+	c.idle = slices.Delete(c.idle, 0, n)
+	for _, s := range drop {
+		delete(c.known, s.id)
+	}
+	return drop
+}
+
+// outdated takes what is idle and shows another state of the same file out of the cache. The
+// caller holds mu, and closes it.
+func (c *cache) outdated(now identity) (drop []*shared) {
+	c.idle = slices.DeleteFunc(c.idle, func(s *shared) bool {
+		old := s.id.dev == now.dev && s.id.ino == now.ino // and it is not now, which is new
+		if old {
+			delete(c.known, s.id)
+			drop = append(drop, s)
+		}
+		return old
+	})
+	return drop
+}
+
+// arm sets the timer for what is idle. The caller holds mu.
+func (c *cache) arm() {
+	if c.timer == nil && len(c.idle) > 0 {
+		c.timer = time.AfterFunc(time.Until(c.idle[0].since.Add(idleTime)), c.expire)
+	}
+}
+
+// expire runs when the timer has expired.
+func (c *cache) expire() {
+	var drop []*shared
+	defer func() { closeAll(drop) }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	n := 0
+	for n < len(c.idle) && time.Since(c.idle[n].since) >= idleTime {
+		n++
+	}
+	drop = c.forget(n)
+	c.arm()
+}
+
+// close drops what is idle and keeps nothing from then on. It reports false if it was closed
+// before.
+func (c *cache) close() bool {
+	var drop []*shared
+	defer func() { closeAll(drop) }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.closed = true
+	drop = c.forget(len(c.idle))
+	clear(c.known) // those in use are closed by their last user
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return true
+}
+
+func closeAll(drop []*shared) {
+	for _, s := range drop {
+		_ = s.m.Close()
+	}
+}

@@ -1,0 +1,239 @@
+package adapters
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// An FS is the tree of files below a directory, like [os.DirFS], but every regular file that it
+// opens is a snapshot: what is read of it, however slowly and in however many requests to one
+// fs.File, is one version of it, and truncating it crashes nobody. http.FileServerFS,
+// http.ServeContent, html/template.ParseFS, zip.Writer.AddFS, fs.WalkDir and fs.Glob work with
+// it. All methods may be called at the same time from several goroutines.
+//
+// # What it opens
+//
+// It never leaves the directory, which is an [os.Root]: a symbolic link is followed as long as
+// it leads to somewhere inside. Regular files and directories are opened, and nothing else: a
+// FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
+// *[fs.PathError] with the name as it was given.
+//
+// The fs.File of a regular file is also an [io.ReadSeeker], [io.ReaderAt], [io.WriterTo],
+// [io.ByteScanner] and [io.RuneScanner]; ReadAt and Stat may be called at any time, the others
+// by one goroutine at a time. Its Stat tells the times from before the snapshot was made. The
+// fs.File of a directory is an fs.ReadDirFile.
+//
+// # Sharing
+//
+// Where a snapshot is a copy, a server would copy the file for each request. So those who open
+// a file share a snapshot as long as the file is unchanged: same device, inode, size, and
+// times of modification and change. Several who open it at once wait for one copy; if that
+// fails, all of them get the error, and the next one tries again. A snapshot that nobody has
+// open is kept for ten seconds, and 32 of them at most, each with its descriptor and, where
+// the data were copied, its disk space.
+//
+// The times of a file tell two writes apart only if the clock of its filesystem has ticked in
+// between. So a snapshot is shared with those who open the file later only if it was made at
+// least 50 ms after the last change, or two seconds where the times are in whole seconds. One
+// made earlier serves those who asked before it was begun, and nobody else; a copy of more than
+// 1 MiB is put off for those 50 ms. Stores through somebody's writable mapping change the
+// times when the kernel gets to it (the first store to a page after it was last written to the
+// disk): until then, such a file counts as unchanged.
+//
+// HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
+// that has the first version may be told that it is still good, by whatever server does not
+// send an ETag.
+type FS struct {
+	root   *os.Root
+	shared *cache
+	prefix string // of what Sub returned, else "."
+}
+
+// NewFS returns the tree of files below dir. Snapshots are made with c: TempDir, NoCopy,
+// RequireConsistent and Progress apply. The FS must be closed.
+func NewFS(dir string, c snapshot.Config) (*FS, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &FS{root, newCache(c), "."}, nil
+}
+
+// Close gives back the directory and what is kept for those who open a file next. Files that
+// are open stay so, until they are closed; opening one fails with fs.ErrClosed, also below what
+// Sub returned. A second Close returns fs.ErrClosed. Close of what Sub returned does nothing.
+func (f *FS) Close() error {
+	if f.prefix != "." {
+		return nil
+	}
+	if !f.shared.close() {
+		return &fs.PathError{Op: "close", Path: f.root.Name(), Err: fs.ErrClosed}
+	}
+	return f.root.Close()
+}
+
+// within returns the name of a file from the root, or an error if name is not valid.
+func (f *FS) within(op, name string) (string, error) {
+	if !fs.ValidPath(name) {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	return path.Join(f.prefix, name), nil
+}
+
+// Open opens a regular file, as a snapshot, or a directory. See [fs.FS].
+func (f *FS) Open(name string) (fs.File, error) {
+	full, err := f.within("open", name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := f.open(full, name)
+	if err != nil {
+		return nil, named("open", name, err)
+	}
+	return file, nil
+}
+
+func (f *FS) open(full, name string) (fs.File, error) {
+	found, info, err := lookUp(f.root, full)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		defer found.Close()
+	}
+	switch {
+	case info.IsDir():
+		d, err := openDir(f.root, full)
+		if err != nil {
+			return nil, err
+		}
+		return &dirFile{d, name}, nil
+	case !info.Mode().IsRegular():
+		return nil, errIrregular
+	}
+	s, err := f.shared.get(found, info)
+	if err != nil {
+		return nil, err
+	}
+	return newSnapshotFile(f.shared, s, name)
+}
+
+var errIrregular = irregular{}
+
+// irregular is fs.ErrInvalid, and says why.
+type irregular struct{}
+
+func (irregular) Error() string        { return "neither a regular file nor a directory" }
+func (irregular) Is(target error) bool { return target == fs.ErrInvalid }
+
+// Stat describes the file as it is now, without opening it. See [fs.StatFS].
+func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info("stat", name, f.root.Stat) }
+
+// Lstat is Stat, but describes a symbolic link itself. See [fs.ReadLinkFS].
+func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.info("lstat", name, f.root.Lstat) }
+
+func (f *FS) info(op, name string, stat func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
+	full, err := f.within(op, name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := stat(full)
+	if err != nil {
+		return nil, named(op, name, err)
+	}
+	return namedInfo{info, path.Base(name)}, nil
+}
+
+// ReadLink returns where a symbolic link leads. See [fs.ReadLinkFS].
+func (f *FS) ReadLink(name string) (string, error) {
+	full, err := f.within("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	target, err := f.root.Readlink(full)
+	return target, named("readlink", name, err)
+}
+
+// ReadDir reads a directory and returns its entries, sorted by name. See [fs.ReadDirFS].
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	full, err := f.within("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDir(f.root, full)
+	if err != nil {
+		return nil, named("open", name, err)
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, named("readdir", name, err)
+}
+
+// ReadFile returns the contents of a file, all of one version. See [fs.ReadFileFS].
+func (f *FS) ReadFile(name string) ([]byte, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	s, ok := file.(*snapshotFile)
+	if !ok {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
+	}
+	p := make([]byte, s.Size())
+	if _, err := s.ReadAt(p, 0); err != nil && err != io.EOF { // which is that of an empty file
+		return nil, err
+	}
+	return p, nil
+}
+
+// Sub returns the tree below a directory, which is an *FS, too, and shares all with f. It holds
+// on to the name of the directory: if another is put there, the tree is that. As with
+// os.DirFS, symbolic links may lead out of it, not out of f. See [fs.SubFS].
+func (f *FS) Sub(dir string) (fs.FS, error) {
+	full, err := f.within("sub", dir)
+	if err != nil {
+		return nil, err
+	}
+	return &FS{f.root, f.shared, full}, nil
+}
+
+// named gives an error of package os or snapshot the operation and the name that were asked for.
+func named(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// namedInfo describes a file under the name by which it was asked for.
+type namedInfo struct {
+	fs.FileInfo
+	name string
+}
+
+func (i namedInfo) Name() string   { return i.name }
+func (i namedInfo) String() string { return fs.FormatFileInfo(i) }
+
+var (
+	_ fs.FS         = (*FS)(nil)
+	_ fs.StatFS     = (*FS)(nil)
+	_ fs.ReadDirFS  = (*FS)(nil)
+	_ fs.ReadFileFS = (*FS)(nil)
+	_ fs.SubFS      = (*FS)(nil)
+	_ fs.ReadLinkFS = (*FS)(nil)
+	_ io.Closer     = (*FS)(nil)
+)

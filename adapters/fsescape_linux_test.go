@@ -1,0 +1,203 @@
+package adapters_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// soon fails the whole run if f hangs: the test could not end.
+func soon(what string, f func()) {
+	stuck := time.AfterFunc(time.Minute, func() { panic(what + " hangs") })
+	defer stuck.Stop()
+	f()
+}
+
+// TestFSOpensNothingElse: a FIFO does not block, a device does not notice, nothing outside is
+// read. A FIFO that somebody waits at goes on waiting.
+func TestFSOpensNothingElse(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		put(t, dir, "secret", []byte("secret"))
+		root := filepath.Join(dir, "root")
+		if err := os.Mkdir(root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		inRoot := func(name string) string { return filepath.Join(root, name) }
+		if err := syscall.Mkfifo(inRoot("fifo"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: "/proc/self/cwd/" + relative(t, inRoot("socket")), Net: "unix"})
+		if err == nil {
+			defer l.Close()
+		}
+		_ = syscall.Mknod(inRoot("device"), syscall.S_IFCHR|0o644, 1<<8|3) // root only
+		for name, target := range map[string]string{
+			"tofifo": "fifo", "out": "../secret", "absolute": inRoot("../secret"), "outdir": "..", "proc": "/proc/self/fd/0",
+		} {
+			if err := os.Symlink(target, inRoot(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fsys := newFS(t, root, snapshot.Config{})
+		for _, name := range []string{"fifo", "socket", "device", "tofifo"} {
+			if _, err := os.Lstat(inRoot(name)); err != nil {
+				continue
+			}
+			soon(name, func() {
+				var e *fs.PathError
+				if _, err := fsys.Open(name); !errors.Is(err, fs.ErrInvalid) || !errors.As(err, &e) || e.Op != "open" || e.Path != name {
+					t.Errorf("%s: %v", name, err)
+				}
+				if _, err := fsys.ReadFile(name); !errors.Is(err, fs.ErrInvalid) {
+					t.Errorf("ReadFile %s: %v", name, err)
+				}
+				if _, err := fsys.ReadDir(name); !errors.Is(err, syscall.ENOTDIR) {
+					t.Errorf("ReadDir %s: %v", name, err)
+				}
+			})
+		}
+		for _, name := range []string{"out", "absolute", "outdir", "outdir/secret", "proc"} {
+			if f, err := fsys.Open(name); err == nil {
+				t.Errorf("%s led to %v", name, f)
+			}
+			if _, err := fsys.Stat(name); err == nil {
+				t.Errorf("Stat of %s", name)
+			}
+			if _, err := fsys.ReadDir(name); err == nil {
+				t.Errorf("ReadDir of %s", name)
+			}
+		}
+		if target, err := fsys.ReadLink("out"); target != "../secret" || err != nil {
+			t.Errorf("ReadLink: %q, %v", target, err)
+		}
+	})
+}
+
+func relative(t *testing.T, name string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rel, err := filepath.Rel(wd, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rel
+}
+
+// TestFSRace puts FIFOs, links to the outside, directories and files at one name as fast as it
+// can: what is opened is what was checked.
+func TestFSRace(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "tmpfs")
+	put(t, dir, "secret", []byte("secret"))
+	root := filepath.Join(dir, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	at, next := filepath.Join(root, "x"), filepath.Join(root, "next")
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			switch i % 5 {
+			case 0:
+				_ = syscall.Mkfifo(next, 0o644)
+			case 1:
+				_ = os.Symlink("../secret", next)
+			case 2:
+				_ = os.WriteFile(next, []byte("public"), 0o644)
+			case 3:
+				_ = os.Mkdir(next, 0o755)
+				_ = os.Remove(at) // or the rename fails
+			case 4:
+				_ = os.Remove(at)
+				_ = os.Symlink("other", next)
+				_ = os.WriteFile(filepath.Join(root, "other"), []byte("public"), 0o644)
+			}
+			_ = os.Rename(next, at)
+			_ = os.Remove(next)
+		}
+	})
+	fsys := newFS(t, root, snapshot.Config{})
+	opened := 0
+	soon("Open", func() {
+		for i := 0; i < mounttest.Count(5000, 50_000, 1_000_000) || opened == 0; i++ {
+			f, err := fsys.Open("x")
+			if err != nil {
+				continue
+			}
+			if info, err := f.Stat(); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+				t.Error(info, err)
+			}
+			if p, err := io.ReadAll(f); err == nil && len(p) > 0 {
+				opened++
+				if string(p) != "public" {
+					t.Errorf("read %q", p)
+				}
+			}
+			_ = f.Close()
+		}
+	})
+	close(stop)
+	wg.Wait()
+}
+
+// TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)
+// that is not O_NONBLOCK.
+func TestFSWaitsForLease(t *testing.T) {
+	dir := mounttest.Dir(t, "ext4")
+	content := random(10_000)
+	holder, err := os.OpenFile(put(t, dir, "f", content), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	fcntl := func(cmd, arg uintptr) uintptr {
+		r, _, errno := syscall.Syscall(syscall.SYS_FCNTL, holder.Fd(), cmd, arg)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		return r
+	}
+	const setLease, getLease = 1024, 1025
+	const setSignal = 10
+	fcntl(setSignal, uintptr(syscall.SIGURG)) // which is ignored
+	fcntl(setLease, syscall.F_WRLCK)
+	fsys := newFS(t, dir, snapshot.Config{})
+	got := make(chan error)
+	go func() {
+		p, err := fsys.ReadFile("f")
+		if err == nil && string(p) != string(content) {
+			err = errors.New("another content")
+		}
+		got <- err
+	}()
+	waitFor(t, func() bool { return fcntl(getLease, 0) != syscall.F_WRLCK }) // somebody wants it
+	select {
+	case err := <-got:
+		t.Errorf("it did not wait: %v", err)
+		return
+	case <-time.After(10 * time.Millisecond):
+	}
+	fcntl(setLease, syscall.F_UNLCK)
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}

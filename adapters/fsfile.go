@@ -1,0 +1,139 @@
+package adapters
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+	"sync/atomic"
+)
+
+// A snapshotFile is the fs.File of a regular file.
+type snapshotFile struct {
+	*Reader
+	from    *borrowed
+	cleanup runtime.Cleanup // gives back what was never closed
+}
+
+func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
+	info, err := s.m.Stat()
+	if err != nil {
+		c.release(s)
+		return nil, err
+	}
+	b := &borrowed{shared: s, from: c, name: name, info: namedInfo{info, path.Base(name)}}
+	f := &snapshotFile{Reader: &Reader{src: b, fixed: true}, from: b}
+	f.cleanup = runtime.AddCleanup(f, func(b *borrowed) { _ = b.Close() }, b)
+	return f, nil
+}
+
+// Stat describes the file as it was before the snapshot was made, the size excepted, which is
+// that of the snapshot.
+func (f *snapshotFile) Stat() (fs.FileInfo, error) {
+	if f.from.closed.Load() {
+		return nil, f.from.isClosed("stat")
+	}
+	return f.from.info, nil
+}
+
+// Close gives the snapshot back. A second one returns fs.ErrClosed.
+func (f *snapshotFile) Close() error {
+	f.cleanup.Stop()
+	return f.from.Close()
+}
+
+// borrowed is a shared snapshot as one file sees it: under its name, and until it is closed.
+type borrowed struct {
+	*shared
+	from   *cache
+	name   string
+	info   fs.FileInfo
+	closed atomic.Bool
+}
+
+func (b *borrowed) isClosed(op string) error {
+	return &fs.PathError{Op: op, Path: b.name, Err: fs.ErrClosed}
+}
+
+func (b *borrowed) Name() string { return b.name }
+func (b *borrowed) Size() int64  { return b.m.Size() }
+
+func (b *borrowed) ReadAt(p []byte, off int64) (int, error) {
+	if b.closed.Load() {
+		return 0, b.isClosed("read")
+	}
+	n, err := b.m.ReadAt(p, off)
+	return n, b.named(err)
+}
+
+func (b *borrowed) View(off, n int64, f func(p []byte) error) error {
+	if b.closed.Load() {
+		return b.isClosed("view")
+	}
+	var own error // which is the caller's business
+	err := b.m.View(off, n, func(p []byte) error {
+		own = f(p)
+		return nil
+	})
+	if err != nil {
+		return b.named(err)
+	}
+	return own
+}
+
+// named gives an error of the snapshot the name of the file.
+func (b *borrowed) named(err error) error {
+	if e, ok := err.(*fs.PathError); ok {
+		return &fs.PathError{Op: e.Op, Path: b.name, Err: e.Err}
+	}
+	return err
+}
+
+func (b *borrowed) Close() error {
+	if b.closed.Swap(true) {
+		return b.isClosed("close")
+	}
+	b.from.release(b.shared)
+	return nil
+}
+
+// A dirFile is the fs.File of a directory. It has no more methods than that, because those of
+// an *os.File could change the directory.
+type dirFile struct {
+	d    *os.File
+	name string
+}
+
+func (f *dirFile) Stat() (fs.FileInfo, error) {
+	info, err := f.d.Stat()
+	if err != nil {
+		return nil, named("stat", f.name, err)
+	}
+	return namedInfo{info, path.Base(f.name)}, nil
+}
+
+func (f *dirFile) Read(p []byte) (int, error) {
+	_, err := f.d.Read(p) // which is an error, of the kernel's choice
+	return 0, named("read", f.name, err)
+}
+
+func (f *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
+	entries, err := f.d.ReadDir(n)
+	if err != nil && err != io.EOF {
+		err = named("readdir", f.name, err)
+	}
+	return entries, err
+}
+
+func (f *dirFile) Close() error { return named("close", f.name, f.d.Close()) }
+
+var (
+	_ fs.File        = (*snapshotFile)(nil)
+	_ io.ReadSeeker  = (*snapshotFile)(nil)
+	_ io.ReaderAt    = (*snapshotFile)(nil)
+	_ io.WriterTo    = (*snapshotFile)(nil)
+	_ io.RuneScanner = (*snapshotFile)(nil)
+	_ fs.ReadDirFile = (*dirFile)(nil)
+	_ Source         = (*borrowed)(nil)
+)

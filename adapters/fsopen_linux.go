@@ -1,0 +1,88 @@
+package adapters
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// openPath is O_PATH, which package syscall lacks: the file is looked at and not opened. It
+	// has this value on all architectures that Go knows.
+	openPath = 0x200000
+
+	// maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
+	maxLinks = 40
+)
+
+// lookUp returns the file that name leads to, without opening it: a FIFO does not block, a
+// device does not notice. What is then opened is this very file, whatever becomes of the name.
+//
+// Root follows links in the directories of name. The last one has to be followed here, because
+// O_PATH with O_NOFOLLOW, which Root adds, opens the link itself.
+func lookUp(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	for range maxLinks {
+		f, err := root.OpenFile(name, openPath, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		info, err := f.Stat()
+		if err == nil && info.Mode().Type() != fs.ModeSymlink {
+			return f, info, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		target, err := root.Readlink(name)
+		switch {
+		case errors.Is(err, syscall.EINVAL): // no link any more
+		case err != nil:
+			return nil, nil, err
+		case strings.HasPrefix(target, "/"):
+			name = target // Root has the error for it
+		default:
+			// Not path.Join: ".." behind a link means the directory that the link leads to.
+			name = name[:strings.LastIndexByte(strings.TrimRight(name, "/"), '/')+1] + target
+		}
+	}
+	return nil, nil, syscall.ELOOP
+}
+
+// openDir opens a directory, and nothing that is none.
+func openDir(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+}
+
+// reopen opens for reading the regular file that lookUp found.
+func reopen(found *os.File) (f *os.File, err error) {
+	conn, err := found.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	cerr := conn.Control(func(fd uintptr) { f, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) })
+	if errors.Is(err, fs.ErrNotExist) { // the file is there, so /proc is not
+		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
+	}
+	return f, errors.Join(cerr, err)
+}
+
+// An identity is that of a file in one state.
+type identity struct {
+	dev, ino, size uint64
+	mtime, ctime   int64
+}
+
+// identify returns the identity of a file, and when it changed last.
+func identify(info fs.FileInfo) (id identity, changed time.Time, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return id, changed, false
+	}
+	changed = time.Unix(st.Ctim.Unix())
+	return identity{uint64(st.Dev), uint64(st.Ino), uint64(info.Size()), info.ModTime().UnixNano(), changed.UnixNano()}, changed, true
+}

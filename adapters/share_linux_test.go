@@ -1,0 +1,295 @@
+package adapters_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// copies counts the copies that are made of files without holes, by Config.Progress: each
+// says twice that it is done.
+type copies struct{ done atomic.Int64 }
+
+func (c *copies) progress(done, total int64) {
+	if done == total {
+		c.done.Add(1)
+	}
+}
+
+func (c *copies) count() int64 { return (c.done.Load() + 1) / 2 }
+
+// settled makes a file whose last change is long enough ago for its snapshots to be shared.
+func settled(tb testing.TB, dir, name string, content []byte) {
+	tb.Helper()
+	file := put(tb, dir, name, content)
+	for {
+		st, err := os.Stat(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if changed := time.Unix(st.Sys().(*syscall.Stat_t).Ctim.Unix()); time.Since(changed) > adapters.Granularity(changed) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func read1(tb testing.TB, fsys fs.FS, name string) []byte {
+	tb.Helper()
+	p, err := fs.ReadFile(fsys, name)
+	supported(tb, err)
+	return p
+}
+
+// TestOneCopyForAll: those who open a file at once, and those who open it later, share a copy
+// until it changes, also below Sub.
+func TestOneCopyForAll(t *testing.T) {
+	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		var c copies
+		fsys := newFS(t, dir, snapshot.Config{Progress: c.progress})
+		if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		sub, _ := fsys.Sub("sub")
+		content := random(2 << 20)
+		put(t, dir, "sub/f", content) // just now
+		for round := range int64(3) {
+			var wg sync.WaitGroup
+			for i := range 20 {
+				wg.Go(func() {
+					if i%2 == 0 {
+						same(t, read1(t, fsys, "sub/f"), content)
+					} else {
+						same(t, read1(t, sub, "f"), content)
+					}
+				})
+			}
+			wg.Wait()
+			same(t, read1(t, fsys, "sub/f"), content)
+			if n := c.count(); n != round+1 {
+				t.Errorf("%d copies after round %d", n, round)
+			}
+			if known, idle := fsys.Kept(); known != 1 || idle != 1 {
+				t.Errorf("round %d: %d snapshots are kept, %d of them unused", round, known, idle)
+			}
+			content[round] ^= 1
+			put(t, dir, "sub/f", content)
+		}
+	})
+}
+
+// TestReflinksAreShared, too: so is what is in memory of them.
+func TestReflinksAreShared(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		fsys := newFS(t, dir, snapshot.Config{NoCopy: true})
+		settled(t, dir, "f", random(10000))
+		read1(t, fsys, "f")
+		known, idle := fsys.Kept()
+		if known != 1 || idle != 1 {
+			t.Errorf("%d snapshots are kept, %d of them unused", known, idle)
+		}
+		a, err := fsys.Open("f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if known, idle := fsys.Kept(); known != 1 || idle != 0 {
+			t.Errorf("in use: %d snapshots are kept, %d of them unused", known, idle)
+		}
+	})
+}
+
+// TestNeverOld overwrites a file as fast as it can, with contents of the same size: whoever
+// opens it then sees them.
+func TestNeverOld(t *testing.T) {
+	check := func(t *testing.T, dir string, rounds int) {
+		fsys := newFS(t, dir, snapshot.Config{})
+		name := put(t, dir, "f", make([]byte, 10))
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for i := range rounds {
+			want := fmt.Appendf(nil, "%010d", i)
+			if _, err := f.WriteAt(want, 0); err != nil {
+				t.Fatal(err)
+			}
+			same(t, read1(t, fsys, "f"), want)
+		}
+	}
+	mounttest.Each(t, func(t *testing.T, dir string) { check(t, dir, mounttest.Count(20, 200, 5000)) })
+	// Inodes this small have no room for parts of a second.
+	t.Run("whole seconds", func(t *testing.T) {
+		check(t, mounttest.Fresh(t, "ext4", 16<<20, "-I", "128"), mounttest.Count(20, 200, 2000))
+	})
+}
+
+// TestNeverOldForWaiters: whoever asks while a snapshot is being made that is not to be shared
+// waits for one that is begun later.
+func TestNeverOldForWaiters(t *testing.T) {
+	dir := mounttest.Fresh(t, "ext4", 64<<20, "-I", "128") // nothing is shared for two seconds
+	name := put(t, dir, "f", bytes.Repeat([]byte{1}, 1<<20))
+	var version atomic.Int32
+	version.Store(1)
+	stop := make(chan struct{})
+	fsys := newFS(t, dir, snapshot.Config{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range mounttest.Count(100, 500, 5000) {
+				least := version.Load()
+				f, err := fsys.Open("f")
+				if errors.Is(err, snapshot.ErrUnstable) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var b [1]byte
+				if _, err := f.Read(b[:]); err != nil || int32(b[0]) < least {
+					t.Errorf("version %d, after %d was written; %v", b[0], least, err)
+				}
+				_ = f.Close()
+			}
+		})
+	}
+	go func() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		for i := int32(2); i < 250; i++ {
+			_, _ = f.WriteAt([]byte{byte(i)}, 0)
+			version.Store(i)
+			time.Sleep(time.Millisecond)
+		}
+		_ = f.Close()
+		close(stop)
+	}()
+	wg.Wait()
+	<-stop
+}
+
+// TestGranularity: on a clock of whole seconds a change is told from the next much later.
+func TestGranularity(t *testing.T) {
+	if got := adapters.Granularity(time.Unix(1000, 0)); got != 2*time.Second {
+		t.Error(got)
+	}
+	if got := adapters.Granularity(time.Unix(1000, 1)); got < 10*time.Millisecond || got > time.Second {
+		t.Error(got)
+	}
+}
+
+// TestUnusedAreDropped: after a while, beyond a number, when they are outdated, and with the FS.
+func TestUnusedAreDropped(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "tmpfs")
+	for i := range adapters.IdleCount + 5 {
+		put(t, dir, fmt.Sprint(i), random(5000))
+	}
+	settled(t, dir, "f", random(100))
+	fsys := newFS(t, dir, snapshot.Config{})
+	for i := range adapters.IdleCount + 5 {
+		read1(t, fsys, fmt.Sprint(i))
+	}
+	if known, idle := fsys.Kept(); known != adapters.IdleCount || idle != known {
+		t.Errorf("%d snapshots are kept, %d of them unused", known, idle)
+	}
+	if err := fsys.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if known, idle := fsys.Kept(); known != 0 || idle != 0 {
+		t.Errorf("after Close: %d, %d", known, idle)
+	}
+
+	adapters.SetIdleTime(t, 20*time.Millisecond)
+	fsys = newFS(t, dir, snapshot.Config{})
+	f, err := fsys.Open("0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read1(t, fsys, "1")
+	waitFor(t, func() bool { known, idle := fsys.Kept(); return known == 1 && idle == 0 })
+	if _, err := io.ReadAll(f); err != nil { // what is in use stays
+		t.Error(err)
+	}
+	_ = f.Close()
+	waitFor(t, func() bool { known, _ := fsys.Kept(); return known == 0 })
+
+	adapters.SetIdleTime(t, time.Hour)
+	fsys = newFS(t, dir, snapshot.Config{})
+	for i := range 5 {
+		read1(t, fsys, "f")
+		settled(t, dir, "f", random(100+i))
+	}
+	read1(t, fsys, "f")
+	if known, idle := fsys.Kept(); known != 1 || idle != 1 {
+		t.Errorf("of old versions, %d snapshots are kept, %d of them unused", known, idle)
+	}
+}
+
+func waitFor(tb testing.TB, done func() bool) {
+	tb.Helper()
+	for range 1000 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	tb.Error("it did not happen")
+}
+
+// TestErrorsAreNotKept: all who ask at once get an error, the next one does not. A panic of
+// Progress is its caller's, and nobody waits for ever.
+func TestErrorsAreNotKept(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "tmpfs")
+	content := random(10000)
+	settled(t, dir, "f", content)
+	fail := true
+	fsys := newFS(t, dir, snapshot.Config{Progress: func(int64, int64) {
+		if fail {
+			time.Sleep(20 * time.Millisecond) // others come meanwhile
+			panic("Progress")
+		}
+	}})
+	var panics, errs atomic.Int32
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			defer func() {
+				if recover() != nil {
+					panics.Add(1)
+				}
+			}()
+			if _, err := fsys.Open("f"); err != nil {
+				errs.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if panics.Load() == 0 || panics.Load()+errs.Load() != 10 {
+		t.Errorf("%d panics and %d errors", panics.Load(), errs.Load())
+	}
+	fail = false
+	same(t, read1(t, fsys, "f"), content)
+	if _, err := newFS(t, dir, snapshot.Config{NoCopy: true}).Open("f"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("NoCopy: %v", err)
+	}
+}

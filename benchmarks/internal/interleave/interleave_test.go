@@ -1,0 +1,54 @@
+package interleave
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// Every way has its turn in every round, and another begins each time.
+func TestTurns(t *testing.T) {
+	var order []string
+	way := func(name string) Way {
+		return Way{Name: name, Before: func() {}, Do: func(int) { order = append(order, name) }}
+	}
+	Comparison{Ways: []Way{way("a"), way("b")}}.Run(3)
+	if want := []string{"a", "b", "b", "a", "a", "b"}; !slices.Equal(order, want) {
+		t.Errorf("%v, want %v", order, want)
+	}
+}
+
+// What comes before a turn does not count, and a batch is divided by its length.
+func TestTimes(t *testing.T) {
+	sleep := func(d time.Duration) func(int) {
+		return func(n int) {
+			if n != 10 {
+				t.Errorf("%d operations in a batch", n)
+			}
+			time.Sleep(d)
+		}
+	}
+	slow := func() { time.Sleep(60 * time.Millisecond) }
+	r := Comparison{Batch: 10, Ways: []Way{
+		{Name: "long", Do: sleep(60 * time.Millisecond), Before: func() {}},
+		{Name: "short", Do: sleep(time.Millisecond), Before: slow},
+	}}.Run(3)
+	// A sleep takes at least its time: this bound does not depend on the machine.
+	if ns := r.Ns("long"); ns < 6e6 {
+		t.Errorf("an operation of the long way takes %v ns", ns)
+	}
+	if ratio := r.Ratio("long", "short"); ratio < 5 {
+		t.Errorf("a ratio of %v", ratio)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, x := range []struct {
+		of   []float64
+		want float64
+	}{{[]float64{3}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 100, 1, 2}, 3}} {
+		if got := Median(x.of); got != x.want {
+			t.Errorf("Median(%v) = %v, want %v", x.of, got, x.want)
+		}
+	}
+}

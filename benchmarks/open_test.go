@@ -1,0 +1,133 @@
+package benchmarks
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// bare does with the kernel alone what opening and closing a snapshot by reflink has to do: it
+// is the limit.
+func bare(tb testing.TB, name string) interleave.Way {
+	fi, err := os.Stat(name)
+	check(tb, err)
+	return times("bare", func() {
+		src, err := os.Open(name)
+		check(tb, err)
+		dir, err := syscalls.OpenDir(syscalls.AtFdcwd, filepath.Dir(name))
+		check(tb, err)
+		dst, err := syscalls.Tmpfile(dir, 0)
+		check(tb, err)
+		check(tb, syscalls.Ficlone(dst, int(src.Fd())))
+		mem, err := syscalls.Mmap(dst, int(fi.Size()), false)
+		check(tb, err)
+		_ = src.Close()
+		_ = syscalls.Close(dir)
+		_ = syscalls.Close(dst)
+		_ = syscalls.Munmap(mem)
+	})
+}
+
+// times makes a way of something that is done once.
+func times(name string, f func()) interleave.Way {
+	return interleave.Way{Name: name, Do: func(n int) {
+		for range n {
+			f()
+		}
+	}}
+}
+
+// opening opens and closes a snapshot.
+func opening(tb testing.TB, name string) interleave.Way {
+	return times("Mmap", func() {
+		m, err := snapshot.Open(name)
+		check(tb, err)
+		closing(tb, m)
+	})
+}
+
+func openingMut(tb testing.TB, name string) interleave.Way {
+	return times("MmapMut", func() {
+		m, err := snapshot.OpenMut(name)
+		check(tb, err)
+		closing(tb, m)
+	})
+}
+
+func openingFile(tb testing.TB, name string) interleave.Way {
+	return times("os.File", func() {
+		f, err := os.Open(name)
+		check(tb, err)
+		closing(tb, f)
+	})
+}
+
+func readingAll(tb testing.TB, name string) interleave.Way {
+	return times("os.ReadFile", func() {
+		_, err := os.ReadFile(name)
+		check(tb, err)
+	})
+}
+
+// BenchmarkOpen opens and closes a file that is on the disk and of few extents. os.ReadFile is
+// the other way to have what nobody changes any more.
+func BenchmarkOpen(b *testing.B) {
+	each(b, reflinking, func(b *testing.B, _, dir string) {
+		for _, size := range upTo(64*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib, gib) {
+			b.Run(fmt.Sprint("method=reflink/size=", size), func(b *testing.B) {
+				name := file(b, dir, "f", size)
+				interleave.Comparison{Ways: []interleave.Way{
+					openingFile(b, name), readingAll(b, name), bare(b, name), openingMut(b, name), opening(b, name),
+				}}.Bench(b)
+			})
+		}
+	})
+	each(b, kinds[2:], func(b *testing.B, _, dir string) {
+		for _, size := range upTo(16*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib) {
+			b.Run(fmt.Sprint("method=copy/size=", size), func(b *testing.B) {
+				name := file(b, dir, "f", size)
+				interleave.Comparison{Ways: []interleave.Way{
+					openingFile(b, name), readingAll(b, name), openingMut(b, name), opening(b, name),
+				}}.Bench(b)
+			})
+		}
+	})
+}
+
+// BenchmarkOpenExtents opens and closes files of many extents, which the kernel clones one by
+// one.
+func BenchmarkOpenExtents(b *testing.B) {
+	each(b, reflinking, func(b *testing.B, _, dir string) {
+		for _, n := range upTo(1000, 1, 100, 1000, 10_000) {
+			b.Run(fmt.Sprint("extents=", n), func(b *testing.B) {
+				name := extents(b, dir, n)
+				interleave.Comparison{Ways: []interleave.Way{bare(b, name), opening(b, name)}}.Bench(b)
+			})
+		}
+	})
+}
+
+// extents makes a file of n extents: a reflink of which every other page was written to.
+func extents(tb testing.TB, dir string, n int64) string {
+	const page = 4 * kib
+	name := cold(tb, file(tb, dir, "extents", n*page))
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	check(tb, err)
+	defer closing(tb, f)
+	for i := int64(0); i < n; i += 2 {
+		_, err := f.WriteAt([]byte{1}, i*page)
+		check(tb, err)
+	}
+	check(tb, f.Sync())
+	have, err := syscalls.Extents(int(f.Fd()), 0, n*page)
+	check(tb, err)
+	if int64(have) != n {
+		tb.Fatalf("%d extents, want %d", have, n)
+	}
+	return name
+}

@@ -1,0 +1,223 @@
+package peers
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/KarpelesLab/reflink"
+	"github.com/edsrzf/mmap-go"
+	"github.com/google/renameio/v2"
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"github.com/natefinch/atomic"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }
+
+var kinds = []string{"xfs", "btrfs", "ext4", "tmpfs"}
+
+const (
+	kib  = 1 << 10
+	mib  = 1 << 20
+	page = 4 * kib
+)
+
+func check(tb testing.TB, err error) {
+	if err != nil {
+		tb.Helper()
+		tb.Fatal(err)
+	}
+}
+
+func each(b *testing.B, f func(b *testing.B, dir string)) {
+	for _, kind := range kinds {
+		b.Run("fs="+kind, func(b *testing.B) { f(b, mounttest.Dir(b, kind)) })
+	}
+}
+
+// sizes returns those that a run with -short makes, or all.
+func sizes(short, long []int) []int {
+	if testing.Short() {
+		return short
+	}
+	return append(short, long...)
+}
+
+func times(name string, f func()) interleave.Way {
+	return interleave.Way{Name: name, Do: func(n int) {
+		for range n {
+			f()
+		}
+	}}
+}
+
+// random returns size bytes.
+func random(size int) []byte {
+	p := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(p)
+	return p
+}
+
+// file makes a file that is on the disk already.
+func file(tb testing.TB, dir, base string, data []byte) string {
+	name := filepath.Join(dir, base)
+	f, err := os.Create(name)
+	check(tb, err)
+	defer f.Close()
+	_, err = f.Write(data)
+	check(tb, err)
+	check(tb, f.Sync())
+	return name
+}
+
+// mapped maps a file as mmap-go does.
+func mapped(tb testing.TB, name string, prot int) (mmap.MMap, *os.File) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	check(tb, err)
+	m, err := mmap.Map(f, prot, 0)
+	check(tb, err)
+	return m, f
+}
+
+// BenchmarkOpen opens, maps and closes a file. Only the last of the two keeps what it shows.
+func BenchmarkOpen(b *testing.B) {
+	each(b, func(b *testing.B, dir string) {
+		for _, size := range sizes([]int{4 * kib, mib}, []int{64 * mib}) {
+			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
+				name := file(b, dir, "f", random(size))
+				interleave.Comparison{Ways: []interleave.Way{
+					times("mmap-go", func() {
+						m, f := mapped(b, name, mmap.RDONLY)
+						check(b, m.Unmap())
+						check(b, f.Close())
+					}),
+					times("Mmap", func() {
+						m, err := snapshot.Open(name)
+						check(b, err)
+						check(b, m.Close())
+					}),
+				}}.Bench(b)
+			})
+		}
+	})
+}
+
+// BenchmarkReadAt copies pieces out of a file that is in memory. With mmap-go that is copy from a
+// slice, with nothing to guard it.
+func BenchmarkReadAt(b *testing.B) {
+	const size = 16 * mib
+	each(b, func(b *testing.B, dir string) {
+		name := file(b, dir, "f", random(size))
+		raw, f := mapped(b, name, mmap.RDONLY)
+		defer f.Close()
+		defer func() { check(b, raw.Unmap()) }()
+		m, err := snapshot.Open(name)
+		check(b, err)
+		defer m.Close()
+		for _, piece := range []int{64, 4 * kib, 64 * kib} {
+			b.Run(fmt.Sprint("size=", piece), func(b *testing.B) {
+				way := func(name string, r io.ReaderAt) interleave.Way {
+					p := make([]byte, size)
+					for range 2 { // into memory, and into the page tables
+						_, err := r.ReadAt(p, 0)
+						check(b, err)
+					}
+					p, rnd := p[:piece], rand.New(rand.NewPCG(1, 2))
+					return times(name, func() { _, _ = r.ReadAt(p, rnd.Int64N(size-int64(piece))) })
+				}
+				interleave.Comparison{Bytes: int64(piece), Ways: []interleave.Way{
+					way("os.File", f), way("mmap-go", slice(raw)), way("Mmap", m),
+				}}.Bench(b)
+			})
+		}
+	})
+}
+
+type slice []byte
+
+func (s slice) ReadAt(p []byte, off int64) (int, error) { return copy(p, s[off:]), nil }
+
+// BenchmarkReplace changes one page of a file. Those that replace the file have its new contents
+// in memory already, and are followed by an fsync of its directory, without which the old ones
+// can come back. os.WriteFile waits for nothing, and mmap-go for the page alone; in the middle
+// of either the file is a mix.
+func BenchmarkReplace(b *testing.B) {
+	each(b, func(b *testing.B, dir string) {
+		for _, size := range sizes([]int{64 * kib, mib}, []int{16 * mib, 256 * mib}) {
+			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
+				data := random(size)
+				names := map[string]string{}
+				for _, way := range []string{"os.WriteFile", "renameio", "natefinch", "mmap-go", "Mmap"} {
+					names[way] = file(b, dir, way, data)
+				}
+				edit := func() { data[rand.IntN(size)]++ }
+				m, f := mapped(b, names["mmap-go"], mmap.RDWR)
+				defer f.Close()
+				defer func() { check(b, m.Unmap()) }()
+				interleave.Comparison{Ways: []interleave.Way{
+					times("os.WriteFile", func() {
+						edit()
+						check(b, os.WriteFile(names["os.WriteFile"], data, 0o600))
+					}),
+					times("mmap-go", func() {
+						m[rand.IntN(size)]++
+						check(b, m.Flush())
+					}),
+					times("renameio", func() {
+						edit()
+						check(b, renameio.WriteFile(names["renameio"], data, 0o600))
+						syncDir(b, dir)
+					}),
+					times("natefinch", func() {
+						edit()
+						check(b, atomic.WriteFile(names["natefinch"], bytes.NewReader(data)))
+						syncDir(b, dir)
+					}),
+					times("Mmap", func() {
+						m, err := snapshot.OpenMut(names["Mmap"])
+						check(b, err)
+						defer m.Close() // after an error; else it is closed already
+						_, err = m.WriteAt([]byte{1}, rand.Int64N(int64(size)))
+						check(b, err)
+						check(b, m.CommitAndClose())
+					}),
+				}}.Bench(b)
+			})
+		}
+	})
+}
+
+func syncDir(tb testing.TB, dir string) {
+	d, err := os.Open(dir)
+	check(tb, err)
+	check(tb, d.Sync())
+	check(tb, d.Close())
+}
+
+// BenchmarkCopy copies a file: reflink.Auto under another name, Open for itself.
+func BenchmarkCopy(b *testing.B) {
+	each(b, func(b *testing.B, dir string) {
+		for _, size := range sizes([]int{mib}, []int{64 * mib}) {
+			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
+				name := file(b, dir, "f", random(size))
+				interleave.Comparison{Ways: []interleave.Way{
+					times("reflink", func() {
+						check(b, reflink.Auto(name, name+".copy"))
+						check(b, os.Remove(name+".copy"))
+					}),
+					times("Mmap", func() {
+						m, err := snapshot.Open(name)
+						check(b, err)
+						check(b, m.Close())
+					}),
+				}}.Bench(b)
+			})
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }
+
+var modified = time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+
+// makeTree makes a tree with some of everything, special files aside, and returns its name.
+func makeTree(t *testing.T, dir string) string {
+	t.Helper()
+	tree := filepath.Join(dir, "source")
+	large := make([]byte, 300_000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+	for _, d := range []string{"", "d", "d/e", "empty", "closed", "\xfe"} {
+		if err := os.Mkdir(filepath.Join(tree, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range map[string]string{
+		"a": "first", "d/b": "second", "d/e/c": "third", "none": "", "large": string(large), "closed/x": "x",
+		"odd\xff\n": "odd", "\xfe/\xfd": "", "run": "#!", "secret": "s", "manifest": "no", "sparse": "begin",
+	} {
+		programtest.Put(t, tree, name, content)
+	}
+	must(t, os.Truncate(filepath.Join(tree, "sparse"), 2<<20))
+	for link, to := range map[string]string{"link": "d/b", "dangling": "nowhere", "out": "/etc/hostname", "d/up": ".."} {
+		must(t, os.Symlink(to, filepath.Join(tree, link)))
+	}
+	must(t, os.Chmod(filepath.Join(tree, "run"), 0o755|fs.ModeSetuid))
+	must(t, os.Chmod(filepath.Join(tree, "secret"), 0o600))
+	must(t, filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() == fs.ModeSymlink {
+			return err
+		}
+		return os.Chtimes(path, modified, modified)
+	}))
+	must(t, os.Chmod(filepath.Join(tree, "closed"), 0o555))
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(tree, "closed"), 0o755) })
+	return tree
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content returns all that is to be the same in a copy: a line for each file.
+func content(t *testing.T, tree string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	must(t, filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		must(t, err)
+		line := fi.Mode().String()
+		switch fi.Mode().Type() {
+		case fs.ModeSymlink:
+			to, _ := os.Readlink(path)
+			line += " to " + to
+		case 0:
+			b, err := os.ReadFile(path)
+			must(t, err)
+			line += fmt.Sprintf(" %v %q", fi.ModTime(), b)
+		default:
+			line += fmt.Sprintf(" %v", fi.ModTime())
+		}
+		rel, _ := filepath.Rel(tree, path)
+		all[rel] = line
+		return nil
+	}))
+	return all
+}
+
+func sameTree(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	names := maps.Clone(got)
+	maps.Copy(names, want)
+	for name := range names {
+		if got[name] != want[name] {
+			t.Errorf("%q: %.100q, want %.100q", name, got[name], want[name])
+		}
+	}
+}
+
+func TestBinary(t *testing.T) {
+	exe := programtest.Build(t)
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy")
+	for _, args := range [][]string{{makeTree(t, dir), copied}, {"-verify", copied}} {
+		if out, err := exec.CommandContext(t.Context(), exe, args...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %v: %s", args, err, out)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "usage: backup") {
+		t.Errorf("-h: %v: %s", err, out)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		tree, copied := makeTree(t, dir), filepath.Join(dir, "copy")
+		before := content(t, tree)
+		must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
+		must(t, os.Chtimes(tree, modified, modified))
+		how := "; 12 by copy of a leased copy; "
+		switch mounttest.Kind(dir) {
+		case "xfs", "btrfs":
+			how = "; 12 by reflink; "
+		case "":
+			how = "; 12 by "
+		}
+		if os.Geteuid() != 0 { // a directory is closed to him
+			how = "; 12 by "
+			if kind := mounttest.Kind(dir); kind == "xfs" || kind == "btrfs" {
+				how = "; 11 by reflink; 1 by copy of a reflink; "
+			}
+		}
+		r := programtest.Call(t, run, tree, copied)
+		r.Want(t, 0, how, "fifo: left out: p")
+		r.Want(t, 0, "; 1 special files left out, 0 files lacking\n", "fifo: left out: p")
+		sameTree(t, content(t, filepath.Join(copied, treeName)), before)
+		must(t, os.Remove(filepath.Join(tree, "fifo")))
+		must(t, os.Chtimes(tree, modified, modified))
+		sameTree(t, content(t, tree), before)
+		programtest.Call(t, run, "-verify", copied).Want(t, 0, "as in the manifest", "")
+		programtest.Call(t, run, tree, copied).Want(t, 1, "", "copy: file exists")
+		if b, err := os.ReadFile(filepath.Join(copied, manifestName)); err != nil || !bytes.Contains(b, []byte(`"\"odd\\xff\\n\""`)) {
+			t.Errorf("%v: %s", err, b)
+		}
+		must(t, os.Chmod(filepath.Join(copied, treeName, "closed"), 0o755)) // for the clean-up
+	})
+}
+
+// From one filesystem to another, data are copied, of a snapshot; and sparse files stay sparse.
+func TestAcross(t *testing.T) {
+	from, to := mounttest.Dir(t, "xfs"), mounttest.Dir(t, "ext4")
+	mounttest.Leaks(t)
+	tree, copied := makeTree(t, from), filepath.Join(to, "copy")
+	programtest.Call(t, run, tree, copied).Want(t, 0, "; 12 by copy of a reflink; ", "")
+	sameTree(t, content(t, filepath.Join(copied, treeName)), content(t, tree))
+	fi, err := os.Stat(filepath.Join(copied, treeName, "sparse"))
+	must(t, err)
+	if n := fi.Sys().(*syscall.Stat_t).Blocks * 512; n > 1<<20 {
+		t.Errorf("a sparse file takes %d bytes", n)
+	}
+	must(t, os.Chmod(filepath.Join(copied, treeName, "closed"), 0o755))
+}
+
+func TestOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		tree, copied := filepath.Join(dir, "source"), filepath.Join(dir, "copy")
+		must(t, os.Mkdir(tree, 0o755))
+		programtest.Put(t, tree, "f", "x")
+		must(t, os.Symlink("f", filepath.Join(tree, "l")))
+		for i, name := range []string{"", "f", "l"} {
+			must(t, os.Lchown(filepath.Join(tree, name), 1000+i, 2000+i))
+		}
+		must(t, os.Chmod(filepath.Join(tree, "f"), 0o755|fs.ModeSetuid|fs.ModeSetgid))
+		programtest.Call(t, run, tree, copied).Want(t, 0, "1 files", "")
+		for i, name := range []string{"", "f", "l"} {
+			fi, err := os.Lstat(filepath.Join(copied, treeName, name))
+			must(t, err)
+			if st := fi.Sys().(*syscall.Stat_t); int(st.Uid) != 1000+i || int(st.Gid) != 2000+i {
+				t.Errorf("%q belongs to %d:%d", name, st.Uid, st.Gid)
+			}
+			if name == "f" && fi.Mode() != 0o755|fs.ModeSetuid|fs.ModeSetgid {
+				t.Errorf("mode %v", fi.Mode())
+			}
+		}
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	tree := makeTree(t, dir)
+	file := programtest.Put(t, dir, "file", "x")
+	must(t, os.Symlink(tree, filepath.Join(dir, "alias")))
+	for _, x := range []struct {
+		args   []string
+		status int
+		err    string
+	}{
+		{nil, 2, "want a source and a destination"},
+		{[]string{tree}, 2, "want a source and a destination"},
+		{[]string{"-verify"}, 2, "want one copy"},
+		{[]string{"-jobs", "0", tree, "x"}, 2, "-jobs"},
+		{[]string{"-x"}, 2, "not defined: -x"},
+		{[]string{filepath.Join(dir, "missing"), filepath.Join(dir, "x")}, 1, "no such file"},
+		{[]string{file, filepath.Join(dir, "x")}, 1, "not a directory"},
+		{[]string{tree, filepath.Join(dir, "no", "x")}, 1, "no such file"},
+		{[]string{tree, file}, 1, "file exists"},
+		{[]string{tree, filepath.Join(tree, "d", "copy")}, 1, "inside the source"},
+		{[]string{tree, filepath.Join(dir, "alias", "copy")}, 1, "inside the source"},
+		{[]string{tree, filepath.Join(tree, "link", "copy")}, 1, "inside the source"},
+		{[]string{"-verify", filepath.Join(dir, "missing")}, 1, "not a complete copy"},
+	} {
+		programtest.Call(t, run, x.args...).Want(t, x.status, "", x.err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// A disk that is full ends it, and an interrupt; and nothing is left.
+func TestGivenUp(t *testing.T) {
+	tree := makeTree(t, t.TempDir())
+	small := mounttest.Fresh(t, "tmpfs", 200<<10)
+	programtest.Call(t, run, tree, filepath.Join(small, "copy")).Want(t, 1, "", "no space left")
+	must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var errs strings.Builder
+	said := writerFunc(func(p []byte) (int, error) {
+		cancel(fmt.Errorf("interrupted"))
+		return errs.Write(p)
+	})
+	dir := t.TempDir()
+	status := program.Call(ctx, "backup", run, []string{tree, filepath.Join(dir, "copy")}, program.Std{Err: said})
+	if status != 1 || !strings.Contains(errs.String(), "backup: interrupted\n") {
+		t.Errorf("status %d, %q", status, &errs)
+	}
+	for _, dir := range []string{small, dir} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// What an ordinary user cannot read is left out and said; the rest is copied, from a directory
+// that he cannot write to, too.
+func TestUnreadable(t *testing.T) {
+	var dir string
+	if !mounttest.IsUserChild() {
+		dir = makeTree(t, mounttest.Dir(t, "xfs")) // "secret" is root's alone
+		must(t, os.Chmod(filepath.Join(dir, "d"), 0o700))
+	}
+	mounttest.AsUser(t, func(t *testing.T) {
+		tree, copied := os.Getenv("TREE"), filepath.Join(mounttest.Dir(t, "xfs"), "copy")
+		r := programtest.Call(t, run, tree, copied)
+		r.Want(t, 3, ", 2 files lacking", "d: left out: ") // what is in d
+		r.Want(t, 3, "9 by copy of a reflink", "secret: left out: ")
+		programtest.Call(t, run, "-verify", copied).Want(t, 0, "as in the manifest", "")
+		must(t, os.Chmod(filepath.Join(copied, treeName, "closed"), 0o755))
+	}, "TREE="+dir)
+}

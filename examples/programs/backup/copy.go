@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// How a file was copied.
+const (
+	linked   = "reflink"    // no data were copied
+	copiedOf = "copy of a " // and then the Method of the snapshot
+)
+
+// copyEntry copies what is not a directory. The error is a *lackError if that is no reason to
+// give up.
+func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) error {
+	switch {
+	case e.isDir():
+		return nil
+	case e.isSymlink():
+		if err := c.dst.Symlink(string(e.Target), string(e.Path)); err != nil {
+			return err
+		}
+		return c.setAttributes(e)
+	}
+	f, err := c.open(string(e.Path))
+	if err != nil {
+		return &lackError{err}
+	}
+	defer f.Close()
+	done, err := c.link(ctx, e, f, progress)
+	if !done && err == nil {
+		err = c.copy(ctx, e, f, progress)
+	}
+	if lack := (*lackError)(nil); errors.As(err, &lack) {
+		if err := c.dst.Remove(string(e.Path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return c.setAttributes(e)
+}
+
+// open opens a regular file of the source.
+func (c *copier) open(name string) (*os.File, error) {
+	f, err := c.src.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if errors.Is(err, syscall.EAGAIN) { // somebody has a lease on it, and has to be waited for
+		f, err = c.src.Open(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("no longer a regular file"), f.Close())
+	}
+	return f, nil
+}
+
+// link puts a snapshot of f into the copy without copying data. It reports false, and has done
+// nothing, where that cannot be: the two are on different filesystems, or on one without reflinks;
+// or f may not be written to, which a snapshot that can be committed asks for.
+func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n int)) (bool, error) {
+	// NoSync: the whole filesystem is synced before the manifest is written.
+	m, err := snapshot.Config{NoCopy: true, NoSync: true}.OpenMut(ctx, nameOf(f))
+	if err != nil {
+		return false, ctx.Err()
+	}
+	defer m.Close()
+	if err := m.Link(filepath.Join(c.tree, filepath.FromSlash(string(e.Path)))); err != nil {
+		return false, ctx.Err() // copying will tell whether it is serious
+	}
+	fi, err := m.Stat()
+	if err != nil {
+		return true, err
+	}
+	e.describe(fi)
+	e.Method = linked
+	if e.SHA256, err = hash(ctx, io.Discard, m, progress); err != nil && ctx.Err() == nil {
+		err = &lackError{err}
+	}
+	return true, err
+}
+
+// copy copies a snapshot of f.
+func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n int)) error {
+	// TempDir: where the directory of f may not be written to, the snapshot is made in the copy's,
+	// which is as good if the two are on one filesystem.
+	m, err := snapshot.Config{TempDir: c.tree}.FromFile(ctx, f)
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return err // no other file will fare better
+		}
+		return &lackError{err}
+	}
+	defer m.Close()
+	fi, err := m.Stat()
+	if err != nil {
+		return err
+	}
+	e.describe(fi)
+	e.Method = copiedOf + m.Method().String()
+	file, err := c.dst.OpenFile(string(e.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	dst := &sparseWriter{file: file}
+	e.SHA256, err = hash(ctx, dst, m, progress)
+	if err != nil && dst.err == nil && ctx.Err() == nil {
+		err = &lackError{err} // of reading
+	}
+	return errors.Join(err, file.Truncate(dst.off), file.Close())
+}
+
+// hash writes what src holds to dst and returns its hash.
+func hash(ctx context.Context, dst io.Writer, src adapters.Source, progress func(n int)) (string, error) {
+	h := sha256.New()
+	err := program.Copy(ctx, io.MultiWriter(dst, h), adapters.NewReader(src), progress)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// A sparseWriter leaves out what is zero; the file has to be given its size in the end.
+type sparseWriter struct {
+	file *os.File
+	off  int64
+	err  error
+}
+
+func (w *sparseWriter) Write(p []byte) (n int, err error) {
+	n = len(p)
+	if !zero(p) {
+		n, err = w.file.WriteAt(p, w.off)
+	}
+	w.off += int64(n)
+	w.err = err
+	return n, err
+}
+
+// zero reports whether all of p is: the first byte, and each that follows is as the one before.
+func zero(p []byte) bool {
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// What becomes of files between listing and copying them.
+func TestChangedSinceListed(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		tree, secret := makeTree(t, dir), programtest.Put(t, dir, "outside", "outside")
+		var said strings.Builder
+		c := newCopier(t, tree, filepath.Join(dir, "copy"), &said)
+		must(t, c.walk(t.Context()))
+		must(t, c.makeDirectories())
+		at := func(name string) string { return filepath.Join(tree, name) }
+		must(t, os.Remove(at("a")))
+		must(t, os.Remove(at("none")))
+		must(t, os.Symlink(secret, at("none")))
+		must(t, os.Remove(at("run")))
+		must(t, syscall.Mkfifo(at("run"), 0o666))
+		must(t, os.RemoveAll(at("d/e")))
+		must(t, os.Symlink(dir, at("d/e")))
+		must(t, os.Chmod(at("secret"), 0o400))
+		programtest.Put(t, tree, "large", "other")
+		c.open4test(t)
+		must(t, c.copyAll(t.Context(), 2))
+		must(t, c.finishDirectories())
+		for _, line := range []string{"a: left out: vanished\n", "none: left out: ", "run: left out: no longer a regular file\n", "d/e/c: left out: "} {
+			if !strings.Contains(said.String(), "backup: "+line) {
+				t.Errorf("no %q in %q", line, &said)
+			}
+		}
+		if c.lacking != 4 {
+			t.Errorf("%d lacking", c.lacking)
+		}
+		got := content(t, c.tree)
+		for _, e := range c.entries {
+			if !strings.HasPrefix(got[string(e.Path)], e.Mode) || strings.Contains(got[string(e.Path)], "outside\"") {
+				t.Errorf("%s: %+v, %.100q", e.Path, e, got[string(e.Path)])
+			}
+			delete(got, string(e.Path))
+		}
+		if len(got) > 0 {
+			t.Errorf("in the copy, not in the manifest: %q", got)
+		}
+		for name, size := range map[string]int64{"large": 5, "secret": 1} {
+			if i := slices.IndexFunc(c.entries, func(e *entry) bool { return string(e.Path) == name }); c.entries[i].Size != size {
+				t.Errorf("%+v", c.entries[i])
+			}
+		}
+		must(t, os.Chmod(filepath.Join(c.tree, "closed"), 0o755))
+	})
+}
+
+func newCopier(t *testing.T, source, tree string, said *strings.Builder) *copier {
+	src, err := os.OpenRoot(source)
+	must(t, err)
+	t.Cleanup(func() { _ = src.Close() })
+	return &copier{std: program.Std{Err: said}, src: src, tree: tree}
+}
+
+func (c *copier) open4test(t *testing.T) {
+	dst, err := os.OpenRoot(c.tree)
+	must(t, err)
+	t.Cleanup(func() { _ = dst.Close() })
+	c.dst = dst
+}
+
+// A tree in which somebody replaces, truncates, makes and removes files all the time: each file
+// that is replaced is one version, and the copy is as its manifest says.
+func TestLiveTree(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		tree := filepath.Join(dir, "source")
+		must(t, os.MkdirAll(filepath.Join(tree, "d"), 0o755))
+		versions := []string{strings.Repeat("old", 20_000), strings.Repeat("newer", 14_000)}
+		outside := programtest.Put(t, dir, "outside", "outside")
+		for i := range 10 {
+			programtest.Put(t, tree, fmt.Sprint(i), versions[0])
+			programtest.Put(t, tree, fmt.Sprint("d/", i), "come and go")
+		}
+		grown := programtest.Put(t, tree, "grown", "")
+		stop := programtest.Churn(t, func(i int) error {
+			passing := filepath.Join(tree, "d", fmt.Sprint(i%10))
+			_ = os.Remove(passing)
+			return firstError(
+				os.Symlink(outside, passing),
+				programtest.Replace(filepath.Join(tree, fmt.Sprint(i%10)), versions[i%2]),
+				os.WriteFile(grown, []byte(versions[i%2]), 0o644), // truncates, then writes
+				os.Remove(passing),
+				os.WriteFile(passing, []byte("come and go"), 0o644),
+			)
+		})
+		for i := range mounttest.Count(3, 20, 1000) {
+			copied := filepath.Join(dir, fmt.Sprint("copy", i))
+			r := programtest.Call(t, run, tree, copied)
+			if r.Status != 0 && r.Status != incomplete {
+				t.Fatalf("%+v", r)
+			}
+			programtest.Call(t, run, "-verify", copied).Want(t, 0, "as in the manifest", "")
+			for name, line := range content(t, filepath.Join(copied, treeName)) {
+				_, quoted, _ := strings.Cut(line, `"`)
+				replaced := len(name) == 1 && name != "." && name != "d"
+				if replaced && !slices.Contains(versions, strings.TrimSuffix(quoted, `"`)) {
+					t.Errorf("%s is a mix: %.100q", name, line)
+				}
+				if strings.Contains(quoted, "outside") {
+					t.Errorf("%s comes from outside", name)
+				}
+			}
+			must(t, os.RemoveAll(copied))
+		}
+		if n := stop(); n < 2 {
+			t.Errorf("changed %d times only", n)
+		}
+	})
+}

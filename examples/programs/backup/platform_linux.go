@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// owner returns to whom a file belongs.
+func owner(fi fs.FileInfo) (uid, gid int, ok bool) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(st.Uid), int(st.Gid), true
+}
+
+// syncFilesystem brings all that was written below dir to the disk, in one call rather than one
+// for each file. Since Linux 5.8 it tells of data that could not be written (syncfs(2)).
+func syncFilesystem(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd()))), f.Close())
+}
+
+// nameOf returns a name that leads to the open file itself, wherever its own name leads by now.
+func nameOf(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+
+// nonblock keeps an open from waiting for the other end of a FIFO that has taken the place of a
+// file.
+const nonblock = syscall.O_NONBLOCK

@@ -1,0 +1,115 @@
+// Command tarindex gives random access to the members of a large tar archive, which otherwise
+// has to be read from the beginning for each of them.
+//
+//	tarindex -l archive.tar                       lists the members
+//	tarindex archive.tar etc/passwd               writes the contents of a member
+//	tarindex -i index archive.tar                 makes an index
+//	tarindex -i index archive.tar etc/passwd      uses it
+//
+// The archive is read through a snapshot: an index, and what is read by it, are of one version
+// of the archive, whatever happens to the file meanwhile. An index belongs to that version;
+// when the file has become another one, that is noticed, and the index made again.
+//
+// The exit status is 0, or 1 if something failed, or 2 for wrong usage.
+//
+// Each file is one idea: main.go opens the archive, scan.go finds where the members are,
+// member.go reads one, file.go keeps the index in a file.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+const usage = `usage: tarindex [-i index] [-l] archive.tar [member ...]
+
+Writes the contents of members of a tar archive to standard output, each read where it is. With -i,
+where they are is remembered in a file, which is made if it is not there, and made again if the
+archive has become another.
+
+`
+
+func main() { program.Main("tarindex", run) }
+
+func run(ctx context.Context, args []string, std program.Std) error {
+	flags := flag.NewFlagSet("tarindex", flag.ContinueOnError)
+	file := flags.String("i", "", "keep the index in this `file`")
+	list := flags.Bool("l", false, "list the members: offset of the header, size, time of modification, name")
+	if err := program.Parse(flags, usage, args, std); err != nil {
+		return err
+	}
+	members := flags.Args()
+	if len(members) == 0 || *list && len(members) > 1 {
+		return program.Usage("want one archive, and with -l nothing else")
+	}
+	if len(members) == 1 && !*list && *file == "" {
+		return program.Usage("nothing to do: want -l, -i or a member")
+	}
+
+	update, end := std.Progress("copying the archive")
+	m, err := snapshot.Config{Progress: update}.Open(ctx, flags.Arg(0))
+	end()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	ix, err := findIndex(ctx, std, m, *file)
+	if err != nil {
+		return err
+	}
+	if *list {
+		return printList(std.Out, ix)
+	}
+	var errs []error
+	for _, name := range members[1:] {
+		err := cat(ctx, std.Out, m, ix, name)
+		if ctx.Err() != nil {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// findIndex returns the index of the archive: from the file, if there is one that fits, else
+// made anew, and kept in the file.
+func findIndex(ctx context.Context, std program.Std, m *snapshot.Mmap, file string) (*index, error) {
+	if file != "" {
+		ix, err := load(ctx, m, file)
+		if err == nil || ctx.Err() != nil {
+			return ix, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errUnfit) {
+			return nil, err
+		}
+		if errors.Is(err, errUnfit) {
+			fmt.Fprintf(std.Err, "tarindex: %s: %v, and is made again\n", program.Printable(file), err)
+		}
+	}
+	update, end := std.Progress("looking for members")
+	ix, err := scan(ctx, m, update)
+	end()
+	if err != nil || file == "" {
+		return ix, err
+	}
+	return ix, save(ctx, ix, file)
+}
+
+// printList prints a line for each member.
+func printList(out io.Writer, ix *index) error {
+	for _, e := range ix.members {
+		_, err := fmt.Fprintf(out, "%14d %12d  %s  %s\n", e.Offset, e.Size, e.ModTime.Format(time.DateTime), program.Printable(string(e.Name)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// A Mmap holds one descriptor and one mapping, a MmapMut three and one, and after a commit too.
+func TestHolds(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100000))
+		before := take(t, dir)
+		held := func(what string, descriptors int) {
+			t.Helper()
+			now := take(t, dir)
+			if n := now.descriptors - before.descriptors; n != descriptors {
+				t.Errorf("%s: %d descriptors", what, n)
+			}
+			if n := mappingsOf(t, dir); n != 1 {
+				t.Errorf("%s: %d mappings", what, n)
+			}
+		}
+		r := open(t, name)
+		held("Mmap", 1)
+		must(t, r.Close())
+		m := openMut(t, name)
+		held("MmapMut", 3)
+		must(t, m.Commit())
+		held("MmapMut after a commit", 3)
+		must(t, m.Close())
+		if n := mappingsOf(t, dir); n != 0 {
+			t.Errorf("closed: %d mappings", n)
+		}
+	})
+}
+
+// mappingsOf counts the mappings of files in a directory, or of such as lost their names there.
+func mappingsOf(t testing.TB, dir string) int {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	must(t, err)
+	// An unnamed file is shown below the root of its filesystem or in the directory it was made in.
+	root := filepath.Dir(dir)
+	return strings.Count(string(maps), root+"/")
+}
+
+// The addresses that Bytes lent are kept from reuse for a while, 64 GiB of them at most (64 MiB
+// on 32 bits), the oldest going first, and the newest stays, however large it is.
+func TestQuarantineIsBounded(t *testing.T) {
+	mounttest.Leaks(t)
+	limit := 64 << 20
+	if math.MaxInt > math.MaxInt32 {
+		limit <<= 10
+	}
+	size := limit / 8 * 3
+	name := join(mounttest.Dir(t, "xfs"), "f")
+	write(t, name, nil)
+	must(t, os.Truncate(name, int64(size)))
+	emptyQuarantine()
+	for range 5 {
+		m, err := snapshot.Open(name)
+		must(t, err)
+		_ = m.Bytes()
+		must(t, m.Close())
+	}
+	for i := 0; ; i++ {
+		runtime.GC()
+		kept := snapshot.Quarantine()
+		if kept > limit {
+			t.Fatalf("%d bytes are kept, %d allowed", kept, limit)
+		}
+		if kept >= 2*size && i >= 10 {
+			break
+		}
+		if i == 1000 {
+			t.Fatalf("only %d bytes are kept", kept)
+		}
+		time.Sleep(time.Millisecond) // the cleanups run on a goroutine of their own
+	}
+	emptyQuarantine()
+	if math.MaxInt == math.MaxInt32 {
+		return // there are no addresses for more
+	}
+	must(t, os.Truncate(name, int64(limit)+1))
+	m, err := snapshot.Open(name)
+	must(t, err)
+	b := m.Bytes()
+	must(t, m.Close())
+	m = nil
+	for range 10 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if kept := snapshot.Quarantine(); kept <= limit {
+		t.Errorf("%d bytes are kept", kept)
+	}
+	wantFault(t, func() { _ = bytes.Clone(b[:1]) })
+	snapshot.EmptyQuarantine()
+}
+
+// emptyQuarantine gives back what other tests have left, too.
+func emptyQuarantine() {
+	for range 5 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	snapshot.EmptyQuarantine()
+}
+
+// Prefetch returns when the pages are there, and they can be touched; View sees to the first
+// 128 KiB of what it shows.
+func TestPrefetch(t *testing.T) {
+	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const size, prefault = 16 << 20, 128 << 10
+		name := join(dir, "f")
+		write(t, name, noise(1, size))
+		m := open(t, name)
+		snapshot.Evict(t, m, 0, size)
+		must(t, m.View(1<<20, 8<<20, func([]byte) error {
+			if !snapshot.Resident(m, 1<<20, prefault) || snapshot.PagesMapped(t, m) < prefault/os.Getpagesize() {
+				t.Error("View: the first pages are not there")
+			}
+			if snapshot.Resident(m, 1<<20, prefault+4096) {
+				t.Error("View: the pages behind them are said to be there")
+			}
+			return nil
+		}))
+		must(t, m.Prefetch(8<<20, 4<<20))
+		if !snapshot.Resident(m, 8<<20, 4<<20) || snapshot.Resident(m, 12<<20, 4096) {
+			t.Error("not what was asked for")
+		}
+		must(t, m.Prefetch(0, -1))
+		if n, want := snapshot.InMemory(t, m), size/os.Getpagesize(); n != want || snapshot.PagesMapped(t, m) != want {
+			t.Errorf("%d of %d pages are in memory, %d in the page tables", n, want, snapshot.PagesMapped(t, m))
+		}
+	})
+}
+
+// OpenMut does not open the file for writing, which would break a lease and fail on a program
+// that runs.
+func TestOpenMutOnlyReads(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1000))
+		f := openFile(t, name, os.O_RDONLY)
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		must(t, err)
+		m := openMut(t, name)
+		must(t, m.CommitAndClose())
+		if kind, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0); kind != unix.F_RDLCK || err != nil {
+			t.Errorf("the lease is %d, %v", kind, err)
+		}
+	})
+}
+
+// The locks of fcntl(2) that a process has on a file end with the first descriptor of it that is
+// closed, which the package documentation warns of.
+func TestLocksOfFcntlEnd(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "ext4"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1000))
+		f, other := openFile(t, name, os.O_RDWR), openFile(t, name, os.O_RDWR)
+		must(t, unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}))
+		locked := func() bool {
+			lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+			must(t, unix.FcntlFlock(other.Fd(), unix.F_OFD_GETLK, &lock))
+			return lock.Type != unix.F_UNLCK
+		}
+		if !locked() {
+			t.Fatal("no lock: nothing is tested")
+		}
+		must(t, open(t, name).Close())
+		if locked() {
+			t.Error("the lock is still there: the warning can go")
+		}
+	})
+}
+
+// Without a lease to be had, a writer is waited for: four tries, 7 ms in all, or ten and half a
+// second where a lease must be had.
+func TestWritersAreWaitedFor(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1000))
+		openFile(t, name, os.O_RDWR)
+		for consistent, want := range map[bool]int{false: 4, true: 10} {
+			calls := snapshot.CountCalls(t)
+			m, err := snapshot.Config{RequireConsistent: consistent}.Open(context.Background(), name)
+			if n := calls("setlease"); n != want {
+				t.Errorf("RequireConsistent %v: a lease was tried for %d times", consistent, n)
+			}
+			if err == nil {
+				must(t, m.Close())
+			}
+		}
+	})
+}
+
+// Holes count for Progress, and what is done falls back when the file has to be copied again.
+func TestProgressCountsHoles(t *testing.T) {
+	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const size = 64 << 20
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		must(t, os.Truncate(name, size))
+		f := openFile(t, name, os.O_RDWR)
+		last, fell := int64(0), 0
+		c := snapshot.Config{Progress: func(done, total int64) {
+			if total != size {
+				t.Errorf("%d of %d", done, total)
+			}
+			if done < last {
+				fell++
+			}
+			if last = done; done == size && fell == 0 {
+				_, err := f.WriteAt([]byte("x"), 0)
+				must(t, err)
+			}
+		}}
+		m, err := c.Open(context.Background(), name)
+		must(t, err)
+		must(t, m.Close())
+		if last != size || fell != 1 {
+			t.Errorf("%d of %d, fell back %d times", last, int64(size), fell)
+		}
+	})
+}
+
+// What Bytes returned of a snapshot that is dropped without Close stays as it is: the garbage
+// collector cannot see whether somebody still has it.
+func TestBytesOutliveTheSnapshot(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		r, err := snapshot.Open(name)
+		must(t, err)
+		m, err := snapshot.OpenMut(name)
+		must(t, err)
+		slices := [][]byte{r.Bytes(), m.Bytes()}
+		r, m = nil, nil
+		emptyQuarantine()
+		for _, b := range slices {
+			if snapshot.Faults(func() { wantBytes(t, "Bytes", b, data) }) {
+				t.Error("the memory is gone")
+				continue
+			}
+			must(t, unix.MunmapPtr(unsafe.Pointer(&b[0]), uintptr(cap(b))))
+		}
+	})
+}

@@ -1,0 +1,105 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// What Resize adds to the private file to grow in is no part of the contents: no way of
+// publishing it shows it, also beside a View, and what grows later is zeros.
+func TestRoomIsNotSeen(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name, copied, linked := join(dir, "f"), join(dir, "copied"), join(dir, "linked")
+		write(t, name, []byte("begin"))
+		m := openMut(t, name)
+		want := []byte("begin")
+		for range 50 {
+			want = append(want, bytes.Repeat([]byte{byte(len(want))}, 3000)...)
+			must(t, m.Resize(int64(len(want))))
+			_, err := m.WriteAt(want[len(want)-3000:], int64(len(want)-3000))
+			must(t, err)
+			if m.Size() != int64(len(want)) || len(m.Bytes()) != len(want) {
+				t.Fatalf("size %d, %d bytes, want %d", m.Size(), len(m.Bytes()), len(want))
+			}
+		}
+		must(t, m.Commit())
+		must(t, m.CommitTo(copied))
+		must(t, m.Link(linked))
+		for _, name := range []string{name, copied, linked} {
+			wantFile(t, name, want)
+		}
+		must(t, m.View(0, -1, func([]byte) error {
+			want = append(want, 1, 2, 3)
+			must(t, m.Resize(int64(len(want))))
+			_, err := m.WriteAt([]byte{1, 2, 3}, int64(len(want)-3))
+			must(t, err)
+			return m.Commit()
+		}))
+		wantFile(t, name, want)
+		must(t, m.Resize(int64(len(want)+1)))
+		must(t, m.CommitAndClose())
+		wantFile(t, name, append(want, 0))
+	})
+}
+
+// In place, room that is only room keeps nobody from committing while a View runs.
+func TestRoomInPlace(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, []byte("begin"))
+		m, err := snapshot.Config{InPlace: true}.OpenMut(t.Context(), name)
+		must(t, err)
+		defer m.Close()
+		must(t, m.Resize(10000))
+		must(t, m.View(0, -1, func([]byte) error { return m.Commit() }))
+		wantFile(t, name, append([]byte("begin"), make([]byte, 9995)...))
+	})
+}
+
+// Growing up to the largest size that this process may write needs no room beyond it.
+func TestNoRoom(t *testing.T) {
+	const limit = 100_000
+	name := join(mounttest.Dir(t, "tmpfs"), "f")
+	write(t, name, nil)
+	m := openMut(t, name)
+	var old syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: old.Max}))
+	defer func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }()
+	must(t, m.Resize(limit-10))
+	must(t, m.Resize(limit))
+	if err := m.Resize(limit + 1); err == nil || m.Size() != limit {
+		t.Errorf("Resize beyond the limit: %v, size %d", err, m.Size())
+	}
+}
+
+// A View may store into what a Resize cut off until it ends: nothing of that comes back, however
+// often the snapshot grows again.
+func TestCutOffStaysCutOff(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, bytes.Repeat([]byte("x"), 20000))
+		m := openMut(t, name)
+		must(t, m.View(0, -1, func(b []byte) error {
+			must(t, m.Resize(10))
+			must(t, m.Resize(20))
+			copy(b[10000:], "late")
+			return nil
+		}))
+		must(t, m.Resize(20000))
+		got := make([]byte, 20000)
+		_, err := m.ReadAt(got, 0)
+		must(t, err)
+		wantBytes(t, "after growing", got, append([]byte("xxxxxxxxxx"), make([]byte, 19990)...))
+		must(t, m.Commit())
+		if st, err := os.Stat(name); err != nil || st.Size() != 20000 {
+			t.Error(st, err)
+		}
+	})
+}
