@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
@@ -95,11 +96,19 @@ func (f *FS) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	file, err := f.open(full, name)
+	// On a server that goes by names (NFS, FUSE) that is a file that was replaced since it was looked up.
+	for i := 0; i < staleTries && errors.Is(err, syscall.ESTALE); i++ {
+		time.Sleep(time.Millisecond << i)
+		file, err = f.open(full, name)
+	}
 	if err != nil {
 		return nil, named("open", name, err)
 	}
 	return file, nil
 }
+
+// staleTries is how often a file that was replaced is looked up again: for half a second in all.
+const staleTries = 9
 
 func (f *FS) open(full, name string) (fs.File, error) {
 	found, info, err := lookUp(f.root, full)

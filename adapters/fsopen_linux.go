@@ -35,6 +35,9 @@ func lookUp(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 			return f, info, nil
 		}
 		_ = f.Close()
+		if errors.Is(err, fs.ErrNotExist) {
+			err = syscall.ESTALE // it was there a moment ago
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -64,10 +67,18 @@ func reopen(found *os.File) (f *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cerr := conn.Control(func(fd uintptr) { f, err = os.Open(fmt.Sprintf("/proc/self/fd/%d", fd)) })
-	if errors.Is(err, fs.ErrNotExist) { // the file is there, so /proc is not
+	cerr := conn.Control(func(fd uintptr) {
+		name := fmt.Sprintf("/proc/self/fd/%d", fd)
+		f, err = os.Open(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if _, there := os.Readlink(name); there == nil {
+			err = syscall.ESTALE // a FUSE server has forgotten it
+			return
+		}
 		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
-	}
+	})
 	return f, errors.Join(cerr, err)
 }
 
