@@ -133,7 +133,7 @@ func TestTreeDies(t *testing.T) {
 		when    string
 	}
 	deaths := []death{{"CREATE", fusetest.DieAfter}, {"WRITE", fusetest.DieBefore}, {"RENAME", fusetest.DieBefore}, {"RENAME", fusetest.DieAfter}}
-	for range mounttest.Count(2, 4, 500) {
+	for range mounttest.Count(1, 2, 500) {
 		deaths = append(deaths, death{"", fusetest.DieBefore}, death{"", fusetest.DieAfter})
 	}
 	for _, d := range deaths {
