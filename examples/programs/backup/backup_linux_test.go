@@ -114,6 +114,7 @@ func TestBinary(t *testing.T) {
 			t.Errorf("%v: %v: %s", args, err, out)
 		}
 	}
+	must(t, os.Chmod(filepath.Join(copied, treeName, "closed"), 0o755)) // for the clean-up
 	out, err := exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "usage: backup") {
 		t.Errorf("-h: %v: %s", err, out)
