@@ -25,7 +25,7 @@ func TestWriteGrow(t *testing.T) {
 		m := openMut(t, name)
 		rnd := rand.New(rand.NewPCG(1, 2))
 		lengths := []int{1, 100, 4095, 4096, 8192, 70_000}
-		for i := range mounttest.Count(200, 1000, 10_000) {
+		for i := range mounttest.Count(80, 1000, 10_000) {
 			off, p := rnd.IntN(len(want)+5000), noise(uint64(i), lengths[rnd.IntN(len(lengths))])
 			switch rnd.IntN(8) {
 			case 0: // at the end, as appending does
@@ -148,7 +148,7 @@ func TestWriteGrowIsOneStep(t *testing.T) {
 				t.Errorf("%s: %d bytes, zeros from %d on", what, len(p), bytes.IndexByte(p, 0))
 			}
 		}
-		for range mounttest.Count(50, 500, 5000) {
+		for range mounttest.Count(30, 500, 5000) {
 			must(t, m.Commit())
 			p, err := os.ReadFile(name)
 			must(t, err)
