@@ -47,6 +47,7 @@
 //	Reader              nothing
 //	ReadByte            nothing, as it reads ahead where it can: see below
 //	Reader.WriteTo      a copy through a buffer of 128 KiB; none to an *os.File, *net.TCPConn or *net.UnixConn
+//	                    of what is known to be in memory
 //	File                a mutex where it uses the cursor
 //	a File that grows   one pwrite for each write of new pages, as for an *os.File; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit

@@ -23,7 +23,6 @@ func NewPages(length int) Pages               { return Pages{newPages(length)} }
 func (p Pages) Has(off int64, n int) bool     { return p.s.has(off, n) }
 func (p Pages) Add(off int64, n int)          { p.s.add(off, n) }
 func (p Pages) Clear()                        { p.s.clear() }
-func Resident(m any, off int64, n int) bool   { return mappingOf(m).resident.has(off, n) }
 func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().dirty.has(off, n) }
 
 // Disown makes m believe that its private file is somebody else's.

@@ -134,16 +134,16 @@ func TestPrefetch(t *testing.T) {
 		m := open(t, name)
 		snapshot.Evict(t, m, 0, size)
 		must(t, m.View(1<<20, 8<<20, func([]byte) error {
-			if !snapshot.Resident(m, 1<<20, prefault) || snapshot.PagesMapped(t, m) < prefault/os.Getpagesize() {
+			if !m.Resident(1<<20, prefault) || snapshot.PagesMapped(t, m) < prefault/os.Getpagesize() {
 				t.Error("View: the first pages are not there")
 			}
-			if snapshot.Resident(m, 1<<20, prefault+4096) {
+			if m.Resident(1<<20, prefault+4096) {
 				t.Error("View: the pages behind them are said to be there")
 			}
 			return nil
 		}))
 		must(t, m.Prefetch(8<<20, 4<<20))
-		if !snapshot.Resident(m, 8<<20, 4<<20) || snapshot.Resident(m, 12<<20, 4096) {
+		if !m.Resident(8<<20, 4<<20) || m.Resident(12<<20, 4096) {
 			t.Error("not what was asked for")
 		}
 		must(t, m.Prefetch(0, -1))

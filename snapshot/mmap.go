@@ -122,3 +122,12 @@ func (m *Mmap) Close() error {
 	}
 	return pathError("close", m.name, bare(m.file.Close()))
 }
+
+// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
+// be in memory. Then touching them waits for no disk, as far as anybody can tell: memory that runs
+// short takes pages back at any time, which is noticed within seconds. What nobody has read by
+// ReadAt or Prefetch is not known. It is false after Close, and of bytes that are not there.
+func (m *Mmap) Resident(off, n int64) bool {
+	n, err := m.source.span("resident", off, n, m.size)
+	return err == nil && !m.closed.Load() && m.source.known(m.mem, off, n)
+}

@@ -184,6 +184,13 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 	return m.source.prefetch(mem, off, n)
 }
 
+// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
+// be in memory: see [Mmap.Resident].
+func (m *MmapMut) Resident(off, n int64) bool {
+	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping
+	return err == nil && !m.closed.Load() && m.source.known(m.mem.Load(), off, n)
+}
+
 // pin checks a range and returns its length and its mapping, with a reference on it, and
 // counted as a View. If the length is 0, it is neither.
 func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {

@@ -77,6 +77,49 @@ func TestColdReads(t *testing.T) {
 	})
 }
 
+// A resident is a snapshot that says what of it is in memory.
+type resident interface {
+	reader
+	Resident(off, n int64) bool
+	Prefetch(off, n int64) error
+	Close() error
+}
+
+// What was read is known to be in memory, and nothing else: not what the file has in memory, nor
+// what is not there.
+func TestResident(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		const size = 1<<20 + 100
+		name := join(dir, "f")
+		write(t, name, noise(1, size))
+		for _, m := range []resident{open(t, name), openMut(t, name)} {
+			want := func(want bool, off, n int64) {
+				t.Helper()
+				if got := m.Resident(off, n); got != want {
+					t.Errorf("%T: Resident(%d, %d) = %v", m, off, n, got)
+				}
+			}
+			want(false, 0, -1)
+			want(false, 300000, 1)
+			_, err := m.ReadAt(make([]byte, 100000), 300000)
+			must(t, err)
+			want(true, 300000, 100000)
+			want(false, 200000, 200000)
+			want(false, 300000, 200000)
+			must(t, m.Prefetch(0, -1))
+			want(true, 0, -1)
+			want(true, 0, size)
+			want(true, size, 0)
+			want(false, 0, size+1)
+			want(false, size+1, 0)
+			want(false, -1, 1)
+			must(t, m.Close())
+			want(false, 0, -1)
+			want(false, 0, 0)
+		}
+	})
+}
+
 // Pages that have left the memory are known to be gone after the next sweep, and are read by a
 // system call again; those that have not, are not. Where the kernel does not say, or says to all but the
 // owner that everything is there, all are read again.
@@ -104,14 +147,14 @@ func TestSweep(t *testing.T) {
 				must(t, err)
 			}
 			snapshot.Evict(t, m, 0, 1<<20)
-			if !snapshot.Resident(m, 0, 1<<20) {
+			if !m.Resident(0, 1<<20) {
 				t.Error("it is known before the sweep")
 			}
 			snapshot.Sweep()
-			if snapshot.Resident(m, 0, 4096) {
+			if m.Resident(0, 4096) {
 				t.Error("a page that is gone is taken to be there")
 			}
-			if snapshot.Resident(m, 3<<20, 1<<20) == denied {
+			if m.Resident(3<<20, 1<<20) == denied {
 				t.Errorf("%s: pages that are there are known: %v", why, denied)
 			}
 			_, err := m.ReadAt(p, 0)
@@ -192,7 +235,7 @@ func TestFirstStores(t *testing.T) {
 		_, err := m.WriteAt([]byte("x"), 200000)
 		must(t, err)
 		must(t, m.Resize(700<<20))
-		if !snapshot.Dirty(m, 200000, 1) || !snapshot.Resident(m, 0, 1<<20) {
+		if !snapshot.Dirty(m, 200000, 1) || !m.Resident(0, 1<<20) {
 			t.Error("Resize forgot what is in memory")
 		}
 	})

@@ -112,6 +112,11 @@ func (s *source) prefetch(mp *mapping, off, n int64) error {
 	return nil
 }
 
+// known reports whether a part of mp is known to be in memory.
+func (s *source) known(mp *mapping, off, n int64) bool {
+	return n == 0 || mp.resident.has(off, int(n))
+}
+
 // pread reads from the private file by system calls, which let the scheduler go on and return
 // the true errno and the true count. What it read is in memory from then on.
 func (s *source) pread(mp *mapping, p []byte, off int64) (int, error) {

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	scanSize  = 16 << 20
+	scanSize  = 64 << 20
 	scanDelay = 500 * time.Microsecond
+	scanBar   = 0.85
 )
 
 // A plain writer is one that knows no other way than Write.
@@ -57,23 +58,21 @@ func copied(w io.Writer, r io.ReaderAt) (int64, error) {
 var scans = []struct {
 	name string
 	scan func(r io.ReaderAt, to *os.File) (int64, error)
-	bar  float64
 }{
-	{"ReadAt 64 KiB", inPieces(64 << 10), 0.75},
-	{"ReadAt 4 KiB", inPieces(4 << 10), 0.75},
-	{"io.Copy", func(r io.ReaderAt, _ *os.File) (int64, error) { return copied(new(plain), r) }, 0.75},
-	// The kernel is handed the mapping here. For a page that is touched in a mapping it reads 128 KiB,
-	// and waits for them before it asks for more (measured: 0.7 on XFS).
+	{"ReadAt 64 KiB", inPieces(64 << 10)},
+	{"ReadAt 4 KiB", inPieces(4 << 10)},
+	{"io.Copy", func(r io.ReaderAt, _ *os.File) (int64, error) { return copied(new(plain), r) }},
+	// Handing the kernel a mapping that is not in memory is slower (measured: 0.85 on XFS, 0.8 on btrfs).
 	{"io.Copy to a file", func(r io.ReaderAt, to *os.File) (int64, error) {
 		if _, err := to.Seek(0, io.SeekStart); err != nil {
 			return 0, err
 		}
 		return copied(to, r)
-	}, 0.4},
+	}},
 }
 
 // A snapshot that nobody has read yet is read from start to end about as fast as a file that is not in
-// memory: it should be 0.9 at least, and is asserted with a margin for noise.
+// memory: 0.96 to 1.16 of its speed (medians of 31). scanBar leaves a margin for noise.
 func TestColdScan(t *testing.T) {
 	for _, kind := range []string{"xfs", "btrfs"} {
 		t.Run(kind, func(t *testing.T) {
@@ -95,7 +94,7 @@ func TestColdScan(t *testing.T) {
 							}
 						})
 						t.Logf("%.2f of the speed of os.File", ratio)
-						if ratio >= s.bar {
+						if ratio >= scanBar {
 							return
 						}
 						if try == 2 {
