@@ -43,7 +43,7 @@ func BenchmarkAppend(b *testing.B) {
 		for _, x := range []struct {
 			name        string
 			size, total int
-		}{{"100B", 100, 16 << 20}, {"4KiB", 4096, 256 << 20}, {"64KiB", 64 << 10, 256 << 20}} {
+		}{{"100B", 100, 16 << 20}, {"1000B", 1000, 64 << 20}, {"4KiB", 4096, 256 << 20}, {"64KiB", 64 << 10, 256 << 20}} {
 			p := random(x.size)
 			b.Run("fs="+kind+"/write="+x.name, func(b *testing.B) {
 				write := func(w io.WriteCloser) {

@@ -255,6 +255,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
+	m.appends.bytes = 0
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {

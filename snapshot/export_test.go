@@ -30,6 +30,7 @@ var calls = []struct {
 			return real(dst, dstOff, src, srcOff, n)
 		}
 	}},
+	{"allocate", wrap3(&sysAllocate)},
 	{"create excl", wrap3r(&sysCreateExcl)},
 	{"fchmod", wrap2(&sysFchmod)},
 	{"fchown", wrap3(&sysFchown)},

@@ -14,7 +14,9 @@ import (
 // lies between the old end and off reads as zeros. Slices of Bytes are invalid afterwards if it
 // made the snapshot longer.
 //
-// If it fails, the snapshot ends behind what was written, or where it did before.
+// If it fails, the snapshot ends behind what was written, or where it did before. Appending may
+// take up to 128 KiB of disk space more than the data, and not more than was appended, until the
+// next commit, which does not have it.
 func (m *MmapMut) WriteGrow(p []byte, off int64) (int, error) {
 	if off < 0 || len(p) == 0 || off <= m.size.Load()-int64(len(p)) {
 		n, err := m.WriteAt(p, off)
@@ -41,8 +43,13 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 	if err := m.makeRoom(old, end); err != nil {
 		return 0, err
 	}
+	if off == old {
+		m.append(off, len(p))
+	}
 	mem, n, err := m.mem.Load(), len(p), error(nil)
-	if end > m.length || !mem.dirty.has(off, n) || !mem.copy(mem.mem[off:], p) {
+	// An appended page is filled once: by few calls, that costs less than the fault of a store.
+	few := off == old && n >= 512
+	if end > m.length || few || !mem.dirty.has(off, n) || !mem.copy(mem.mem[off:], p) {
 		n, err = m.source.pwrite(mem, p, off)
 	}
 	m.length = max(m.length, off+int64(n))

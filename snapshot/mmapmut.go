@@ -47,12 +47,13 @@ type MmapMut struct {
 	// and shared by what has to see one state of all that follows. ReadAt does without it:
 	// size is never more than mem has room for, if it is loaded first, because memory that
 	// moved has more room and is stored before the size that needs it.
-	layout sync.RWMutex
-	closed atomic.Bool
-	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
-	size   atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
-	length int64                   // of the private file: more than size if it shrank while a View was running, or has room to grow in; under store
-	cut    int64                   // what lies behind it in the private file was never stored to; at least size; under store
+	layout  sync.RWMutex
+	closed  atomic.Bool
+	mem     atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
+	size    atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
+	length  int64                   // of the private file: more than size if it shrank while a View was running, or has room to grow in; under store
+	cut     int64                   // what lies behind it in the private file was never stored to; at least size; under store
+	appends appends                 // under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.

@@ -58,7 +58,7 @@ func (m *MmapMut) truncate(size int64) error {
 	if err := sysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
-	m.length, m.cut = size, size
+	m.length, m.cut, m.appends = size, size, appends{}
 	return nil
 }
 

@@ -62,16 +62,22 @@ func TestRoomInPlace(t *testing.T) {
 	})
 }
 
+// limitFileSize has the kernel refuse this process files of more than size bytes until undo.
+func limitFileSize(t *testing.T, size uint64) (undo func()) {
+	t.Helper()
+	var old syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
+	return func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
+}
+
 // Growing up to the largest size that this process may write needs no room beyond it.
 func TestNoRoom(t *testing.T) {
 	const limit = 100_000
 	name := join(mounttest.Dir(t, "tmpfs"), "f")
 	write(t, name, nil)
 	m := openMut(t, name)
-	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: old.Max}))
-	defer func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }()
+	defer limitFileSize(t, limit)()
 	must(t, m.Resize(limit-10))
 	must(t, m.Resize(limit))
 	if err := m.Resize(limit + 1); err == nil || m.Size() != limit {

@@ -6,6 +6,7 @@ import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 // of them fail. Nothing else assigns them.
 var (
 	sysAccess        = syscalls.CanWrite
+	sysAllocate      = syscalls.Allocate
 	sysCopyFileRange = syscalls.CopyFileRange
 	sysCreateExcl    = syscalls.CreateExcl
 	sysFchmod        = syscalls.Fchmod
