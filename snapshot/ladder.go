@@ -54,25 +54,23 @@ func (c Config) newPrivate(dir int, perm uint32, size int64, linkable bool) (roo
 			return room{fd: fd, linkable: true}, err
 		}
 	}
+	fd, err := tmpfileIn(dir, perm)
+	if err == nil || !cannotHold(err) {
+		return room{fd: fd}, err
+	}
 	temp := c.TempDir
 	if temp == "" {
 		temp = os.TempDir()
 	}
-	return climb(
-		rung{"directory of the file", func() (int, error) { return tmpfileIn(dir, perm) }, false},
-		rung{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
-		rung{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
-	)
-}
-
-func climb(rungs ...rung) (r room, err error) {
-	for _, r.rung = range rungs {
-		if r.fd, err = r.file(); err == nil || !cannotHold(err) {
+	r := room{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
+	for _, r.rung = range []rung{
+		{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
+		{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
+	} {
+		if r.fd, err = r.file(); err == nil || r.memory || !cannotHold(err) {
 			break
 		}
-		if len(r.tried)+1 < len(rungs) {
-			r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
-		}
+		r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
 	}
 	return r, r.because(err)
 }
