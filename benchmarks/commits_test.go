@@ -11,17 +11,19 @@ import (
 )
 
 // BenchmarkCommits commits 1 000 times, each time with a hundred random pages changed in 64 MiB,
-// which is what fragments a file most. The metric at-N-ns/op is the median of the twenty commits
+// which is what fragments a file most; 200 times where each commit is a copy. The metric at-N-ns/op is the median of the twenty commits
 // up to the Nth, and last/first that of the last tenth by that of the first twenty. Ahead of
 // every tenth commit a file of that size is rewritten, for comparison.
 func BenchmarkCommits(b *testing.B) {
-	n, marks := 1000, []int{20, 50, 100, 200, 400, 600, 800, 1000}
-	if testing.Short() {
-		n, marks = 60, []int{20, 40, 60}
-	}
 	each(b, kinds, func(b *testing.B, kind, dir string) {
-		if kind != "xfs" && kind != "btrfs" && testing.Short() {
+		n, marks := 1000, []int{20, 50, 100, 200, 400, 600, 800, 1000}
+		switch {
+		case testing.Short() && !reflinks(kind):
 			b.Skip("a copy each time: not with -short")
+		case testing.Short():
+			n, marks = 60, []int{20, 40, 60}
+		case !reflinks(kind):
+			n, marks = 200, marks[:4]
 		}
 		e := edit{size: 64 * mib, pages: 100, durable: true}
 		rewritten := file(b, dir, "rewritten", e.size)
