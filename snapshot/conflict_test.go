@@ -239,7 +239,7 @@ func TestNoLostUpdate(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "number")
 		write(t, name, make([]byte, 8))
-		n := mounttest.Count(15, 125, 2500)
+		n := mounttest.Count(15, 60, 2500)
 		child := exec.Command("/proc/self/exe", "-test.run=^TestNoLostUpdate$", "-test.count=1")
 		child.Env = append(os.Environ(), incrementEnv+"="+name, incrementEnv+"_N="+strconv.Itoa(n))
 		child.Stderr = os.Stderr
@@ -297,7 +297,7 @@ func TestNoLostDefaultCommit(t *testing.T) {
 				}
 			})
 		}
-		for i := range uint64(mounttest.Count(50, 500, 10000)) {
+		for i := range uint64(mounttest.Count(50, 250, 10000)) {
 			m, err := snapshot.OpenMut(name)
 			must(t, err)
 			if got := binary.LittleEndian.Uint64(m.Bytes()); got != i {

@@ -23,7 +23,7 @@ func TestCrashKill(t *testing.T) {
 		for _, way := range crashWays {
 			t.Run(way, func(t *testing.T) {
 				var total tally
-				for k := range mounttest.Count(2, 50, 1000) {
+				for k := range mounttest.Count(2, 25, 1000) {
 					w := crashWork{Dir: join(dir, fmt.Sprint(way, k)), Way: way}
 					w.prepare(t)
 					acked := 0

@@ -148,7 +148,7 @@ func TestWriteGrowIsOneStep(t *testing.T) {
 				t.Errorf("%s: %d bytes, zeros from %d on", what, len(p), bytes.IndexByte(p, 0))
 			}
 		}
-		for range mounttest.Count(30, 500, 5000) {
+		for range mounttest.Count(30, 150, 5000) {
 			must(t, m.Commit())
 			p, err := os.ReadFile(name)
 			must(t, err)

@@ -52,9 +52,9 @@ func wantLarge(t *testing.T, m *snapshot.Mmap, n int) {
 func TestLargeCopies(t *testing.T) {
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		sizes := []int{[...]int{10, 3 << 10, 3 << 10}[mounttest.Count(0, 1, 2)], [...]int{20, 20, 6 << 10}[mounttest.Count(0, 1, 2)]}
+		sizes := []int{[...]int{10, 2100, 3 << 10}[mounttest.Count(0, 1, 2)], [...]int{20, 20, 6 << 10}[mounttest.Count(0, 1, 2)]}
 		for _, n := range sizes {
-			if mounttest.Kind(dir) == "tmpfs" {
+			if mounttest.Kind(dir) == "tmpfs" && n > 3<<10 {
 				n = n * 3 / 4 // it is memory
 			}
 			name := join(dir, "f")
@@ -105,7 +105,7 @@ func TestCancelIsQuick(t *testing.T) {
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
-		n := mounttest.Count(256, 3<<10, 3<<10)
+		n := mounttest.Count(256, 1<<10, 3<<10)
 		writeLarge(t, name, n)
 		must(t, syncFile(name))
 		used := usedBytes(t, dir)

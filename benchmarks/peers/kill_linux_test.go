@@ -46,7 +46,7 @@ func replaceForever(t *testing.T, dir string, replace replacer) string {
 
 // killed kills a child at random and looks at what it leaves.
 func killed(t *testing.T, s scenario, peer string) string {
-	mixed, stray, n := 0, 0, mounttest.Count(20, 50, 500)
+	mixed, stray, n := 0, 0, mounttest.Count(5, 10, 500)
 	for range n {
 		dir := s.dir(t)
 		kill(t, job{s.name, peer, dir})
