@@ -95,8 +95,13 @@ func TestZipWhileSpoilt(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, spoil := range spoil {
 			name := put(t, dir, "a.zip", archive)
-			for kind, src := range map[string]adapters.Source{"Mmap": openMap(t, name), "MmapMut": openMut(t, name)} {
-				z, err := zip.NewReader(adapters.NewReader(src), src.Size())
+			for kind, src := range map[string]interface {
+				io.ReaderAt
+				Size() int64
+			}{
+				"Mmap": openMap(t, name), "Reader": adapters.NewReader(openMap(t, name)), "Reader of MmapMut": adapters.NewReader(openMut(t, name)),
+			} {
+				z, err := zip.NewReader(src, src.Size())
 				if err != nil {
 					t.Fatalf("%s: %v", kind, err)
 				}

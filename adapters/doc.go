@@ -51,7 +51,8 @@
 //	File                a mutex where it uses the cursor
 //	a File that grows   one pwrite for each write of new pages, as for an *os.File; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
-//	FS.Open             some eight system calls if somebody opened the file before it changed; else also a snapshot
+//	FS.Open             six system calls, and two for each directory in the name, if somebody opened the file
+//	                    since it changed; else also a snapshot
 //
 // # ReadByte and ReadRune
 //

@@ -20,6 +20,24 @@ func (f *FS) Kept() (known, idle int) {
 	return len(f.shared.known), len(f.shared.idle)
 }
 
+// Waiting returns how many wait for snapshots that are being made.
+func (f *FS) Waiting() (n int) {
+	f.shared.mu.Lock()
+	defer f.shared.mu.Unlock()
+	for _, mk := range f.shared.making {
+		n += mk.waiting
+	}
+	return n
+}
+
+// HoldCursor is somebody in the middle of a method that uses the cursor, until release.
+func (f *File) HoldCursor() (release func()) {
+	f.cursor.Lock()
+	return f.cursor.Unlock
+}
+
 const IdleCount = idleCount
+
+var IdleTime = idleTime
 
 var Granularity = granularity

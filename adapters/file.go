@@ -18,7 +18,8 @@ import (
 // it with the data. Writes wait while a Sync makes its clone, and not while it waits for the
 // disk; reads never wait.
 //
-// A File must be closed, or its snapshot must. Afterwards its methods return fs.ErrClosed.
+// A File must be closed, or its snapshot must. Afterwards its methods return fs.ErrClosed; if it
+// was the snapshot, ReadByte and ReadRune may return up to 512 bytes more that were read before.
 type File struct {
 	m *snapshot.MmapMut // constant
 

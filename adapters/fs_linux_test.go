@@ -1,16 +1,13 @@
 package adapters_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"errors"
-	"html/template"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -269,56 +266,4 @@ func TestFSForgotten(t *testing.T) {
 		known, idle := fsys.Kept()
 		return known == 1 && idle == 1
 	})
-}
-
-// TestFSConsumers gives an FS to what takes one.
-func TestFSConsumers(t *testing.T) {
-	dir := t.TempDir()
-	put(t, dir, "a.tmpl", []byte("hello {{.}}"))
-	put(t, dir, "b.txt", random(5000))
-	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	put(t, dir, "d/c.txt", random(100_000))
-	fsys := newFS(t, dir, snapshot.Config{})
-	_, err := fsys.Open("b.txt")
-	supported(t, err)
-
-	tmpl, err := template.ParseFS(fsys, "*.tmpl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	if err := tmpl.Execute(&text, "you"); err != nil || text.String() != "hello you" {
-		t.Errorf("%q, %v", text.String(), err)
-	}
-
-	var walked []string
-	if err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-		walked = append(walked, path)
-		return err
-	}); err != nil || !slices.Equal(walked, []string{".", "a.tmpl", "b.txt", "d", "d/c.txt"}) {
-		t.Error(walked, err)
-	}
-	if found, err := fs.Glob(fsys, "*/*.txt"); err != nil || !slices.Equal(found, []string{"d/c.txt"}) {
-		t.Error(found, err)
-	}
-
-	var archive bytes.Buffer
-	z := zip.NewWriter(&archive)
-	if err := z.AddFS(fsys); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r, err := zip.NewReader(bytes.NewReader(archive.Bytes()), int64(archive.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := fs.ReadFile(r, "d/c.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, got, random(100_000))
 }

@@ -16,13 +16,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// soon fails the whole run if f hangs: the test could not end.
-func soon(what string, f func()) {
-	stuck := time.AfterFunc(time.Minute, func() { panic(what + " hangs") })
-	defer stuck.Stop()
-	f()
-}
-
 // TestFSOpensNothingElse: a FIFO does not block, a device does not notice, nothing outside is
 // read. A FIFO that somebody waits at goes on waiting.
 func TestFSOpensNothingElse(t *testing.T) {

@@ -117,6 +117,12 @@ func TestGrowthIsOneStep(t *testing.T) {
 	}()
 	p := make([]byte, record)
 	for off := int64(0); ; {
+		if size := f.Size(); size > 0 {
+			n, err := f.ReadAt(p, size-record)
+			if size%record != 0 || n != record || err != nil && err != io.EOF || bytes.IndexByte(p, 0) >= 0 {
+				t.Fatalf("of %d bytes, the last are not there: %d, %v", size, n, err)
+			}
+		}
 		n, err := f.ReadAt(p, off)
 		off += int64(n)
 		if bytes.IndexByte(p[:n], 0) >= 0 {

@@ -137,7 +137,7 @@ var writeTable = [][]call{
 	{fTruncate(5000), fTruncate(15000), fStat(), fReadAt(10000, 4990), fTruncate(-1), fStat(), fRead(4)},
 	{fTruncate(0), fWrite("new"), fSync(), fWrite("er"), fSync(), fStat(), fSeek(0, io.SeekStart), fRead(10)},
 	{fReadFrom("hello"), fRead(5), fSeek(-2, io.SeekEnd), fReadFrom("hello"), fReadFrom(""), fReadFrom(strings.Repeat("long", 100000)), fStat()},
-	{fWrite(strings.Repeat("0123456789", 100000)), fStat(), fSeek(0, io.SeekStart), fWriteTo()},
+	{fWrite(strings.Repeat("0123456789", 100000)), fWriteString(strings.Repeat("9876543210", 50000)), fStat(), fSeek(0, io.SeekStart), fWriteTo()},
 	{fClose(), fClose(), fWrite("x"), fWrite(""), fWriteString("x"), fWriteAt("x", 0), fWriteAt("x", 20000), fWriteAt("x", large)},
 	{fClose(), fTruncate(5), fTruncate(20000), fTruncate(-1), fSync(), fStat(), fReadFrom("x"), fWriteTo()},
 }

@@ -13,7 +13,8 @@ import (
 // cursor, and only one goroutine may call them at a time, as with a bytes.Reader.
 //
 // A Reader holds nothing but memory and needs no Close. Once its source is closed, its methods
-// return fs.ErrClosed; ReadByte may return some hundred bytes more that it has read before.
+// return fs.ErrClosed; ReadByte and ReadRune may return up to 512 bytes more that were read
+// before.
 type Reader struct {
 	src   Source // constant
 	fixed bool   // the contents never change; constant

@@ -93,6 +93,9 @@ var errNothingToUnread = errors.New("nothing was read before")
 // unread returns the cursor to, which is before cur, or cur and an error if to is negative:
 // there is nothing to unread.
 func unread(op string, src Source, cur, to int64) (int64, error) {
+	if err := check(op, src); err != nil {
+		return cur, err
+	}
 	if to < 0 {
 		return cur, &fs.PathError{Op: op, Path: src.Name(), Err: errNothingToUnread}
 	}

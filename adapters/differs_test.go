@@ -1,0 +1,106 @@
+package adapters_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// TestDiffers holds what the documentation says is not as in package os. The rest is in
+// TestLikeOSFile.
+func TestDiffers(t *testing.T) {
+	name := put(t, t.TempDir(), "f", random(100))
+	m, f := openMap(t, name), openFile(t, name)
+	for kind, r := range map[string]readFile{"Reader": closingReader{adapters.NewReader(m), m}, "File": f} {
+		for _, whence := range []int{3, 4} { // SEEK_DATA and SEEK_HOLE
+			if at, err := r.Seek(10, whence); at != 0 || !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("%s: Seek by whence %d: %d, %v", kind, whence, at, err)
+			}
+		}
+		if at, err := r.Seek(math.MaxInt64, io.SeekStart); at != math.MaxInt64 || err != nil {
+			t.Errorf("%s: Seek: %d, %v", kind, at, err)
+		}
+		if n, err := r.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+			t.Errorf("%s: Read there: %d, %v", kind, n, err)
+		}
+		if n, err := r.ReadAt(make([]byte, 10), math.MaxInt64-5); n != 0 || err != io.EOF {
+			t.Errorf("%s: ReadAt over the largest offset: %d, %v", kind, n, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if n, err := r.ReadAt(nil, 0); n != 0 || !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("%s: ReadAt of nothing: %d, %v", kind, n, err)
+		}
+	}
+	if n, err := f.WriteAt(nil, 0); n != 0 || !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("WriteAt of nothing: %d, %v", n, err)
+	}
+}
+
+// TestTooLarge: what does not fit into the address space is an error, and the file stays as it is.
+func TestTooLarge(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		content := random(100)
+		f := openFile(t, put(t, dir, "f", content))
+		defer f.Close()
+		for _, size := range []int64{1 << 60, math.MaxInt64} {
+			_, writeErr := f.WriteAt([]byte("x"), size-1)
+			for op, err := range map[string]error{"truncate": f.Truncate(size), "write": writeErr} {
+				var e *fs.PathError
+				if !errors.Is(err, syscall.EFBIG) && !errors.Is(err, syscall.ENOMEM) || !errors.As(err, &e) || e.Op != op {
+					t.Errorf("%s to %d: %v", op, size, err)
+				}
+			}
+		}
+		got, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, got, content)
+	})
+}
+
+// TestStatIsOfBefore: of what happens later, also by Sync, Stat shows the size alone.
+func TestStatIsOfBefore(t *testing.T) {
+	name := put(t, t.TempDir(), "f", random(100))
+	long := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := os.Chtimes(name, long, long); err != nil {
+		t.Fatal(err)
+	}
+	f := openFile(t, name)
+	if err := os.Chmod(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, 10); err != nil {
+		t.Fatal(err)
+	}
+	check := func(size int64) {
+		t.Helper()
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() != size || f.Size() != size || !info.ModTime().Equal(long) || info.Mode() != 0o644 || info.Name() != "f" {
+			t.Errorf("want %d bytes: %s, Size %d", size, fs.FormatFileInfo(info), f.Size())
+		}
+	}
+	check(100)
+	if _, err := f.WriteAt([]byte("longer"), 100); err != nil {
+		t.Fatal(err)
+	}
+	check(106)
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	check(106)
+}

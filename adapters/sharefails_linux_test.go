@@ -1,0 +1,152 @@
+package adapters_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// TestErrorsAreNotKept: all who ask at once get an error, the next one does not. A panic of
+// Progress is its caller's, and nobody waits for ever.
+func TestErrorsAreNotKept(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, "tmpfs")
+	content := random(10000)
+	settled(t, dir, "f", content)
+	const all = 10
+	fail := true
+	var fsys *adapters.FS
+	fsys = newFS(t, dir, snapshot.Config{Progress: func(int64, int64) {
+		if fail {
+			waitFor(t, func() bool { return fsys.Waiting() == all-1 })
+			panic("Progress")
+		}
+	}})
+	var panics, errs atomic.Int32
+	var wg sync.WaitGroup
+	for range all {
+		wg.Go(func() {
+			defer func() {
+				if recover() != nil {
+					panics.Add(1)
+				}
+			}()
+			if _, err := fsys.Open("f"); err != nil {
+				errs.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if panics.Load() != 1 || errs.Load() != all-1 {
+		t.Errorf("%d panics and %d errors", panics.Load(), errs.Load())
+	}
+	fail = false
+	same(t, read1(t, fsys, "f"), content)
+}
+
+// TestFSConfig: what of a Config decides whether a file is copied. TempDir is in
+// TestThousandRequestsOneCopy, Progress above.
+func TestFSConfig(t *testing.T) {
+	dir := mounttest.Dir(t, "tmpfs")
+	name := put(t, dir, "f", random(10))
+	if _, err := newFS(t, dir, snapshot.Config{NoCopy: true}).Open("f"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("NoCopy: %v", err)
+	}
+	fsys := newFS(t, dir, snapshot.Config{RequireConsistent: true})
+	writer, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fsys.Open("f"); !errors.Is(err, snapshot.ErrUnstable) {
+		t.Errorf("RequireConsistent, beside a writer: %v", err)
+	}
+	_ = writer.Close()
+	same(t, read1(t, fsys, "f"), random(10))
+}
+
+// TestAskedTooLate: a file is changed while it is copied, in a way that does not show in its
+// times. Whoever asks after that waits for the copy, and then for a newer one.
+func TestAskedTooLate(t *testing.T) {
+	dir := mounttest.Fresh(t, "ext4", 16<<20, "-I", "128") // whose times are whole seconds
+	writer, err := os.OpenFile(put(t, dir, "f", []byte("old")), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close() // open all the time, or a lease would keep it out
+	var fsys *adapters.FS
+	var once sync.Once
+	late := make(chan []byte, 1)
+	fsys = newFS(t, dir, snapshot.Config{Progress: func(done, total int64) {
+		if done < total {
+			return
+		}
+		once.Do(func() {
+			if _, err := writer.WriteAt([]byte("new"), 0); err != nil {
+				t.Error(err)
+			}
+			go func() {
+				p, err := fsys.ReadFile("f")
+				if err != nil {
+					t.Error(err)
+				}
+				late <- p
+			}()
+			waitFor(t, func() bool { return fsys.Waiting() == 1 || len(late) == 1 }) // or a second began
+		})
+	}})
+	read1(t, fsys, "f")
+	same(t, <-late, []byte("new"))
+}
+
+// TestOfOneSecond: files of one size and one time are told from each other.
+func TestOfOneSecond(t *testing.T) {
+	dir := mounttest.Fresh(t, "ext4", 16<<20, "-I", "128") // whose times are whole seconds
+	names := []string{"a", "b", "c", "d"}
+	for _, name := range names {
+		put(t, dir, name, []byte(name))
+	}
+	waitSettled(t, filepath.Join(dir, "d"))
+	fsys := newFS(t, dir, snapshot.Config{})
+	for range 2 {
+		for _, name := range names {
+			same(t, read1(t, fsys, name), []byte(name))
+		}
+	}
+	if known, _ := fsys.Kept(); known != len(names) {
+		t.Errorf("%d snapshots are kept", known)
+	}
+}
+
+// TestTimeOfChange: a file counts as changed even if its size and its time of modification are
+// what they were.
+func TestTimeOfChange(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		content := random(10)
+		settled(t, dir, "f", content)
+		name := filepath.Join(dir, "f")
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fsys := newFS(t, dir, snapshot.Config{})
+		for range 3 {
+			same(t, read1(t, fsys, "f"), content)
+			if known, _ := fsys.Kept(); known != 1 {
+				t.Fatalf("%d snapshots are kept", known)
+			}
+			content[0]++
+			settled(t, dir, "f", content)
+			if err := os.Chtimes(name, info.ModTime(), info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+			waitSettled(t, name)
+		}
+	})
+}

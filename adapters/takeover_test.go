@@ -1,0 +1,100 @@
+package adapters_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// TestFileAndSnapshot: either closes both, and they have one name.
+func TestFileAndSnapshot(t *testing.T) {
+	name := put(t, t.TempDir(), "f", random(100))
+	m := openMut(t, name)
+	f := adapters.NewFile(m)
+	if f.Name() != name {
+		t.Errorf("the name is %q", f.Name())
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := m.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Close of the snapshot: %v", err)
+	}
+	m = openMut(t, name)
+	f = adapters.NewFile(m)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []call{fRead(1), fReadAt(1, 0), fSeek(0, io.SeekStart), fWriteTo(), fWrite("x"), fWriteString("x"),
+		fWriteAt("x", 0), fReadFrom("x"), fTruncate(1), fSync(), fStat(), fClose()} {
+		if _, _, err := c.do(f); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+}
+
+// TestFileOfCreate: there is no file before the first Sync, nor after a Close without one.
+func TestFileOfCreate(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	for _, sync := range []bool{false, true} {
+		m, err := snapshot.Create(name)
+		supported(t, err)
+		f := adapters.NewFile(m)
+		if _, err := f.WriteString("contents"); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("before Sync: %v", err)
+		}
+		if sync {
+			if err := f.Sync(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := f.WriteString(", and more"); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) == sync {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+	if got, err := os.ReadFile(name); string(got) != "contents" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestSyncFails: the error is that of Commit, by the name of Sync, and the file stays as it is.
+func TestSyncFails(t *testing.T) {
+	name := put(t, t.TempDir(), "f", []byte("old"))
+	m, err := snapshot.Config{CheckConflict: true}.OpenMut(context.Background(), name)
+	supported(t, err)
+	f := adapters.NewFile(m)
+	defer f.Close()
+	if _, err := f.WriteString("ours"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte("theirs"), 0); err != nil {
+		t.Fatal(err)
+	}
+	err = f.Sync()
+	var e *fs.PathError
+	if !errors.Is(err, snapshot.ErrConflict) || !errors.As(err, &e) || e.Op != "sync" || e.Path != name {
+		t.Errorf("Sync: %v", err)
+	}
+	if got, err := os.ReadFile(name); string(got) != "theirs" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := io.ReadAll(io.NewSectionReader(f, 0, 100)); string(got) != "ours" || err != nil {
+		t.Errorf("the File holds %q, %v", got, err)
+	}
+}
