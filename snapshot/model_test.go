@@ -118,6 +118,19 @@ func runModel(t *testing.T, dir string, script []byte) {
 			_ = os.Remove(name + ".link")
 			must(t, m.Link(name+".link"))
 			wantFile(t, name+".link", model)
+		case 11, 12: // write, beyond the end, or at it
+			at := int(off)
+			if op%16 == 12 {
+				at = len(model)
+			}
+			p := noise(uint64(c), n)
+			if w, err := m.WriteGrow(p, int64(at)); w != n || err != nil {
+				t.Errorf("WriteGrow(%d, %d): %d, %v", n, at, w, err)
+			}
+			if end := at + n; n > 0 && end > len(model) {
+				model = append(model[:len(model):len(model)], make([]byte, end-len(model))...)
+			}
+			copy(model[min(at, len(model)):], p)
 		}
 		must(t, m.View(0, -1, func(p []byte) error { wantBytes(t, "View", p, model); return nil }))
 		if op%16 == 0 {
