@@ -118,7 +118,7 @@ func listAttributes(fd int) ([]string, error) {
 func (p *place) attributes(fallback int) (a *attributes, err error) {
 	for i := range attempts {
 		a, err = p.attributesNow(fallback)
-		if _, again := err.(transient); !again {
+		if !errors.As(err, new(transient)) {
 			break
 		}
 		time.Sleep(time.Millisecond << i)

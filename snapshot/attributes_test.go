@@ -179,7 +179,7 @@ func attributesOf(t testing.TB, name string) string {
 	_, _ = b.WriteString(" uid " + strconv.Itoa(int(st.Uid)) + " gid " + strconv.Itoa(int(st.Gid)) + "\n")
 	buf := make([]byte, 1<<16)
 	n, err := unix.Listxattr(name, buf)
-	if err != nil && err != unix.ENOTSUP {
+	if err != nil && !errors.Is(err, unix.ENOTSUP) {
 		t.Fatal(err)
 	}
 	names := strings.Split(string(buf[:max(n, 0)]), "\x00")

@@ -138,7 +138,7 @@ func TestBadOffsets(t *testing.T) {
 			}
 			for off, want := range map[int64]int{9990: 10, 9991: 9, 9999: 1, 10000: 0, 10001: 0, math.MaxInt64: 0} {
 				n, err := r.ReadAt(p, off)
-				if n != want || (err == io.EOF) != (want < 10) || err != nil && err != io.EOF {
+				if n != want || (err == io.EOF) != (want < 10) || err != nil && err != io.EOF { //nolint:errorlint // io.EOF itself is promised
 					t.Errorf("ReadAt(10, %d): %d, %v", off, n, err)
 				}
 				if n, err := r.ReadAt(nil, off); n != 0 || err != nil {

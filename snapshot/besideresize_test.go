@@ -34,7 +34,7 @@ func TestReadAtInsideResize(t *testing.T) {
 					defer close(done)
 					clear(p)
 					n, err := m.ReadAt(p, 0)
-					if err != nil && (err != io.EOF || size >= int64(len(data))) {
+					if err != nil && (err != io.EOF || size >= int64(len(data))) { //nolint:errorlint // io.EOF itself is promised
 						t.Error(err)
 					}
 					if n != len(data) && int64(n) != size {
@@ -86,7 +86,7 @@ func TestReadAtBesideResize(t *testing.T) {
 					default:
 					}
 					n, err := m.ReadAt(p, 0)
-					if err != nil && err != io.EOF || n < least {
+					if err != nil && err != io.EOF || n < least { //nolint:errorlint // io.EOF itself is promised
 						t.Error(n, err)
 						return
 					}

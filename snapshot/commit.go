@@ -245,7 +245,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if werr := sysWritebackErr(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if _, other := err.(writeError); errors.Is(err, syscall.EIO) && !other {
+	if errors.Is(err, syscall.EIO) && !errors.As(err, new(writeError)) {
 		return m.breakWith(err)
 	}
 	return err

@@ -112,7 +112,7 @@ func attach(path string) (*os.File, error) {
 			return device, nil
 		}
 		device.Close()
-		if err != unix.EBUSY { // another process was quicker
+		if !errors.Is(err, unix.EBUSY) { // another process was quicker
 			return nil, os.NewSyscallError("LOOP_CONFIGURE", err)
 		}
 		time.Sleep(time.Duration(try) * time.Millisecond)

@@ -88,7 +88,7 @@ func TestIsolationFromOpenWriter(t *testing.T) {
 		f := openFile(t, name, os.O_RDWR)
 		b, err := syscalls.Mmap(int(f.Fd()), 12289, true)
 		must(t, err)
-		defer syscalls.Munmap(b)
+		defer func() { _ = syscalls.Munmap(b) }()
 		b[0]++ // the page is dirty when the snapshot is made
 		data[0]++
 		m := open(t, name)

@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"syscall"
@@ -45,7 +46,7 @@ func TestLeaseKeepsWritersOut(t *testing.T) {
 			write(t, name, data)
 			writer := make(chan error, 1)
 			c := during(func() {
-				if err := openNow(name, unix.O_RDWR); err != unix.EAGAIN {
+				if err := openNow(name, unix.O_RDWR); !errors.Is(err, unix.EAGAIN) {
 					t.Errorf("opened for writing: %v", err)
 				}
 				must(t, openNow(name, unix.O_RDONLY))

@@ -164,7 +164,7 @@ func TestViewError(t *testing.T) {
 	write(t, name, noise(1, 100))
 	for _, r := range []reader{open(t, name), openMut(t, name)} {
 		mine := errors.New("mine")
-		if err := r.View(0, -1, func([]byte) error { return mine }); err != mine {
+		if err := r.View(0, -1, func([]byte) error { return mine }); err != mine { //nolint:errorlint // the error itself is promised
 			t.Error(err)
 		}
 		func() {
@@ -290,7 +290,7 @@ func TestFaultAtTheEnd(t *testing.T) {
 	for _, m := range []reader{open(t, name), openMut(t, name)} {
 		snapshot.BreakMapping(t, m) // as a disk error would that is gone the next moment
 		p := make([]byte, 5000)
-		if n, err := m.ReadAt(p, 0); n != 4096 || err != io.EOF {
+		if n, err := m.ReadAt(p, 0); n != 4096 || err != io.EOF { //nolint:errorlint // io.EOF itself is promised
 			t.Errorf("%d, %v", n, err)
 		}
 		wantBytes(t, "ReadAt", p[:4096], data)

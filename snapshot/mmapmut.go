@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"runtime"
@@ -109,7 +110,7 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	mem := m.mem.Load()
 	n, err := within(len(p), off, m.size.Load())
 	switch err {
-	case io.EOF:
+	case io.EOF: //nolint:errorlint // within returns exact values
 		err = io.ErrShortWrite
 	case errNegativeOffset:
 		return 0, pathError("writeat", m.name, err)
@@ -150,7 +151,7 @@ func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 // errno of a store, it writes the byte that is there. WriteAt has to wait meanwhile, so that
 // this undoes none of its stores.
 func (m *MmapMut) cause(off int64) error {
-	if err := m.source.cause(off); err != syscall.EFAULT {
+	if err := m.source.cause(off); !errors.Is(err, syscall.EFAULT) {
 		return err
 	}
 	m.store.Lock()
@@ -160,7 +161,7 @@ func (m *MmapMut) cause(off int64) error {
 	if err == nil {
 		_, err = m.file.WriteAt(b[:], off)
 	}
-	if err != nil && err != io.EOF { // cut off meanwhile
+	if err != nil && !errors.Is(err, io.EOF) { // cut off meanwhile
 		return bare(err)
 	}
 	return syscall.EFAULT

@@ -170,7 +170,7 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 
 // bare takes the operation and the path off an error of package os, which will get ours.
 func bare(err error) error {
-	if e, ok := err.(*fs.PathError); ok {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
 		return e.Err
 	}
 	return err

@@ -92,7 +92,8 @@ func TestUserReadsAnywhere(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {
 		mounttest.Leaks(t)
 		n := 0
-		fmt.Sscan(os.Getenv("TEST_DIRS"), &n)
+		_, err := fmt.Sscan(os.Getenv("TEST_DIRS"), &n)
+		must(t, err)
 		for i := range n {
 			dir := os.Getenv("TEST_DIR" + fmt.Sprint(i))
 			name := join(dir, "f")

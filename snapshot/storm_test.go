@@ -85,7 +85,7 @@ func TestStorm(t *testing.T) {
 			if err := m.Resize(record*records + n); err != nil {
 				return err
 			}
-			if _, err := m.ReadAt(p[:1], record*records+n-1); err != nil && n > 0 && err != io.EOF {
+			if _, err := m.ReadAt(p[:1], record*records+n-1); err != nil && n > 0 && err != io.EOF { //nolint:errorlint // io.EOF itself is promised
 				return err
 			}
 			return nil

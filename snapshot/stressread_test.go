@@ -50,7 +50,7 @@ func (f *stressFile) readTail(l *life, r *rand.Rand, p []byte) error {
 	at := r.IntN(30_000)
 	s := l.before()
 	n, err := l.m.ReadAt(p, int64(stressFixed+at))
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // io.EOF itself is promised
 		return f.unlessClosed(l, err)
 	}
 	if n < len(p) && err == nil {

@@ -120,7 +120,7 @@ func (t *temporary) link(base string) (file int, err error) {
 	}
 	file, err = sysOpenPath(t.dir, base)
 	if err != nil {
-		return -1, nil
+		return -1, nil //nolint:nilerr // t has the name all the same
 	}
 	return file, nil
 }

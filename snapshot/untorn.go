@@ -40,7 +40,7 @@ func (c Config) untorn(ctx context.Context, dst int, src original, limit int64) 
 	begin := time.Now()
 	for i := 0; ; i++ {
 		method, err := c.attempt(w, dst, src, limit)
-		if _, again := err.(transient); !again || i+1 == attempts || i > 0 && time.Since(begin) > patience {
+		if !errors.As(err, new(transient)) || i+1 == attempts || i > 0 && time.Since(begin) > patience {
 			return method, err
 		}
 		if err := sysFtruncate(dst, 0); err != nil {

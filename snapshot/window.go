@@ -55,7 +55,7 @@ func (s *source) readAt(mp *mapping, p []byte, off, size int64) (int, error) {
 // readError wraps an error of reading as package os does.
 func readError(name string, err error) error {
 	switch err {
-	case io.EOF:
+	case io.EOF: //nolint:errorlint // within and os.File return exact values
 		return err
 	case errNegativeOffset:
 		return pathError("readat", name, err)

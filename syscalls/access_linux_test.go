@@ -61,8 +61,10 @@ func TestCanWriteRunning(t *testing.T) {
 		cmd := exec.Command(name, "60")
 		cmd.Args[0] = "sleep" // in case it is many programs in one
 		must(t, cmd.Start())
-		defer cmd.Wait()
-		defer cmd.Process.Kill()
+		defer func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}()
 		if fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0); err != unix.ETXTBSY {
 			t.Fatalf("opened the program for writing as %d, error %v: nothing is tested", fd, err)
 		}

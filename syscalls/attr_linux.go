@@ -1,6 +1,7 @@
 package syscalls
 
 import (
+	"errors"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -97,7 +98,7 @@ func sized(get func(buf []byte) (int, error)) ([]byte, error) {
 		}
 		buf := make([]byte, n)
 		n, err = get(buf)
-		if err == unix.ERANGE {
+		if errors.Is(err, unix.ERANGE) {
 			continue
 		}
 		if err != nil {

@@ -190,7 +190,7 @@ func TestBadDescriptor(t *testing.T) {
 			"TryFlock":            func() error { return syscalls.TryFlock(bad) },
 		} {
 			err := call()
-			if _, named := err.(*os.SyscallError); !named || !errors.Is(err, syscall.EBADF) || errors.Is(err, errors.ErrUnsupported) {
+			if _, named := err.(*os.SyscallError); !named || !errors.Is(err, syscall.EBADF) || errors.Is(err, errors.ErrUnsupported) { //nolint:errorlint // the outermost names the call
 				t.Errorf("%s(%d): %v (%T), want EBADF", name, bad, err, err)
 			}
 		}

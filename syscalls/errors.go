@@ -14,7 +14,7 @@ func do(name string, call func() error) error {
 		if err == nil {
 			return nil
 		}
-		if err != syscall.EINTR {
+		if err != syscall.EINTR { //nolint:errorlint // a raw errno
 			return &os.SyscallError{Syscall: name, Err: err}
 		}
 	}
@@ -38,7 +38,7 @@ func orUnsupported(err error, errnos ...syscall.Errno) error {
 }
 
 func mark(err, means error, errnos ...syscall.Errno) error {
-	if errno, ok := err.(syscall.Errno); ok && slices.Contains(errnos, errno) {
+	if errno, ok := err.(syscall.Errno); ok && slices.Contains(errnos, errno) { //nolint:errorlint // a raw errno only: one that is wrapped has its meaning
 		return meaning{errno, means}
 	}
 	return err

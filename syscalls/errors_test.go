@@ -56,7 +56,7 @@ func TestDoNamesTheCall(t *testing.T) {
 		if err == nil || err.Error() != test.text {
 			t.Errorf("%v: error %q, want %q", test.result, err, test.text)
 		}
-		if named, ok := err.(*os.SyscallError); !ok || named.Syscall != "call" {
+		if named, ok := err.(*os.SyscallError); !ok || named.Syscall != "call" { //nolint:errorlint // the outermost names the call
 			t.Errorf("%v: %#v, want a *os.SyscallError that names the call", test.result, err)
 		}
 		var errno syscall.Errno
@@ -81,7 +81,7 @@ func TestOrUnsupportedPasses(t *testing.T) {
 		t.Errorf("success became %v", err)
 	}
 	other := errors.New("other")
-	if err := syscalls.OrUnsupported(other, syscall.EXDEV); err != other {
+	if err := syscalls.OrUnsupported(other, syscall.EXDEV); err != other { //nolint:errorlint // unchanged is promised
 		t.Errorf("%v became %v", other, err)
 	}
 }

@@ -83,7 +83,7 @@ func wantUnsupported(t *testing.T, err error, call string, errno syscall.Errno) 
 
 func wantErrno(t *testing.T, err error, call string, errno syscall.Errno) {
 	t.Helper()
-	named, ok := err.(*os.SyscallError)
+	named, ok := err.(*os.SyscallError) //nolint:errorlint // the outermost names the call
 	if !ok || named.Syscall != call || !errors.Is(err, errno) {
 		t.Errorf("error is %v (%T), want that of %s with %v", err, err, call, errno)
 	}
@@ -186,7 +186,7 @@ func unchanged(t *testing.T, fd int) (check func()) {
 // noise is n bytes, none of them 0, that depend on the seed.
 func noise(n int, seed byte) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
 	for i := range b {
 		b[i] |= 1
 	}

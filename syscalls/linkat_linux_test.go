@@ -36,17 +36,17 @@ func TestLinkatAsAnotherUser(t *testing.T) {
 			if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 				return errno
 			}
-			if err := linkedByEmptyPath(fd, dirfd, "name"); err != unix.ENOENT {
-				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err)
+			if err := linkedByEmptyPath(fd, dirfd, "name"); !errors.Is(err, unix.ENOENT) {
+				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err) //nolint:errorlint // it may be nil
 			}
 			if err := syscalls.Linkat(fd, dirfd, "name"); err != nil {
 				return err
 			}
 			if err := syscalls.Linkat(fd, dirfd, "name"); !errors.Is(err, syscall.EEXIST) {
-				return fmt.Errorf("linked twice: %v", err)
+				return fmt.Errorf("linked twice: %v", err) //nolint:errorlint // it may be nil
 			}
 			if err := syscalls.Linkat(excl, dirfd, "excl"); !errors.Is(err, syscall.ENOENT) {
-				return fmt.Errorf("linked what cannot be: %v", err)
+				return fmt.Errorf("linked what cannot be: %v", err) //nolint:errorlint // it may be nil
 			}
 			return nil
 		})
@@ -65,8 +65,8 @@ func TestLinkatAfterChange(t *testing.T) {
 			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 				return err
 			}
-			if err := linkedByEmptyPath(fd, dirfd, "name"); err != unix.ENOENT {
-				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err)
+			if err := linkedByEmptyPath(fd, dirfd, "name"); !errors.Is(err, unix.ENOENT) {
+				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err) //nolint:errorlint // it may be nil
 			}
 			return syscalls.Linkat(fd, dirfd, "name")
 		})
@@ -144,7 +144,7 @@ func TestWithoutProc(t *testing.T) {
 		neither = syscalls.Linkat(fd, dirfd, "second")
 		return err
 	})
-	if _, ok := reopen.(*os.SyscallError); !ok || !errors.Is(reopen, errors.ErrUnsupported) || errors.Is(reopen, fs.ErrNotExist) {
+	if _, ok := reopen.(*os.SyscallError); !ok || !errors.Is(reopen, errors.ErrUnsupported) || errors.Is(reopen, fs.ErrNotExist) { //nolint:errorlint // the outermost names the call
 		t.Errorf("Reopen: %v (%T), want one that is unsupported, and no file missing", reopen, reopen)
 	}
 	wantErr(t, fdPath, "readlink", syscall.ENOENT)

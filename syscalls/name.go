@@ -161,7 +161,7 @@ func CanWrite(fd, dirfd int, name string) error {
 // no error and the call is never made again.
 func Close(fd int) error {
 	err := closefd(fd)
-	if err == syscall.EINTR {
+	if err == syscall.EINTR { //nolint:errorlint // a raw errno
 		return nil
 	}
 	return do("close", func() error { return err })

@@ -33,7 +33,7 @@ func reopenWritable(fd int) (int, error) {
 
 func openProc(fd, flags int) (int, error) {
 	again, err := unix.Openat(unix.AT_FDCWD, procPath(fd), flags|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		// The file is there, if the descriptor is good. Nobody shall take it for one that is
 		// missing.
 		if _, bad := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); bad != nil {

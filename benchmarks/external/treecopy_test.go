@@ -223,7 +223,7 @@ func TestTreeSlow(t *testing.T) {
 	defer f.Close()
 	mem, err := syscalls.Mmap(int(f.Fd()), page, false)
 	must(t, err)
-	defer syscalls.Munmap(mem)
+	defer func() { _ = syscalls.Munmap(mem) }()
 	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
 	if goesOn(func() { _ = mem[0] }) {
 		t.Error("this test proves nothing: others ran while a mapping was touched")

@@ -114,7 +114,7 @@ func serve(ctx context.Context, addr, dir string, grace time.Duration, stdout, s
 	if err != nil {
 		err = errors.Join(fmt.Errorf("responses were cut off: %w", err), server.Close())
 	}
-	<-served // http.ErrServerClosed
+	<-served //nolint:errcheck // it is http.ErrServerClosed
 	return err
 }
 

@@ -28,7 +28,7 @@ func TestLeaksFinds(t *testing.T) {
 		t.Cleanup(func() { syscall.Close(dup) })
 
 		data := mapFile(t, mapped)
-		t.Cleanup(func() { syscall.Munmap(data) })
+		t.Cleanup(func() { _ = syscall.Munmap(data) })
 		// Without a name, it is still a file.
 		if err := os.Remove(mapped); err != nil {
 			t.Error(err)
@@ -44,7 +44,7 @@ func TestLeaksPasses(t *testing.T) {
 	name := newFile(t)
 	kept, data := openFile(t, name), mapFile(t, name)
 	defer syscall.Close(kept)
-	defer syscall.Munmap(data)
+	defer func() { _ = syscall.Munmap(data) }()
 	tb := fake(t, func(tb testing.TB) {
 		mounttest.Leaks(tb)
 		// Clean-ups of the test still to come close what is open.

@@ -66,8 +66,8 @@ func TestNothingIsLeft(t *testing.T) {
 				if err := test.kill(cmd.Process.Pid, tester); err != nil {
 					t.Error(err)
 				}
-			} else {
-				syscall.Kill(tester, syscall.SIGUSR1)
+			} else if err := syscall.Kill(tester, syscall.SIGUSR1); err != nil {
+				t.Error(err)
 			}
 			wantExit(t, cmd, wait(), test.code, test.say)
 			wantNoMounts(t, tmp)
@@ -123,8 +123,8 @@ func startHelper(t *testing.T, cmd *exec.Cmd) (tester int, wait func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	})
 	var out bytes.Buffer
 	lines := bufio.NewScanner(r)
@@ -136,7 +136,7 @@ func startHelper(t *testing.T, cmd *exec.Cmd) (tester int, wait func() string) {
 				for lines.Scan() {
 					fmt.Fprintln(&out, lines.Text())
 				}
-				cmd.Wait()
+				_ = cmd.Wait()
 				return out.String()
 			}
 		}

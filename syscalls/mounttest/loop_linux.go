@@ -51,7 +51,7 @@ func attach(image *os.File, flags uint32) (*os.File, error) {
 		}
 		device.Close()
 		// The free device was another's by the time of configuring it.
-		if err != unix.EBUSY {
+		if !errors.Is(err, unix.EBUSY) {
 			return nil, fmt.Errorf("LOOP_CONFIGURE %s: %w", device.Name(), err)
 		}
 		time.Sleep(time.Duration(try) * time.Millisecond)

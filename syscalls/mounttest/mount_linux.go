@@ -119,7 +119,7 @@ func mountNew(kind string, mount func(dir string) error) (dir string, unmount fu
 		err := unix.Unmount(dir, 0)
 		if err != nil {
 			err = fmt.Errorf("unmount %s: %w", dir, err)
-			unix.Unmount(dir, unix.MNT_DETACH)
+			_ = unix.Unmount(dir, unix.MNT_DETACH)
 		}
 		return errors.Join(err, os.Remove(dir))
 	}, nil
@@ -135,7 +135,7 @@ func available(kind string) error {
 	}
 	// fsopen loads the filesystem's module if there is one, as mount would.
 	fd, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
-	if err == unix.ENODEV {
+	if errors.Is(err, unix.ENODEV) {
 		return missing("the kernel does not know this filesystem")
 	} else if err != nil {
 		return missing("fsopen: " + err.Error())

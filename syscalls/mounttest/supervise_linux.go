@@ -54,7 +54,7 @@ func runInner(path string, args, env []string) (code int, err error) {
 	}
 	go func() {
 		for sig := range signals {
-			cmd.Process.Signal(sig)
+			_ = cmd.Process.Signal(sig)
 		}
 	}()
 	var exit *exec.ExitError

@@ -41,7 +41,7 @@ func asUser(t *testing.T, f func(*testing.T), env []string) error {
 	}
 	// The child cannot mount.
 	for kind := range magic {
-		sharedRoot(kind)
+		_, _ = sharedRoot(kind)
 	}
 	verdict, out, err := runChild(t, env)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
@@ -75,7 +75,7 @@ func closedAbove(path string) string {
 // exit code says so.
 func runAndReport(t *testing.T, f func(*testing.T)) {
 	verdict := "skipped" // unless f returns
-	defer func() { os.NewFile(3, "report").WriteString(verdict) }()
+	defer func() { _, _ = os.NewFile(3, "report").WriteString(verdict) }()
 	f(t)
 	verdict = "passed"
 	t.Skip("passed; what follows in this test is for the parent")

@@ -159,7 +159,9 @@ func TestAsUserChildDies(t *testing.T) {
 	tmp := mounttest.Dir(t, "host")
 	cmd := rerun("TestHelperUserHangs", helperEnv+"=hang", "TMPDIR="+tmp)
 	_, wait := startHelper(t, cmd)
-	syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
+	if err := syscall.Kill(cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
 	wait()
 	wantSoonNone(t, "processes", func() []string { return processes(t, tmp) })
 	wantSoonNone(t, "files", func() []string { return files(t, tmp) })

@@ -3,6 +3,7 @@ package fusetest_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -218,7 +219,7 @@ func TestHelperEnds(t *testing.T) {
 	fmt.Printf("ready %d %d %d %d\n", os.Getpid(), server, connections[0], connections[len(connections)-1])
 	if end == "kill server" {
 		var info unix.Siginfo // of a child that ended and was not waited for
-		for unix.Waitid(unix.P_PID, server, &info, unix.WEXITED|unix.WNOWAIT, nil) == syscall.EINTR {
+		for errors.Is(unix.Waitid(unix.P_PID, server, &info, unix.WEXITED|unix.WNOWAIT, nil), syscall.EINTR) {
 		}
 		t.Fatal("the server was killed")
 	}

@@ -84,7 +84,7 @@ func serve(role func(message) (func(message) (message, error), error), r io.Read
 	for {
 		var request, reply message
 		err := in.Decode(&request)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -217,11 +217,11 @@ func (s *server) stop(tb testing.TB) {
 func (s *server) unmount(tb testing.TB) {
 	tb.Helper()
 	err := error(syscall.EBUSY)
-	for i := 0; i < 100 && err == syscall.EBUSY; i++ {
+	for i := 0; i < 100 && errors.Is(err, syscall.EBUSY); i++ {
 		time.Sleep(time.Duration(i) * time.Millisecond)
 		err = syscall.Unmount(s.dir, 0)
 	}
-	if err != nil && err != syscall.EINVAL { // not mounted
+	if err != nil && !errors.Is(err, syscall.EINVAL) { // not mounted
 		tb.Errorf("fusetest: unmount %s: %v", s.dir, err)
 		_ = syscall.Unmount(s.dir, syscall.MNT_DETACH)
 	}

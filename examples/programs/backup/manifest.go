@@ -91,7 +91,7 @@ func readManifest(name string) ([]*entry, error) {
 	for {
 		e := new(entry)
 		err := dec.Decode(e)
-		if err == io.EOF && len(entries) == p.Entries {
+		if errors.Is(err, io.EOF) && len(entries) == p.Entries {
 			return entries, nil
 		}
 		if err == nil && (e.Mode == "" || !filepath.IsLocal(string(e.Path))) {

@@ -256,7 +256,7 @@ func TestInterrupted(t *testing.T) {
 		t.Skip(err)
 	}
 	defer m.Close()
-	if _, err := e.change(ctx, m); err != context.Canceled {
+	if _, err := e.change(ctx, m); !errors.Is(err, context.Canceled) {
 		t.Errorf("change: %v", err)
 	}
 }
@@ -271,7 +271,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		name := programtest.Put(t, dir, "f", a)
 		stop := programtest.Churn(t, func(i int) error {
 			if b, err := os.ReadFile(name); err != nil || !slices.Contains(versions, string(b)) {
-				return fmt.Errorf("%d bytes that are no version, %v", len(b), err)
+				return fmt.Errorf("%d bytes that are no version, %v", len(b), err) //nolint:errorlint // it may be nil
 			}
 			return programtest.Replace(name, versions[i%2])
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -133,7 +134,7 @@ func likeTar(t *testing.T, name string) {
 	tr, i := tar.NewReader(adapters.NewReader(m)), 0
 	for ; ; i++ {
 		want, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -93,7 +93,7 @@ func Destroy(tb testing.TB, name string) {
 }
 
 // Churn keeps changing the file name until stop is called, which returns how often it did. change is
-// called with 0, 1, 2 …
+// called with 0, 1, 2 and so on.
 func Churn(tb testing.TB, change func(i int) error) (stop func() int) {
 	var stopped atomic.Bool
 	count := make(chan int)
