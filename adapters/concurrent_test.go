@@ -74,7 +74,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		for _, call := range calls {
 			wg.Go(func() {
 				for range mounttest.Count(100, 300, 1000) {
-					if err := call(rand.Int64N(100_000)); err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) {
+					if err := call(rand.Int64N(100_000)); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrClosed) {
 						t.Error(err)
 					}
 				}
@@ -102,7 +102,7 @@ func closing(t *testing.T, name string) {
 	for i := range 4 {
 		wg.Go(func() {
 			var err error
-			for err == nil || err == io.EOF {
+			for err == nil || errors.Is(err, io.EOF) {
 				switch i {
 				case 0:
 					_, err = f.WriteAt([]byte("data"), rand.Int64N(100_000))

@@ -3,6 +3,7 @@ package adapters_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -83,7 +84,7 @@ func TestCursorTakesTurns(t *testing.T) {
 		}
 		var count [125]atomic.Int64
 		together(func(int) {
-			for c, err := read(); err != io.EOF; c, err = read() {
+			for c, err := read(); !errors.Is(err, io.EOF); c, err = read() {
 				if err != nil || int(c) >= len(count) {
 					t.Error(what, c, err)
 					return

@@ -28,10 +28,10 @@ func TestDiffers(t *testing.T) {
 		if at, err := r.Seek(math.MaxInt64, io.SeekStart); at != math.MaxInt64 || err != nil {
 			t.Errorf("%s: Seek: %d, %v", kind, at, err)
 		}
-		if n, err := r.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+		if n, err := r.Read(make([]byte, 10)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: Read there: %d, %v", kind, n, err)
 		}
-		if n, err := r.ReadAt(make([]byte, 10), math.MaxInt64-5); n != 0 || err != io.EOF {
+		if n, err := r.ReadAt(make([]byte, 10), math.MaxInt64-5); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: ReadAt over the largest offset: %d, %v", kind, n, err)
 		}
 		if err := r.Close(); err != nil {

@@ -69,7 +69,7 @@ func TestWriteToFault(t *testing.T) {
 			r := adapters.NewReader(d)
 			w, peer := open(t)
 			n, err := r.WriteTo(w)
-			if n != int64(bad) || err != error(errSector) || errors.Is(err, syscall.EFAULT) {
+			if n != int64(bad) || !errors.Is(err, errSector) || errors.Is(err, syscall.EFAULT) {
 				t.Errorf("%s, bad from %d on: %d, %v", where, bad, n, err)
 			}
 			if at, _ := r.Seek(0, io.SeekCurrent); at != n {
@@ -94,7 +94,7 @@ func TestWriteToViewFails(t *testing.T) {
 	d.err = errBroken
 	w, _ := kernelFile(t)
 	defer w.Close()
-	if n, err := adapters.NewReader(d).WriteTo(w); n != d.bad || err != error(errSector) {
+	if n, err := adapters.NewReader(d).WriteTo(w); n != d.bad || !errors.Is(err, errSector) {
 		t.Errorf("WriteTo: %d, %v", n, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestWriteToWrappers(t *testing.T) {
 		"discard":      io.Discard,
 	} {
 		d := newBadDisk(t, 1<<20, 4096)
-		if n, err := adapters.NewReader(d).WriteTo(w); n != 4096 || err != error(errSector) || d.views > 0 {
+		if n, err := adapters.NewReader(d).WriteTo(w); n != 4096 || !errors.Is(err, errSector) || d.views > 0 {
 			t.Errorf("%s: %d, %v, %d views", name, n, err, d.views)
 		}
 	}

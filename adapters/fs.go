@@ -199,7 +199,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
 	}
 	p := make([]byte, s.Size())
-	if _, err := s.ReadAt(p, 0); err != nil && err != io.EOF { // which is that of an empty file
+	if _, err := s.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) { // which is that of an empty file
 		return nil, err
 	}
 	return p, nil

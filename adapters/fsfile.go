@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -84,7 +85,7 @@ func (b *borrowed) View(off, n int64, f func(p []byte) error) error {
 
 // named gives an error of the snapshot the name of the file.
 func (b *borrowed) named(err error) error {
-	if e, ok := err.(*fs.PathError); ok {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
 		return &fs.PathError{Op: e.Op, Path: b.name, Err: e.Err}
 	}
 	return err
@@ -120,7 +121,7 @@ func (f *dirFile) Read(p []byte) (int, error) {
 
 func (f *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	entries, err := f.d.ReadDir(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = named("readdir", f.name, err)
 	}
 	return entries, err

@@ -46,7 +46,7 @@ func TestFullDisk(t *testing.T) {
 			got := make([]byte, len(p))
 			for off := int64(0); off < written; off += int64(len(p)) {
 				n, err := f.ReadAt(got, off)
-				if err != nil && err != io.EOF || !bytes.Equal(got[:n], p[:n]) {
+				if err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], p[:n]) {
 					t.Fatalf("at %d: %d bytes, %v", off, n, err)
 				}
 			}

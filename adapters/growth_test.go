@@ -3,6 +3,7 @@ package adapters_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -119,7 +120,7 @@ func TestGrowthIsOneStep(t *testing.T) {
 	for off := int64(0); ; {
 		if size := f.Size(); size > 0 {
 			n, err := f.ReadAt(p, size-record)
-			if size%record != 0 || n != record || err != nil && err != io.EOF || bytes.IndexByte(p, 0) >= 0 {
+			if size%record != 0 || n != record || err != nil && !errors.Is(err, io.EOF) || bytes.IndexByte(p, 0) >= 0 {
 				t.Fatalf("of %d bytes, the last are not there: %d, %v", size, n, err)
 			}
 		}
@@ -128,7 +129,7 @@ func TestGrowthIsOneStep(t *testing.T) {
 		if bytes.IndexByte(p[:n], 0) >= 0 {
 			t.Fatalf("zeros at the end, at %d", off)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			select {
 			case <-done:
 				return

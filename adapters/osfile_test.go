@@ -52,7 +52,7 @@ func (r closingReader) Close() error { return r.m.Close() }
 // class is what two errors must have in common: the operation and the path, and what errors.Is
 // tells.
 func class(err error, name string) string {
-	if err == nil || err == io.EOF { // io.EOF must never be wrapped
+	if err == nil || err == io.EOF { //nolint:errorlint // io.EOF must never be wrapped
 		return fmt.Sprint(err)
 	}
 	var text []string

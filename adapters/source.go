@@ -45,7 +45,7 @@ func check(op string, src Source) error {
 
 // rename gives an error of the snapshot the name of the operation that was called here.
 func rename(op string, err error) error {
-	if e, ok := err.(*fs.PathError); ok && e.Op != op {
+	if e, ok := err.(*fs.PathError); ok && e.Op != op { //nolint:errorlint // the outermost only
 		return &fs.PathError{Op: op, Path: e.Path, Err: e.Err}
 	}
 	return err
@@ -82,7 +82,7 @@ func left(size, off int64) int { return int(max(size-off, 0)) }
 
 // read turns the result of a ReadAt into that of a Read: what there is, then io.EOF.
 func read(n int, err error) (int, error) {
-	if n > 0 && err == io.EOF {
+	if n > 0 && errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err

@@ -28,7 +28,7 @@ func TestWriteToPipeFault(t *testing.T) {
 		result <- err
 	}()
 	got, err := io.ReadAll(r)
-	if err != error(errSector) {
+	if !errors.Is(err, errSector) {
 		t.Errorf("reading from the pipe: %v", err)
 	}
 	if err := <-result; !errors.Is(err, syscall.EIO) || d.views > 0 {

@@ -86,7 +86,7 @@ func (s sink) copy(src Source, off, n int64) (done int64, err error) {
 				return done, err
 			}
 		}
-		if rerr == io.EOF {
+		if errors.Is(rerr, io.EOF) {
 			return done, nil
 		}
 		if rerr != nil || got == 0 {
