@@ -117,7 +117,7 @@ func TestAppendUntilFull(t *testing.T) {
 			f, err := os.Create(join(dir, "most"))
 			must(t, err)
 			defer f.Close()
-			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-2<<20))
+			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*int64(st.Bsize)-2<<20))
 			m := create(t, join(dir, "f"))
 			data := noise(1, 8<<20)
 			size = 0
@@ -130,7 +130,7 @@ func TestAppendUntilFull(t *testing.T) {
 				t.Fatalf("%v; %d bytes were written, the size is %d", err, size, m.Size())
 			}
 			must(t, syscall.Statfs(dir, &st))
-			if free := int64(st.Bavail) * st.Bsize; free > 64<<10 {
+			if free := int64(st.Bavail) * int64(st.Bsize); free > 64<<10 {
 				t.Errorf("%d bytes are free", free)
 			}
 			wantContents(t, m, data[:size])
