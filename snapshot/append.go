@@ -20,12 +20,12 @@ type appends struct {
 // never is where zeros were put to that are not to be put.
 const never = math.MaxInt64
 
-// append is called before n bytes are appended at off, the size, by a caller that holds store. If
+// beforeAppend is called before n bytes are appended at off, the size, by a caller that holds store. If
 // much was appended before, it puts zeros as far as the next multiple of aheadSize: then the kernel
 // makes those pages together, which costs less than one by one. That takes less space than was
 // appended since the last commit, and what is committed does not have it. If it fails, there is
 // nothing to undo: what could be had is where the append goes.
-func (m *MmapMut) append(off int64, n int) {
+func (m *MmapMut) beforeAppend(off int64, n int) {
 	a := &m.appends
 	a.bytes += int64(n)
 	if a.bytes < aheadSize || off+int64(n) <= a.ahead {

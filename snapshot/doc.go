@@ -93,7 +93,8 @@
 // What is known takes a bit for 4 KiB, and another in a MmapMut; every five seconds the kernel
 // is asked which of these pages are still there (mincore(2), some 0.1 ms for 128 MiB), and
 // first stores take a system call again then and after each commit. View does the same for the
-// first 128 KiB of what it shows. Beyond them, and with Bytes, use Prefetch first.
+// first 128 KiB of what it shows. Beyond them, and with Bytes, use Prefetch first; Resident tells
+// what is known.
 //
 // # What a commit promises
 //

@@ -44,7 +44,7 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if off == old {
-		m.append(off, len(p))
+		m.beforeAppend(off, len(p))
 	}
 	mem, n, err := m.mem.Load(), len(p), error(nil)
 	// An appended page is filled once: by few calls, that costs less than the fault of a store.
