@@ -86,6 +86,7 @@ func (r *report) bars() []bar {
 	all := []bar{
 		most("Open and Close by reflink, of the bare system calls", 1.3, open, over("Mmap", "bare")),
 		most("Open and Close by reflink, of that of the best size", 1.3, open, flat(open, "Mmap")),
+		most("the bare system calls, of those of the best size", 1.3, open, flat(open, "bare")),
 		least("ReadAt of 4 KiB, hot: os.File, of Mmap", 5, hot, over("os.File", "Mmap")),
 		most("ReadAt of 4 KiB, hot: Mmap, of x/exp/mmap", 1.5, hot, over("Mmap", "exp-mmap")),
 		most("ReadAt of 4 KiB, hot: allocations", 0, r.find(suite, "ReadAt", "size=4096", "cache=hot", "goroutines=1"), metric("Mmap-allocs/op")),
