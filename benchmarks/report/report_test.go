@@ -118,6 +118,10 @@ func TestBars(t *testing.T) {
 			if b.met || b.worst != 0.7 || b.where != "btrfs Mmap" {
 				t.Errorf("%+v", b)
 			}
+		case "the bare system calls, of those of the best size":
+			if b.met || !near(b.worst, 2.5) || b.rows != 2 {
+				t.Errorf("%+v", b)
+			}
 		default:
 			if b.rows > 0 && b.what != "Open and Close by reflink, of that of the best size" {
 				t.Errorf("%+v is of other rows", b)
