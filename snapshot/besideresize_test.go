@@ -100,7 +100,7 @@ func TestReadAtBesideResize(t *testing.T) {
 				}
 			})
 		}
-		for i := range mounttest.Count(200, 1500, 500000) {
+		for i := range mounttest.Count(60, 1500, 500000) {
 			must(t, m.Resize(least))
 			if i%20 == 0 {
 				must(t, m.Resize(int64(len(data)+i<<16))) // moves, now and then

@@ -178,13 +178,13 @@ func (c *closeRace) once(now *target, p []byte, off int64) bool {
 // same addresses next, and none ends the program. The reads are counted on each filesystem, for
 // each way: in the long run some 50 million.
 func TestReadBesideClose(t *testing.T) {
-	hits := int64(mounttest.Count(4, 50, 1000))
+	hits := int64(mounttest.Count(2, 50, 1000))
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, way := range racers {
 			t.Run(way.name, func(t *testing.T) {
 				mounttest.Leaks(t)
 				c := &closeRace{t: t, open: way.open, dir: dir, closed: func(err error) bool { return errors.Is(err, fs.ErrClosed) }}
-				c.run(int64(mounttest.Count(15_000, 125_000, 2_500_000)), func() bool {
+				c.run(int64(mounttest.Count(5_000, 125_000, 2_500_000)), func() bool {
 					return c.hits.Load() >= hits && (c.faulted.Load() >= 1 || !way.faults)
 				})
 				t.Logf("%d reads in %d rounds; %d overtaken by Close, %d of them inside the mapping",

@@ -26,7 +26,7 @@ func TestCommitsStayFlat(t *testing.T) {
 		must(t, syncFile(name))
 		m := openMut(t, name)
 		r := rand.New(rand.NewPCG(1, 2))
-		commits := mounttest.Count(30, 120, 1000)
+		commits := mounttest.Count(25, 120, 1000)
 		var times []time.Duration
 		var extents []int
 		for i := range commits {
@@ -85,7 +85,7 @@ func TestFlattenBesideStores(t *testing.T) {
 				mem[off], model[off] = v, v
 			}
 		})
-		for range mounttest.Count(10, 40, 1000) {
+		for range mounttest.Count(5, 40, 1000) {
 			must(t, snapshot.FlattenAll(m))
 			must(t, m.Commit())
 		}
