@@ -133,7 +133,8 @@ func (p *place) attributesNow(fallback int) (*attributes, error) {
 		if fallback < 0 {
 			return nil, nil
 		}
-		a, err := reopenAttributes(fallback)
+		fd, err := sysReopen(fallback)
+		a, err := attributesOf(fd, err)
 		if errors.Is(err, syscall.ESTALE) {
 			err = fmt.Errorf("the file was removed, and its owner and mode are not known: %w", err)
 		}
@@ -145,16 +146,19 @@ func (p *place) attributesNow(fallback int) (*attributes, error) {
 	if !now.stat.Mode.IsRegular() {
 		return nil, notRegular(now.stat.Mode)
 	}
-	a, err := reopenAttributes(now.file)
+	fd, err := sysReopen(now.file)
+	if errors.Is(err, errors.ErrUnsupported) { // there is no /proc
+		fd, err = now.openByName()
+	}
+	a, err := attributesOf(fd, err)
 	if errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist) {
 		err = transient{err} // replaced since, on a server that goes by names
 	}
 	return a, err
 }
 
-// reopenAttributes reads the attributes of a file that is open in whichever way.
-func reopenAttributes(file int) (*attributes, error) {
-	fd, err := sysReopen(file)
+// attributesOf reads the attributes of a file that was opened for that, and closes it.
+func attributesOf(fd int, err error) (*attributes, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,8 @@
 //
 // The copy lies in the directory of the file, or else in Config.TempDir, or else, up to 64 MiB, in
 // memory; it never has a name. Neither write permission, nor unnamed files (O_TMPFILE), nor
-// copy_file_range(2), nor /proc is needed to read a file.
+// copy_file_range(2), nor /proc is needed to read a file; nor /proc to commit to it, by root, or since
+// Linux 6.10.
 //
 // # Pages that are not in memory
 //

@@ -167,7 +167,25 @@ func TestSandbox(t *testing.T) {
 	})
 }
 
-// Without /proc files are opened all the same, by their names; descriptors are copied as they
+// commitOne makes a file, and changes it with each of the ways to commit.
+func commitOne(name string) error {
+	m, err := snapshot.Create(name)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	_, err = m.WriteGrow([]byte("one"), 0)
+	if err = errors.Join(err, m.Commit(), os.Chmod(name, 0o600), m.Commit(), m.CommitAndClose()); err != nil {
+		return err
+	}
+	fi, err := os.Stat(name)
+	if err == nil && (fi.Size() != 3 || fi.Mode() != 0o600) {
+		err = fmt.Errorf("%s: %d bytes, %v", name, fi.Size(), fi.Mode())
+	}
+	return errors.Join(err, os.Remove(name))
+}
+
+// Without /proc files are opened and committed to all the same, by their names; descriptors are copied as they
 // are, without a lease.
 func TestWithoutProc(t *testing.T) {
 	needRoot(t)
@@ -195,6 +213,9 @@ func TestWithoutProc(t *testing.T) {
 				return err
 			}
 			if err := errors.Join(m.Resize(10), m.Resize(int64(len(data))), m.Close()); err != nil {
+				return err
+			}
+			if err := commitOne(join(dir, "committed")); err != nil {
 				return err
 			}
 			_, err = snapshot.Open(join(dir, "fifo"))

@@ -63,7 +63,7 @@ type process struct {
 func identity(path string) (process, error) {
 	ns, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
-		return process{}, err
+		return process{}, fmt.Errorf("tests need /proc: %w", err)
 	}
 	fi, err := os.Stat(path)
 	if err != nil {
