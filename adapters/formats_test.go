@@ -197,7 +197,7 @@ func TestFormatsWhileReplaced(t *testing.T) {
 			for via, r := range map[string]reading{
 				"Mmap": adapters.NewReader(m), "MmapMut": adapters.NewReader(mut), "File": f, "FS": file,
 			} {
-				for range mounttest.Count(1, 10, 100) {
+				for range mounttest.Count(1, 5, 100) {
 					if _, err := r.Seek(0, io.SeekStart); err != nil {
 						t.Fatal(err)
 					}

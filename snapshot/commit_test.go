@@ -83,7 +83,7 @@ func TestCommitAgain(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
 		m := openMut(t, name)
-		for i := range mounttest.Count(20, 100, 1000) {
+		for i := range mounttest.Count(20, 50, 1000) {
 			want := noise(uint64(i), i*1000)
 			must(t, m.Resize(int64(len(want))))
 			_, err := m.WriteAt(want, 0)

@@ -99,7 +99,7 @@ func TestCrashImages(t *testing.T) {
 			for _, way := range crashWays {
 				t.Run(way, func(t *testing.T) {
 					var total tally
-					for left := mounttest.Count(4, 30, 1000); left > 0; left -= 50 {
+					for left := mounttest.Count(4, 20, 1000); left > 0; left -= 50 {
 						i.mount(t)
 						w := crashWork{Dir: join(i.dir, fmt.Sprint(way, left)), Way: way}
 						w.prepare(t)

@@ -39,7 +39,7 @@ func TestCrashShutdown(t *testing.T) {
 			for _, way := range crashWays {
 				t.Run(way, func(t *testing.T) {
 					var total tally
-					for k := range mounttest.Count(2, 30, 1000) {
+					for k := range mounttest.Count(2, 15, 1000) {
 						w := crashWork{Dir: join(i.dir, fmt.Sprint(way, k)), Way: way}
 						acked := w.shutdown(t, i, []int{noLogFlush, logFlush}[k%2])
 						slots, err := w.inspect(acked)

@@ -31,7 +31,7 @@ func TestStorm(t *testing.T) {
 			}
 		}
 		whole := func(p []byte) bool { return len(p) <= 8 || bytes.Equal(p[8:], p[:len(p)-8]) }
-		rounds := mounttest.Count(12, 300, 10000)
+		rounds := mounttest.Count(12, 150, 10000)
 		stop := make(chan struct{})
 		var workers, committer sync.WaitGroup
 		work := func(f func(r *rand.Rand, p []byte) error) {
@@ -145,7 +145,7 @@ func TestCommitBesideWriteAt(t *testing.T) {
 			}
 		})
 		versions := map[byte]bool{}
-		commits := mounttest.Count(10, 100, 5000)
+		commits := mounttest.Count(10, 50, 5000)
 		for i := 0; i < commits || len(versions) < 3; i++ { // until the writer had its turns
 			must(t, m.Commit())
 			r, err := snapshot.Open(name)
@@ -169,7 +169,7 @@ func TestCommitsBesideClose(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
-		for range mounttest.Count(30, 300, 3000) {
+		for range mounttest.Count(30, 150, 3000) {
 			write(t, name, []byte("old"))
 			m := openMut(t, name)
 			must(t, m.Resize(5000))

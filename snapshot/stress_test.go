@@ -52,7 +52,7 @@ func stress(t *testing.T, dir string, seed uint64) {
 		all[i] = f
 		names = append(names, name, name+"-to")
 	}
-	commits := mounttest.Count(8, 150, 200_000)
+	commits := mounttest.Count(8, 80, 200_000)
 	for _, f := range all {
 		for region := range regions {
 			p := make([]byte, stressRegion)
