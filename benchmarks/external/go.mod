@@ -8,4 +8,6 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require github.com/klauspost/compress v1.20.4
+
 replace github.com/mmapsnapshot/mmapsnapshot => ../..
