@@ -83,6 +83,15 @@ func (b *borrowed) View(off, n int64, f func(p []byte) error) error {
 	return own
 }
 
+func (b *borrowed) Resident(off, n int64) bool { return !b.closed.Load() && b.m.Resident(off, n) }
+
+func (b *borrowed) Prefetch(off, n int64) error {
+	if b.closed.Load() {
+		return b.isClosed("prefetch")
+	}
+	return b.named(b.m.Prefetch(off, n))
+}
+
 // named gives an error of the snapshot the name of the file.
 func (b *borrowed) named(err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only

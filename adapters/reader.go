@@ -61,8 +61,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 // less than it was given and had no error.
 //
 // w gets a copy of the data, in pieces of at most 128 KiB, unless it is an *os.File,
-// *net.TCPConn or *net.UnixConn: these hand the mapped memory to the kernel as it is. Then the
-// source keeps the memory mapped, also beyond a Close, until a Write under way returns.
+// *net.TCPConn or *net.UnixConn: these hand what is known to be in memory to the kernel as it is.
+// Then the source keeps the memory mapped, also beyond a Close, until a Write under way returns.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	to, total := newSink(w), int64(0)
 	for {

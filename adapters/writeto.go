@@ -52,6 +52,7 @@ type mapped interface {
 var (
 	_ mapped = (*snapshot.Mmap)(nil)
 	_ mapped = (*snapshot.MmapMut)(nil)
+	_ mapped = (*borrowed)(nil)
 )
 
 // ready reports whether the memory of src can be handed to the kernel at no loss. What is not in
