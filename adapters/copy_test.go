@@ -12,7 +12,6 @@ import (
 	"testing/iotest"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
 // A copier is what Reader and File have for copying out.
@@ -240,48 +239,3 @@ func TestCopyToItself(t *testing.T) {
 }
 
 type onlyReader struct{ io.Reader }
-
-// A watched source notes how it is read.
-type watched struct {
-	*snapshot.Mmap
-	views, reads int
-}
-
-func (w *watched) View(off, n int64, f func(b []byte) error) error {
-	w.views++
-	return w.Mmap.View(off, n, f)
-}
-
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
-	w.reads++
-	return w.Mmap.ReadAt(p, off)
-}
-
-// The kernel is handed memory that is known to be there; what is not is read first. Other writers
-// never see the mapping.
-func TestWriteToCold(t *testing.T) {
-	const size = 3 << 20
-	src := &watched{Mmap: openMap(t, put(t, t.TempDir(), "f", random(size)))}
-	file, err := os.Create(filepath.Join(t.TempDir(), "to"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for _, x := range []struct {
-		when         string
-		w            io.Writer
-		views, reads bool
-	}{
-		{"cold, to a file", file, false, true},
-		{"hot, to a file", file, true, false},
-		{"hot, to another writer", new(bytes.Buffer), false, true},
-	} {
-		src.views, src.reads = 0, 0
-		if n, err := adapters.NewReader(src).WriteTo(x.w); n != size || err != nil {
-			t.Fatal(n, err)
-		}
-		if src.views > 0 != x.views || src.reads > 1 != x.reads { // one is needed to see the end
-			t.Errorf("%s: %d views, %d reads", x.when, src.views, src.reads)
-		}
-	}
-}

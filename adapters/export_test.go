@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"io/fs"
 	"testing"
 	"time"
 )
@@ -41,3 +42,27 @@ const IdleCount = idleCount
 var IdleTime = idleTime
 
 var Granularity = granularity
+
+// A Lent is the snapshot behind a file of an FS; it notes how it is read.
+type Lent struct {
+	*borrowed
+	Views, Reads int
+}
+
+// Watch has what f reads from note how it is read.
+func Watch(f fs.File) *Lent {
+	file := f.(*snapshotFile)
+	lent := &Lent{borrowed: file.from}
+	file.src = lent
+	return lent
+}
+
+func (l *Lent) View(off, n int64, f func(p []byte) error) error {
+	l.Views++
+	return l.borrowed.View(off, n, f)
+}
+
+func (l *Lent) ReadAt(p []byte, off int64) (int, error) {
+	l.Reads++
+	return l.borrowed.ReadAt(p, off)
+}
