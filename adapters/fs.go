@@ -53,6 +53,7 @@ import (
 // that has the first version may be told that it is still good, by whatever server does not
 // send an ETag.
 type FS struct {
+	// Constant after creation.
 	root   *os.Root
 	shared *cache
 	prefix string // of what Sub returned, else "."
@@ -221,8 +222,7 @@ func named(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *fs.PathError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
 	return &fs.PathError{Op: op, Path: name, Err: err}

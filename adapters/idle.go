@@ -1,0 +1,111 @@
+package adapters
+
+import (
+	"slices"
+	"time"
+)
+
+// idleCount is how many snapshots that nobody uses are kept.
+const idleCount = 32
+
+// idleTime is how long they are kept; constant but in tests.
+var idleTime = 10 * time.Second
+
+// acquire adds a user. The caller holds mu.
+func (c *cache) acquire(s *shared) {
+	if s.users++; s.users == 1 {
+		c.idle = slices.DeleteFunc(c.idle, func(other *shared) bool { return other == s })
+	}
+}
+
+// release takes a user away.
+func (c *cache) release(s *shared) {
+	var drop []*shared
+	defer func() { closeAll(drop) }() // without the lock: it may take a while to free a copy
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.users--; s.users > 0 {
+		return
+	}
+	if c.known[s.id] != s {
+		drop = []*shared{s}
+		return
+	}
+	s.since = time.Now()
+	c.idle = append(c.idle, s)
+	drop = c.forget(max(len(c.idle)-idleCount, 0))
+	c.arm()
+}
+
+// forget takes the n snapshots that were idle longest out of the cache. The caller holds mu,
+// and closes them.
+func (c *cache) forget(n int) []*shared {
+	drop := slices.Clone(c.idle[:n])
+	c.idle = slices.Delete(c.idle, 0, n)
+	for _, s := range drop {
+		delete(c.known, s.id)
+	}
+	return drop
+}
+
+// outdated takes what is idle and shows another state of the same file out of the cache. The
+// caller holds mu, and closes it.
+func (c *cache) outdated(now identity) (drop []*shared) {
+	c.idle = slices.DeleteFunc(c.idle, func(s *shared) bool {
+		old := s.id.dev == now.dev && s.id.ino == now.ino // and it is not now, which is new
+		if old {
+			delete(c.known, s.id)
+			drop = append(drop, s)
+		}
+		return old
+	})
+	return drop
+}
+
+// arm sets the timer for what is idle. The caller holds mu.
+func (c *cache) arm() {
+	if c.timer == nil && len(c.idle) > 0 {
+		c.timer = time.AfterFunc(time.Until(c.idle[0].since.Add(idleTime)), c.expire)
+	}
+}
+
+// expire runs when the timer has expired.
+func (c *cache) expire() {
+	var drop []*shared
+	defer func() { closeAll(drop) }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	n := 0
+	for n < len(c.idle) && time.Since(c.idle[n].since) >= idleTime {
+		n++
+	}
+	drop = c.forget(n)
+	c.arm()
+}
+
+// close drops what is idle and keeps nothing from then on. It reports false if it was closed
+// before.
+func (c *cache) close() bool {
+	var drop []*shared
+	defer func() { closeAll(drop) }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.closed = true
+	drop = c.forget(len(c.idle))
+	clear(c.known) // those in use are closed by their last user
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	return true
+}
+
+func closeAll(drop []*shared) {
+	for _, s := range drop {
+		_ = s.m.Close()
+	}
+}
