@@ -91,10 +91,12 @@ func BenchmarkWriteTo(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer null.Close()
 	out, err := os.Create(filepath.Join(b.TempDir(), "out"))
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer out.Close()
 	for _, x := range []struct {
 		name string
 		w    io.WriteSeeker

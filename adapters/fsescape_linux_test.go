@@ -169,10 +169,8 @@ func TestFSWaitsForLease(t *testing.T) {
 		}
 		return r
 	}
-	const setLease, getLease = 1024, 1025
-	const setSignal = 10
-	fcntl(setSignal, uintptr(syscall.SIGURG)) // which is ignored
-	fcntl(setLease, syscall.F_WRLCK)
+	fcntl(syscall.F_SETSIG, uintptr(syscall.SIGURG)) // which is ignored
+	fcntl(syscall.F_SETLEASE, syscall.F_WRLCK)
 	fsys := newFS(t, dir, snapshot.Config{})
 	got := make(chan error)
 	go func() {
@@ -182,14 +180,14 @@ func TestFSWaitsForLease(t *testing.T) {
 		}
 		got <- err
 	}()
-	waitFor(t, func() bool { return fcntl(getLease, 0) != syscall.F_WRLCK }) // somebody wants it
+	waitFor(t, func() bool { return fcntl(syscall.F_GETLEASE, 0) != syscall.F_WRLCK }) // somebody wants it
 	select {
 	case err := <-got:
 		t.Errorf("it did not wait: %v", err)
 		return
 	case <-time.After(10 * time.Millisecond):
 	}
-	fcntl(setLease, syscall.F_UNLCK)
+	fcntl(syscall.F_SETLEASE, syscall.F_UNLCK)
 	if err := <-got; err != nil {
 		t.Error(err)
 	}

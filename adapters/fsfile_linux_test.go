@@ -123,8 +123,8 @@ func TestSub(t *testing.T) {
 	}
 	check := func(want string) {
 		t.Helper()
-		same(t, read1(t, sub, "f"), []byte(want))
-		same(t, read1(t, sub, "in"), []byte("beside"))
+		same(t, contents(t, sub, "f"), []byte(want))
+		same(t, contents(t, sub, "in"), []byte("beside"))
 		if p, err := fs.ReadFile(sub, "out"); err == nil {
 			t.Errorf("read %q", p)
 		}

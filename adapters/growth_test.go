@@ -107,6 +107,7 @@ func TestParallelGrowth(t *testing.T) {
 func TestGrowthIsOneStep(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", nil))
 	done := make(chan struct{})
+	defer func() { <-done }() // if the test fails
 	go func() {
 		defer close(done)
 		p := bytes.Repeat([]byte{1}, record)

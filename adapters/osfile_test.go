@@ -56,8 +56,7 @@ func class(err error, name string) string {
 		return fmt.Sprint(err)
 	}
 	var text []string
-	var e *fs.PathError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		text = append(text, e.Op)
 		if e.Path != name {
 			text = append(text, "of another file")

@@ -102,8 +102,8 @@ func TestBytes(t *testing.T) {
 						unreadable = err == nil
 					case op < 11:
 						// bytes.Reader wants it right after ReadRune; here the cursor has to be there.
-						if rune, ok := x.r.(*bytes.Reader); ok && unreadable {
-							x.res[0] = rune.UnreadRune() == nil
+						if b, ok := x.r.(*bytes.Reader); ok && unreadable {
+							x.res[0] = b.UnreadRune() == nil
 							unreadable = false
 						} else if unreadable {
 							x.res[0] = x.r.UnreadRune() == nil

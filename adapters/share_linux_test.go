@@ -51,7 +51,8 @@ func waitSettled(tb testing.TB, file string) {
 	}
 }
 
-func read1(tb testing.TB, fsys fs.FS, name string) []byte {
+// contents returns what a file of a tree holds.
+func contents(tb testing.TB, fsys fs.FS, name string) []byte {
 	tb.Helper()
 	p, err := fs.ReadFile(fsys, name)
 	supported(tb, err)
@@ -75,15 +76,17 @@ func TestOneCopyForAll(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 20 {
 				wg.Go(func() {
-					if i%2 == 0 {
-						same(t, read1(t, fsys, "sub/f"), content)
-					} else {
-						same(t, read1(t, sub, "f"), content)
+					tree, name := fs.FS(fsys), "sub/f"
+					if i%2 == 1 {
+						tree, name = sub, "f"
+					}
+					if p, err := fs.ReadFile(tree, name); err != nil || !bytes.Equal(p, content) {
+						t.Errorf("%s: %d bytes, or others, %v", name, len(p), err)
 					}
 				})
 			}
 			wg.Wait()
-			same(t, read1(t, fsys, "sub/f"), content)
+			same(t, contents(t, fsys, "sub/f"), content)
 			if n := c.count(); n != round+1 {
 				t.Errorf("%d copies after round %d", n, round)
 			}
@@ -101,7 +104,7 @@ func TestReflinksAreShared(t *testing.T) {
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
 		fsys := newFS(t, dir, snapshot.Config{NoCopy: true})
 		settled(t, dir, "f", random(10000))
-		read1(t, fsys, "f")
+		contents(t, fsys, "f")
 		known, idle := fsys.Kept()
 		if known != 1 || idle != 1 {
 			t.Errorf("%d snapshots are kept, %d of them unused", known, idle)
@@ -133,7 +136,7 @@ func TestNeverOld(t *testing.T) {
 			if _, err := f.WriteAt(want, 0); err != nil {
 				t.Fatal(err)
 			}
-			same(t, read1(t, fsys, "f"), want)
+			same(t, contents(t, fsys, "f"), want)
 		}
 	}
 	mounttest.Each(t, func(t *testing.T, dir string) { check(t, dir, mounttest.Count(20, 200, 5000)) })
@@ -213,7 +216,7 @@ func TestUnusedAreDropped(t *testing.T) {
 	settled(t, dir, "f", random(100))
 	fsys := newFS(t, dir, snapshot.Config{})
 	for i := range adapters.IdleCount + 5 {
-		read1(t, fsys, fmt.Sprint(i))
+		contents(t, fsys, fmt.Sprint(i))
 	}
 	if known, idle := fsys.Kept(); known != adapters.IdleCount || idle != known {
 		t.Errorf("%d snapshots are kept, %d of them unused", known, idle)
@@ -231,7 +234,7 @@ func TestUnusedAreDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read1(t, fsys, "1")
+	contents(t, fsys, "1")
 	waitFor(t, func() bool { known, idle := fsys.Kept(); return known == 1 && idle == 0 })
 	if _, err := io.ReadAll(f); err != nil { // what is in use stays
 		t.Error(err)
@@ -242,10 +245,10 @@ func TestUnusedAreDropped(t *testing.T) {
 	adapters.SetIdleTime(t, time.Hour)
 	fsys = newFS(t, dir, snapshot.Config{})
 	for i := range 5 {
-		read1(t, fsys, "f")
+		contents(t, fsys, "f")
 		settled(t, dir, "f", random(100+i))
 	}
-	read1(t, fsys, "f")
+	contents(t, fsys, "f")
 	if known, idle := fsys.Kept(); known != 1 || idle != 1 {
 		t.Errorf("of old versions, %d snapshots are kept, %d of them unused", known, idle)
 	}

@@ -48,7 +48,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 		t.Errorf("%d panics and %d errors", panics.Load(), errs.Load())
 	}
 	fail = false
-	same(t, read1(t, fsys, "f"), content)
+	same(t, contents(t, fsys, "f"), content)
 }
 
 // TestFSConfig: what of a Config decides whether a file is copied. TempDir is in
@@ -68,7 +68,7 @@ func TestFSConfig(t *testing.T) {
 		t.Errorf("RequireConsistent, beside a writer: %v", err)
 	}
 	_ = writer.Close()
-	same(t, read1(t, fsys, "f"), random(10))
+	same(t, contents(t, fsys, "f"), random(10))
 }
 
 // TestAskedTooLate: a file is changed while it is copied, in a way that does not show in its
@@ -101,7 +101,7 @@ func TestAskedTooLate(t *testing.T) {
 			waitFor(t, func() bool { return fsys.Waiting() == 1 || len(late) == 1 }) // or a second began
 		})
 	}})
-	read1(t, fsys, "f")
+	contents(t, fsys, "f")
 	same(t, <-late, []byte("new"))
 }
 
@@ -116,7 +116,7 @@ func TestOfOneSecond(t *testing.T) {
 	fsys := newFS(t, dir, snapshot.Config{})
 	for range 2 {
 		for _, name := range names {
-			same(t, read1(t, fsys, name), []byte(name))
+			same(t, contents(t, fsys, name), []byte(name))
 		}
 	}
 	if known, _ := fsys.Kept(); known != len(names) {
@@ -137,7 +137,7 @@ func TestTimeOfChange(t *testing.T) {
 		}
 		fsys := newFS(t, dir, snapshot.Config{})
 		for range 3 {
-			same(t, read1(t, fsys, "f"), content)
+			same(t, contents(t, fsys, "f"), content)
 			if known, _ := fsys.Kept(); known != 1 {
 				t.Fatalf("%d snapshots are kept", known)
 			}
