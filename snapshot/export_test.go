@@ -3,7 +3,6 @@
 package snapshot
 
 import (
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -161,7 +160,7 @@ func wrap4r[A, B, C, D, R any](f *func(A, B, C, D) (R, error)) wrapper {
 		real := *f
 		*f = func(a A, b B, c C, d D) (r R, err error) {
 			if err := before(); err != nil {
-				return r, err
+				return failed(r), err
 			}
 			return real(a, b, c, d)
 		}
@@ -259,58 +258,3 @@ func CountCalls(tb testing.TB) (calls func(name string) int) {
 		return counts[name]
 	}
 }
-
-// Faults reports whether f faults. SetPanicOnFault makes a fault a panic instead of the end of
-// the program.
-func Faults(f func()) (faulted bool) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if e, ok := recover().(interface{ Addr() uintptr }); ok {
-			faulted = e.Addr() != 0
-		}
-	}()
-	f()
-	return false
-}
-
-// TruncatePrivate cuts off the private file behind a snapshot, as nobody can from outside.
-func TruncatePrivate(tb testing.TB, m any, size int64) {
-	tb.Helper()
-	var err error
-	switch m := m.(type) {
-	case *Mmap:
-		err = sysFtruncate(int(m.file.Fd()), size)
-	case *MmapMut:
-		err = sysFtruncate(m.fd(), size)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// PrivateExtents counts the extents of the private file.
-func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.Size()) }
-
-// FlattenAll puts every window in order, whatever it costs.
-func FlattenAll(m *MmapMut) error {
-	for off := int64(0); off < m.Size(); off += window {
-		if err := m.flattenWindow(off, min(window, m.Size()-off)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Slot is the k-th temporary name of a file.
-func Slot(base string, k int) string { return slot(base, uint64(k)) }
-
-// BreakMapping makes every access to the mapping fault, while the private file can be read.
-func BreakMapping(tb testing.TB, m any) {
-	tb.Helper()
-	if err := sysMprotect(mappingOf(m).mem, false, false); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// PrivateFd is the descriptor of the private file.
-func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }

@@ -1,0 +1,90 @@
+//go:build linux
+
+package snapshot_test
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// CommitAndClose takes the memory away: neither an old slice nor anything else can change the
+// file that was published.
+func TestCommitAndCloseEndsStores(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		m := openMut(t, name)
+		b := m.Bytes()
+		b[0]++
+		data[0]++
+		undo := snapshot.Intercept(t, func(call string) error {
+			if call == "fsync" { // from before the data are written to the disk
+				wantFault(t, func() { b[1]++ })
+				for op, f := range map[string]func() error{
+					"write":  func() error { _, err := m.WriteAt([]byte{1}, 2); return err },
+					"read":   func() error { _, err := m.ReadAt(make([]byte, 1), 2); return err },
+					"view":   func() error { return m.View(0, 1, func([]byte) error { return nil }) },
+					"resize": func() error { return m.Resize(1) },
+				} {
+					wantError(t, f(), fs.ErrClosed, op+" "+name+": file already closed")
+				}
+			}
+			return nil
+		})
+		must(t, m.CommitAndClose())
+		undo()
+		wantFault(t, func() { b[1]++ })
+		wantFault(t, func() { _ = append([]byte(nil), b...) })
+		if _, err := m.WriteAt([]byte{1}, 2); !errors.Is(err, fs.ErrClosed) {
+			t.Error(err)
+		}
+		wantError(t, m.Close(), fs.ErrClosed, "close "+name+": file already closed")
+		wantFile(t, name, data)
+	})
+}
+
+// The private file itself becomes the file.
+func TestCommitAndCloseCopiesNothing(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		m := openMut(t, name)
+		calls := snapshot.CountCalls(t)
+		must(t, m.CommitAndClose())
+		for _, call := range []string{"ficlone", "copy_file_range", "pread"} {
+			if n := calls(call); n > 0 {
+				t.Errorf("%d calls of %s", n, call)
+			}
+		}
+		if calls("linkat") != 1 {
+			t.Error("not linked")
+		}
+	})
+}
+
+// While a View runs, the private file cannot be published, so a clone is.
+func TestCommitAndCloseInsideView(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 10000)
+		write(t, name, data)
+		m := openMut(t, name)
+		must(t, m.View(0, -1, func(b []byte) error {
+			b[0]++
+			must(t, m.CommitAndClose())
+			b[1]++ // too late, and harmless
+			return nil
+		}))
+		data[0]++
+		wantFile(t, name, data)
+		wantNames(t, dir, "f")
+	})
+}

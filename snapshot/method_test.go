@@ -1,0 +1,147 @@
+//go:build linux
+
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// On filesystems with reflinks nothing is copied, whatever the size: the clone shares the
+// storage. Elsewhere the data are copied, and Method says so.
+func TestMethod(t *testing.T) {
+	const size = 64 << 20
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, size))
+		must(t, syncFile(name))
+		want, copies := snapshot.LeasedCopy, true
+		if reflinks(dir) {
+			want, copies = snapshot.Reflink, false
+		}
+		for kind, open := range map[string]func() reader{
+			"Open":     func() reader { return open(t, name) },
+			"OpenMut":  func() reader { return openMut(t, name) },
+			"FromFile": func() reader { return fromFile(t, openFile(t, name, os.O_RDONLY)) },
+		} {
+			used := usedBytes(t, dir)
+			calls := snapshot.CountCalls(t)
+			m := open()
+			if m.Method() != want {
+				t.Errorf("%s: %v, want %v", kind, m.Method(), want)
+			}
+			if copied := calls("copy_file_range")+calls("pread") > 0; copied != copies {
+				t.Errorf("%s: copied: %v", kind, copied)
+			}
+			must(t, syncFile(name))
+			if grown := usedBytes(t, dir) - used; (grown > size/2) != copies {
+				t.Errorf("%s: %d bytes more are used", kind, grown)
+			}
+			must(t, m.Close())
+		}
+	})
+}
+
+// Opening a gigabyte takes the same system calls as opening a page.
+func TestOpenIsFlat(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		var made []string
+		for _, size := range []int64{4 << 10, 1 << 30} {
+			name := join(dir, strconv.FormatInt(size, 10))
+			f, err := os.Create(name)
+			must(t, err)
+			defer f.Close()
+			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, size))
+			must(t, syncFile(name))
+			var list []string
+			undo := snapshot.Intercept(t, func(call string) error { list = append(list, call); return nil })
+			m := open(t, name)
+			must(t, m.Close())
+			undo()
+			made = append(made, strings.Join(list, " "))
+		}
+		if made[0] != made[1] {
+			t.Errorf("a page: %s\na gigabyte: %s", made[0], made[1])
+		}
+	})
+}
+
+func TestMethodString(t *testing.T) {
+	for m, want := range map[snapshot.Method]string{
+		snapshot.None: "none", snapshot.Reflink: "reflink", snapshot.LeasedCopy: "leased copy", snapshot.ComparedCopy: "compared copy",
+	} {
+		if m.String() != want {
+			t.Errorf("%v, want %v", m, want)
+		}
+	}
+}
+
+// quiet lists filesystems that nobody else uses meanwhile, so that what is used can be compared.
+var quiet = []string{"xfs", "btrfs", "ext4", "tmpfs"}
+
+// usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
+func usedBytes(t *testing.T, dir string) int64 {
+	t.Helper()
+	d, err := os.Open(dir)
+	must(t, err)
+	defer d.Close()
+	var st syscall.Statfs_t
+	must(t, syscall.Fstatfs(int(d.Fd()), &st))
+	return int64(st.Blocks-st.Bfree) * int64(st.Bsize)
+}
+
+// syncFile brings all of the filesystem of name to the disk: what is used is known only then.
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+func fromFile(t testing.TB, f *os.File) *snapshot.Mmap {
+	t.Helper()
+	m, err := snapshot.FromFile(f)
+	must(t, err)
+	closeLater(t, m)
+	return m
+}
+
+// NoCopy opens by reflink or not at all.
+func TestNoCopy(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		c := snapshot.Config{NoCopy: true}
+		r, err := c.Open(context.Background(), name)
+		if reflinks(dir) {
+			must(t, err)
+			must(t, r.Close())
+		} else {
+			wantError(t, err, errors.ErrUnsupported, "open "+name+": ficlone: operation not supported")
+			_, err = c.OpenMut(context.Background(), name)
+			wantError(t, err, errors.ErrUnsupported, "open "+name+": ficlone: operation not supported")
+		}
+		m, err := c.Create(context.Background(), name+"2")
+		must(t, err)
+		must(t, m.Resize(10))
+		if err := m.Commit(); errors.Is(err, errors.ErrUnsupported) == reflinks(dir) {
+			t.Error(err)
+		}
+		must(t, m.CommitAndClose()) // nothing has to be copied for that
+		wantFile(t, name+"2", make([]byte, 10))
+	})
+}
