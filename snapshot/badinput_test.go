@@ -206,8 +206,10 @@ func TestUseAfterClose(t *testing.T) {
 				wantError(t, f(), fs.ErrClosed, op+" "+name+": file already closed")
 			}
 			for _, f := range []func(string) error{m.Link, m.CommitTo} {
-				if err := f(join(dir, "other")); !errors.Is(err, fs.ErrClosed) {
-					t.Error(err)
+				err := f(join(dir, "other"))
+				e, ok := err.(*os.LinkError) //nolint:errorlint // the outermost is promised
+				if !errors.Is(err, fs.ErrClosed) || !ok || e.Old != name || e.New != join(dir, "other") {
+					t.Errorf("%T %v", err, err)
 				}
 			}
 		}

@@ -113,8 +113,8 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 // FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
 // none. The private copy goes to the directory that f lies in, or else to TempDir; if that is
 // on another filesystem, the data are copied. f stays open, and its offset where it was. If f
-// can be written to, a copy is a ComparedCopy. Where f cannot be opened a second time, through
-// /proc and with permission to read the file, so it is, and holes are copied as zeros.
+// can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
+// where f cannot be opened a second time: that takes /proc, and permission to read the file.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {

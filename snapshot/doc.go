@@ -43,7 +43,7 @@
 // There is a lease if the file belongs to this process's user (or with CAP_LEASE) and is neither
 // open for writing nor mapped writable; a writer is waited for, for 7 ms. While the copy is
 // made, whoever opens the file for writing waits, for about a second at most: then the copy goes
-// on without the lease. With O_NONBLOCK, which truncate(1) uses, he gets EAGAIN. The lease sends
+// on without the lease. With O_NONBLOCK, which truncate(1) uses, opening is EAGAIN. The lease sends
 // this program no signal that it can tell from the runtime's own, and ends with the copy.
 //
 // A copy is begun anew as soon as the file is seen to change: ten times at most, and only once
@@ -133,6 +133,23 @@
 // A MmapMut that is committed often with small changes in between would become slow, because
 // each change adds an extent to what has to be cloned. Commits therefore join extents again, a
 // part of the file at a time, at about the cost that the fragmentation itself has.
+//
+// # Errors
+//
+// Errors are *[fs.PathError], with the name that was given and the operation: open, create, read,
+// write, view, prefetch, stat, resize, commit or close; or readat or writeat, where the offset is
+// negative. Those of CommitTo and Link are *[os.LinkError], with both names:
+//
+//	open data.bin: ficlone: operation not supported
+//	link data.bin other.bin: file exists
+//
+// The errno stays reachable by [errors.Is]: syscall.ENOSPC, syscall.EIO. What is more general is
+// fs.ErrNotExist, fs.ErrExist or fs.ErrPermission; errors.ErrUnsupported for what this kernel or
+// filesystem cannot do; fs.ErrClosed after Close; fs.ErrInvalid for a FIFO, a socket or a
+// device (a directory is syscall.EISDIR), a negative size, and bytes for View or Prefetch that
+// are not there; the error of a context that ended; and [ErrConflict], [ErrUnstable] and
+// [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns
+// the error of its f as it is.
 //
 // # What each holds
 //

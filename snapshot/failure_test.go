@@ -5,6 +5,7 @@ package snapshot_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -73,8 +74,9 @@ func TestOpenFailures(t *testing.T) {
 						m, err := open()
 						disarm()
 						if err != nil {
-							if !errors.Is(err, errno) {
-								t.Errorf("%v: is not %v", err, errno)
+							e, ok := err.(*fs.PathError) //nolint:errorlint // the outermost is promised
+							if !errors.Is(err, errno) || !ok || e.Op != "open" || e.Path != name && e.Path != name+"link" {
+								t.Errorf("%T %v: is not %v", err, err, errno)
 							}
 							return
 						}
@@ -186,6 +188,10 @@ func TestLinkFailures(t *testing.T) {
 							t.Error("not published, and no error")
 						case !errors.Is(err, syscall.ENOSPC):
 							t.Errorf("%v: is not ENOSPC", err)
+						}
+						e, ok := err.(*os.LinkError) //nolint:errorlint // the outermost is promised
+						if err != nil && !(ok && e.Old == m.Name() && e.New == join(to, "new")) {
+							t.Errorf("%T %v: does not name both files", err, err)
 						}
 						if to == dir {
 							wantNames(t, to, "f")

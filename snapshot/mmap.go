@@ -50,7 +50,8 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
 // error. b stays mapped until f returns, whatever others do, Close included. It must not be
-// used afterwards, nor given to another goroutine that is still using it then.
+// used afterwards, nor given to another goroutine that is still using it then. Bytes that are
+// not there are fs.ErrInvalid, and f is not called.
 //
 // A disk error while f reads b ends f there, as a panic does, and is View's error. That holds
 // for the goroutine of f alone: in one that f starts, it ends the program.
@@ -71,8 +72,9 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	return m.source.view(m.mem, off, n, f, m.cause)
 }
 
-// Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
-// program; so is a disk error while it is used. ReadAt and View have neither problem.
+// Bytes returns the memory itself, valid until Close, and nil after that. Using it later is a
+// fault that ends the program; so is a disk error while it is used. ReadAt and View have neither
+// problem.
 func (m *Mmap) Bytes() []byte {
 	if m.mem == nil || m.closed.Load() {
 		return nil

@@ -98,9 +98,9 @@ func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it, as
-// WriteGrow does. What does not fit is not written, and the error then is io.ErrShortWrite. A full disk is an error,
-// not a crash. Calls in parallel are allowed; a commit contains all of a call or nothing, and
-// WriteAt waits while the commit makes its clone.
+// WriteGrow does. What does not fit is not written, and the error then is io.ErrShortWrite. A
+// full disk is an error, not a crash. Calls in parallel are allowed; a commit contains all of a
+// call or nothing, and WriteAt waits while the commit makes its clone.
 func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	m.store.RLock()
 	defer m.store.RUnlock()
@@ -128,7 +128,8 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // error. f may read and change b. b stays mapped until f returns, whatever others do, Close,
 // Resize and Commit included. It must not be used afterwards, nor given to another goroutine
 // that is still using it then. A store that is made while a commit makes its clone is in it or
-// not: use WriteAt, or leave commits to f's own goroutine, where that matters.
+// not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
+// there are fs.ErrInvalid, and f is not called.
 //
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
