@@ -115,10 +115,7 @@ func TestBinary(t *testing.T) {
 		}
 	}
 	must(t, os.Chmod(filepath.Join(copied, treeName, "closed"), 0o755)) // for the clean-up
-	out, err := exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "usage: backup") {
-		t.Errorf("-h: %v: %s", err, out)
-	}
+	programtest.WantHelp(t, exe, "usage: backup")
 }
 
 func TestBackup(t *testing.T) {

@@ -33,7 +33,7 @@ func TestChangedSinceListed(t *testing.T) {
 		must(t, os.Symlink(dir, at("d/e")))
 		must(t, os.Chmod(at("secret"), 0o400))
 		programtest.Put(t, tree, "large", "other")
-		c.open4test(t)
+		openCopy(t, c)
 		must(t, c.copyAll(t.Context(), 2))
 		must(t, c.finishDirectories())
 		for _, line := range []string{"a: left out: vanished\n", "none: left out: ", "run: left out: no longer a regular file\n", "d/e/c: left out: "} {
@@ -70,7 +70,8 @@ func newCopier(t *testing.T, source, tree string, said *strings.Builder) *copier
 	return &copier{std: program.Std{Err: said}, src: src, tree: tree}
 }
 
-func (c *copier) open4test(t *testing.T) {
+// openCopy opens the copy, whose directories have been made.
+func openCopy(t *testing.T, c *copier) {
 	dst, err := os.OpenRoot(c.tree)
 	must(t, err)
 	t.Cleanup(func() { _ = dst.Close() })

@@ -37,10 +37,7 @@ func TestBinary(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	want(t, name, "one three")
-	out, err = exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "usage: edit") {
-		t.Errorf("-h: %v: %s", err, out)
-	}
+	programtest.WantHelp(t, exe, "usage: edit")
 }
 
 func TestEdit(t *testing.T) {
@@ -224,8 +221,9 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-find", "x", "-replace", "y", filepath.Join(dir, "missing")}, 1, "no such file"},
 	} {
 		r := programtest.Call(t, run, x.args...)
-		r.Out = ""
-		r.Want(t, x.status, "", x.err)
+		if r.Want(t, x.status, "", x.err); r.Out != "" {
+			t.Errorf("%q: %q", x.args, r.Out)
+		}
 		want(t, name, "abcd")
 	}
 }

@@ -122,8 +122,9 @@ func (e edit) show(ctx context.Context, c snapshot.Config, name string) error {
 	defer m.Close()
 	res := result{count: 1, written: int64(len(e.replace))}
 	if e.find == nil {
-		err = e.checkOffset(m.Size())
-		fmt.Fprintln(e.shown, e.at)
+		if err = e.checkOffset(m.Size()); err == nil {
+			fmt.Fprintln(e.shown, e.at)
+		}
 	} else if res, err = e.findAll(ctx, m, m.Size(), nil); err == nil && res.count == 0 {
 		err = errNotFound
 	}

@@ -53,10 +53,7 @@ func TestBinary(t *testing.T) {
 	if err != nil || string(out) != "second\nfirst\n" {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "usage: tarindex") {
-		t.Errorf("-h: %v: %s", err, out)
-	}
+	programtest.WantHelp(t, exe, "usage: tarindex")
 }
 
 func TestIndex(t *testing.T) {

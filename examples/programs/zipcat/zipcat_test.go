@@ -70,10 +70,7 @@ func TestBinary(t *testing.T) {
 	if err != nil || string(out) != "first\nsecond\nthird\n" {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), exe, "-h").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "usage: zipcat") {
-		t.Errorf("-h: %v: %s", err, out)
-	}
+	programtest.WantHelp(t, exe, "usage: zipcat")
 	cmd := exec.CommandContext(t.Context(), exe, name+".missing")
 	out, err = cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "zipcat: open ") {

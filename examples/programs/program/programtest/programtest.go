@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -92,11 +93,11 @@ func Destroy(tb testing.TB, name string) {
 	}
 }
 
-// Churn keeps changing the file name until stop is called, which returns how often it did. change is
-// called with 0, 1, 2 and so on.
+// Churn calls change with 0, 1, 2 and so on until the test ends or stop is called, which returns how
+// often it did.
 func Churn(tb testing.TB, change func(i int) error) (stop func() int) {
 	var stopped atomic.Bool
-	count := make(chan int)
+	count := make(chan int, 1)
 	go func() {
 		i := 0
 		for ; !stopped.Load(); i++ {
@@ -107,10 +108,12 @@ func Churn(tb testing.TB, change func(i int) error) (stop func() int) {
 		}
 		count <- i
 	}()
-	return func() int {
+	stop = sync.OnceValue(func() int {
 		stopped.Store(true)
 		return <-count
-	}
+	})
+	tb.Cleanup(func() { stop() })
+	return stop
 }
 
 // Replace makes content the contents of the file name by a rename, so that whoever opens it
@@ -121,6 +124,15 @@ func Replace(name, content string) error {
 		return err
 	}
 	return os.Rename(temp, name)
+}
+
+// WantHelp fails the test unless a binary shows its usage with -h.
+func WantHelp(tb testing.TB, exe, usage string) {
+	tb.Helper()
+	out, err := exec.CommandContext(tb.Context(), exe, "-h").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), usage) {
+		tb.Errorf("-h: %v: %s", err, out)
+	}
 }
 
 // Build builds the program in the working directory and returns the name of the binary.
