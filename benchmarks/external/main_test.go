@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,25 @@ func cool(t testing.TB, f *os.File) {
 		time.Sleep(time.Duration(i) * time.Millisecond) // others may be looking at the pages
 	}
 	t.Fatalf("%d pages stayed in memory", left.Cache)
+}
+
+// namesIn lists a directory.
+func namesIn(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// wantNames checks what names there are in a directory, and no others.
+func wantNames(t testing.TB, dir string, want ...string) {
+	t.Helper()
+	if names := namesIn(t, dir); !slices.Equal(names, want) {
+		t.Errorf("names in the directory: %v, want %v", names, want)
+	}
 }
 
 // private returns the private file of the one snapshot there is of a file in dir, opened again.

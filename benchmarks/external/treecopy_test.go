@@ -159,7 +159,7 @@ func TestTreeCancel(t *testing.T) {
 		tree.Delay(t, 20*time.Millisecond)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		reads, last := int64(0), int64(0)
+		last := int64(0)
 		c := snapshot.Config{Progress: func(done, total int64) {
 			if done <= last && last < total || total != size {
 				t.Errorf("%d, then %d of %d", last, done, total)
@@ -172,7 +172,7 @@ func TestTreeCancel(t *testing.T) {
 		}}
 		_, err := c.Open(ctx, filepath.Join(tree.Dir(), "f"))
 		wantIs(t, err, context.Canceled)
-		reads = tree.Requests(t).Got["READ"]
+		reads := tree.Requests(t).Got["READ"]
 		t.Logf("%d bytes copied, %d reads after it was cancelled", last, reads)
 		if last > 4<<20 || reads > 16 { // read ahead
 			t.Errorf("%d bytes copied, %d reads after it was cancelled", last, reads)
@@ -214,7 +214,9 @@ func TestTreeSlow(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		must(t, m.Close())
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	}) {
 		t.Error("nobody else ran while a snapshot was made")
 	}

@@ -24,24 +24,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// namesIn lists a directory.
-func namesIn(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	must(t, err)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-func wantAllNames(t testing.TB, dir string, want ...string) {
-	t.Helper()
-	if names := namesIn(t, dir); !slices.Equal(names, want) {
-		t.Errorf("names in the directory: %v, want %v", names, want)
-	}
-}
-
 // Files on FUSE are changed as all others are, whatever the server can do: a commit in each form gives the
 // name the new contents, keeps mode and owner, and leaves no other name.
 func TestTreeCommit(t *testing.T) {
@@ -79,7 +61,7 @@ func TestTreeCommit(t *testing.T) {
 				t.Errorf("%s: %v %d:%d", name, fi.Mode(), st.Uid, st.Gid)
 			}
 		}
-		wantAllNames(t, back, "f", "link", "to")
+		wantNames(t, back, "f", "link", "to")
 		must(t, m.Resize(3))
 		must(t, m.CommitAndClose())
 		wantFile(t, filepath.Join(back, "f"), data[:3])
@@ -88,10 +70,10 @@ func TestTreeCommit(t *testing.T) {
 		must(t, err)
 		defer n.Close()
 		must(t, n.Resize(page))
-		wantAllNames(t, back, "f", "link", "to")
+		wantNames(t, back, "f", "link", "to")
 		must(t, n.Commit())
 		wantFile(t, filepath.Join(back, "new"), make([]byte, page))
-		wantAllNames(t, back, "f", "link", "new", "to")
+		wantNames(t, back, "f", "link", "new", "to")
 	})
 }
 
@@ -162,7 +144,9 @@ func TestTreeReaders(t *testing.T) {
 					if _, err := m.ReadAt(data, 0); err != nil || len(data) != size || slices.Min(data) != slices.Max(data) {
 						t.Errorf("%d bytes, %v", len(data), err)
 					}
-					must(t, m.Close())
+					if err := m.Close(); err != nil {
+						t.Error(err)
+					}
 				}
 			})
 		}
@@ -172,8 +156,9 @@ func TestTreeReaders(t *testing.T) {
 			defer m.Close()
 			writers.Go(func() {
 				for version := range mounttest.Count(10, 10, 250) {
-					_, err := m.WriteAt(slices.Repeat([]byte{byte(version<<1 | writer)}, size), 0)
-					must(t, err)
+					if _, err := m.WriteAt(slices.Repeat([]byte{byte(version<<1 | writer)}, size), 0); err != nil {
+						t.Error(err)
+					}
 					if err := m.Commit(); err != nil {
 						t.Error(err)
 					}
@@ -183,7 +168,7 @@ func TestTreeReaders(t *testing.T) {
 		writers.Wait()
 		stop.Store(true)
 		readers.Wait()
-		wantAllNames(t, back, "f")
+		wantNames(t, back, "f")
 	})
 }
 
@@ -248,7 +233,7 @@ func commitFails(t *testing.T, tree *fusetest.Tree, back string, commit func(*sn
 		}
 	}
 	if !published {
-		wantAllNames(t, back, "f")
+		wantNames(t, back, "f")
 		wantFile(t, filepath.Join(back, "f"), old)
 		if err := commit(m); err != nil {
 			t.Errorf("%s; and then %v", what, err)

@@ -98,15 +98,6 @@ func wantOnDisk(t *testing.T, name string, want []byte) {
 	wantBytes(t, name, got, want)
 }
 
-func wantNames(t *testing.T, dir string, want string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	must(t, err)
-	if len(entries) != 1 || entries[0].Name() != want {
-		t.Errorf("names in the directory: %v", entries)
-	}
-}
-
 // With a disk that is gone, everything is an error or right, nothing crashes and nothing hangs.
 func TestDeadDisk(t *testing.T) {
 	eachDisk(t, func(t *testing.T, d *fusetest.Disk, dir string) {

@@ -37,10 +37,9 @@ func (r Range) overlaps(off, n int64) bool { return off < r.Off+r.Len && r.Off <
 
 // Stats counts the requests that a disk has got, whatever their size.
 type Stats struct {
-	Reads, Writes             int64
-	ReadBytes                 int64
-	FailedReads, FailedWrites int64
-	Most                      int64 // reads that were under way at the same time
+	Reads, FailedReads   int64
+	Writes, FailedWrites int64
+	Most                 int64 // reads that were under way at the same time
 }
 
 // NewDisk starts a disk of size bytes, all zeros. It ends with the test.
@@ -79,13 +78,18 @@ func (d *Disk) Mount(tb testing.TB, kind string, mkfsArgs ...string) (dir string
 // pipe that ends the server, and the unmounting has to wait for a few reads.
 const MaxDelay = time.Second
 
+func wantDelay(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	if d > MaxDelay {
+		tb.Fatalf("fusetest: a delay of %v is more than %v", d, MaxDelay)
+	}
+}
+
 // Delay has each read take that long at least, [MaxDelay] at most. Reads at the same time take no
 // longer.
 func (d *Disk) Delay(tb testing.TB, read time.Duration) {
 	tb.Helper()
-	if read > MaxDelay {
-		tb.Fatalf("fusetest: a delay of %v is more than %v", read, MaxDelay)
-	}
+	wantDelay(tb, read)
 	d.faults.Delay = read
 	d.tell(tb)
 }

@@ -115,7 +115,6 @@ func (d *disk) read(off, n int64) (delay time.Duration, fails bool) {
 	defer d.mu.Unlock()
 	d.now++
 	d.stats.Reads++
-	d.stats.ReadBytes += n
 	d.stats.Most = max(d.stats.Most, d.now)
 	fails = anyOverlaps(d.faults.Reads, off, n)
 	if fails {

@@ -80,9 +80,7 @@ func (f *Tree) Dir() string { return f.server.dir }
 // longer.
 func (f *Tree) Delay(tb testing.TB, read time.Duration) {
 	tb.Helper()
-	if read > MaxDelay {
-		tb.Fatalf("fusetest: a delay of %v is more than %v", read, MaxDelay)
-	}
+	wantDelay(tb, read)
 	f.troubles.Delay = read
 	f.tell(tb)
 }
