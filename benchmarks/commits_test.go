@@ -11,9 +11,10 @@ import (
 )
 
 // BenchmarkCommits commits 1 000 times, each time with a hundred random pages changed in 64 MiB,
-// which is what fragments a file most; 200 times where each commit is a copy. The metric at-N-ns/op is the median of the twenty commits
-// up to the Nth, and last/first that of the last tenth by that of the first twenty. Ahead of
-// every tenth commit a file of that size is rewritten, for comparison.
+// which is what fragments a file most; 200 times where each commit is a copy. The metric
+// at-N-ns/op is the median of the twenty commits up to the Nth, and last/first that of the last
+// tenth by that of the first twenty. Ahead of every tenth commit a file of that size is
+// rewritten, for comparison.
 func BenchmarkCommits(b *testing.B) {
 	each(b, kinds, func(b *testing.B, kind, dir string) {
 		n, marks := 1000, []int{20, 50, 100, 200, 400, 600, 800, 1000}

@@ -14,7 +14,7 @@ import (
 // BenchmarkCopy opens files where there are no reflinks: 64 MiB, and 10 GiB that hold 64 MiB in
 // pieces of 1 MiB, against cp. disk-MiB is what the snapshot takes of the filesystem.
 func BenchmarkCopy(b *testing.B) {
-	each(b, kinds[2:], func(b *testing.B, kind, dir string) {
+	each(b, kinds[2:], func(b *testing.B, _, dir string) {
 		dense := file(b, dir, "dense", 64*mib)
 		sparse := sparseFile(b, dir)
 		b.Run("file=dense", func(b *testing.B) {

@@ -12,8 +12,8 @@ import (
 // mapped, without a file, and to a file whose pages are in memory; beside a pwrite of the page. On
 // virtual machines the first two take up to a hundred times as long as on others.
 func BenchmarkFault(b *testing.B) {
-	const size, page = 4 * mib, 4 * kib
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	const size = 4 * mib
+	each(b, kinds, func(b *testing.B, _, dir string) {
 		f, err := os.OpenFile(file(b, dir, "f", size), os.O_RDWR, 0)
 		check(b, err)
 		defer closing(b, f)

@@ -18,7 +18,7 @@ import (
 // in the page cache, which a snapshot has for itself and may lose when memory is short.
 func BenchmarkMemory(b *testing.B) {
 	const size, count = 16 * mib, 8
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, kinds, func(b *testing.B, _, dir string) {
 		name := file(b, dir, "f", size)
 		ways := append([]opener{{"os.ReadFile", inMemory.open}}, openers...)
 		for _, read := range []bool{false, true} {

@@ -114,7 +114,6 @@ func BenchmarkOpenExtents(b *testing.B) {
 
 // extents makes a file of n extents: a reflink of which every other page was written to.
 func extents(tb testing.TB, dir string, n int64) string {
-	const page = 4 * kib
 	name := cold(tb, file(tb, dir, "extents", n*page))
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	check(tb, err)

@@ -73,7 +73,7 @@ var prefetching = opener{"Prefetch", func(name string) (readerAt, error) {
 // BenchmarkReadByte reads 1 MiB byte by byte.
 func BenchmarkReadByte(b *testing.B) {
 	const size = mib
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, kinds, func(b *testing.B, _, dir string) {
 		name := file(b, dir, "f", size)
 		f, err := os.Open(name)
 		check(b, err)
