@@ -18,20 +18,11 @@ import (
 func TestResizedBehindItsBack(t *testing.T) {
 	m := openMut(t, put(t, mounttest.Dir(t, "tmpfs"), "f", nil))
 	f := adapters.NewFile(m)
-	done := make(chan struct{})
-	var wg sync.WaitGroup
+	p := random(5000)
 	for range 3 {
-		wg.Go(func() {
-			p := random(5000)
-			for {
-				if n, err := f.WriteAt(p, 3000); n != len(p) || err != nil {
-					t.Error(n, err)
-				}
-				select {
-				case <-done:
-					return
-				default:
-				}
+		meanwhile(t, func(int) {
+			if n, err := f.WriteAt(p, 3000); n != len(p) || err != nil {
+				t.Error(n, err)
 			}
 		})
 	}
@@ -40,8 +31,6 @@ func TestResizedBehindItsBack(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	close(done)
-	wg.Wait()
 }
 
 // TestEverythingAtOnce calls all methods from many goroutines, resizes the snapshot behind the

@@ -159,24 +159,15 @@ func TestCursorIsNotNeeded(t *testing.T) {
 func TestReaderBesideReadAt(t *testing.T) {
 	content := random(100_000)
 	r := adapters.NewReader(openMap(t, put(t, t.TempDir(), "f", content)))
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
 	for range 3 {
-		wg.Go(func() {
-			p := make([]byte, 1000)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				off := rand.IntN(len(content) - len(p))
-				if n, err := r.ReadAt(p, int64(off)); n != len(p) || err != nil || !bytes.Equal(p, content[off:off+n]) {
-					t.Errorf("ReadAt: %d, %v, or other bytes", n, err)
-				}
-				if n := r.Size(); n != int64(len(content)) {
-					t.Errorf("the size is %d", n)
-				}
+		p := make([]byte, 1000)
+		meanwhile(t, func(int) {
+			off := rand.IntN(len(content) - len(p))
+			if n, err := r.ReadAt(p, int64(off)); n != len(p) || err != nil || !bytes.Equal(p, content[off:off+n]) {
+				t.Errorf("ReadAt: %d, %v, or other bytes", n, err)
+			}
+			if n := r.Size(); n != int64(len(content)) {
+				t.Errorf("the size is %d", n)
 			}
 		})
 	}
@@ -189,6 +180,4 @@ func TestReaderBesideReadAt(t *testing.T) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
 	}
-	close(stop)
-	wg.Wait()
 }

@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -172,27 +171,18 @@ func TestFormatsWhileReplaced(t *testing.T) {
 			name := put(t, dir, kind, format.content)
 			m, mut := openMap(t, name), openMut(t, name)
 			f, file := openFile(t, name), openFS(t, dir, kind)
-			stop := make(chan struct{})
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					switch i % 3 {
-					case 0:
-						_ = os.Truncate(name, 10)
-					case 1:
-						_ = os.WriteFile(name, bytes.Repeat([]byte("spoilt"), 1000), 0)
-					case 2:
-						next := filepath.Join(dir, "next")
-						_ = os.WriteFile(next, []byte("replaced"), 0o644)
-						_ = os.Rename(next, name)
-					}
-					time.Sleep(time.Millisecond) // the disk is not what is tested
+			stop := meanwhile(t, func(i int) {
+				switch i % 3 {
+				case 0:
+					_ = os.Truncate(name, 10)
+				case 1:
+					_ = os.WriteFile(name, bytes.Repeat([]byte("spoilt"), 1000), 0)
+				case 2:
+					next := filepath.Join(dir, "next")
+					_ = os.WriteFile(next, []byte("replaced"), 0o644)
+					_ = os.Rename(next, name)
 				}
+				time.Sleep(time.Millisecond) // the disk is not what is tested
 			})
 			for via, r := range map[string]reading{
 				"Mmap": adapters.NewReader(m), "MmapMut": adapters.NewReader(mut), "File": f, "FS": file,
@@ -206,8 +196,7 @@ func TestFormatsWhileReplaced(t *testing.T) {
 					}
 				}
 			}
-			close(stop)
-			wg.Wait()
+			stop()
 			_, _, _, _ = m.Close(), mut.Close(), f.Close(), file.(io.Closer).Close()
 		}
 	})

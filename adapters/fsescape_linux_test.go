@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,33 +99,24 @@ func TestFSRace(t *testing.T) {
 		t.Fatal(err)
 	}
 	at, next := filepath.Join(root, "x"), filepath.Join(root, "next")
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			switch i % 5 {
-			case 0:
-				_ = syscall.Mkfifo(next, 0o644)
-			case 1:
-				_ = os.Symlink("../secret", next)
-			case 2:
-				_ = os.WriteFile(next, []byte("public"), 0o644)
-			case 3:
-				_ = os.Mkdir(next, 0o755)
-				_ = os.Remove(at) // or the rename fails
-			case 4:
-				_ = os.Remove(at)
-				_ = os.Symlink("other", next)
-				_ = os.WriteFile(filepath.Join(root, "other"), []byte("public"), 0o644)
-			}
-			_ = os.Rename(next, at)
-			_ = os.Remove(next)
+	meanwhile(t, func(i int) {
+		switch i % 5 {
+		case 0:
+			_ = syscall.Mkfifo(next, 0o644)
+		case 1:
+			_ = os.Symlink("../secret", next)
+		case 2:
+			_ = os.WriteFile(next, []byte("public"), 0o644)
+		case 3:
+			_ = os.Mkdir(next, 0o755)
+			_ = os.Remove(at) // or the rename fails
+		case 4:
+			_ = os.Remove(at)
+			_ = os.Symlink("other", next)
+			_ = os.WriteFile(filepath.Join(root, "other"), []byte("public"), 0o644)
 		}
+		_ = os.Rename(next, at)
+		_ = os.Remove(next)
 	})
 	fsys := newFS(t, root, snapshot.Config{})
 	opened := 0
@@ -148,8 +138,6 @@ func TestFSRace(t *testing.T) {
 			_ = f.Close()
 		}
 	})
-	close(stop)
-	wg.Wait()
 }
 
 // TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)

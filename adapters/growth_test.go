@@ -145,26 +145,15 @@ func TestGrowthIsOneStep(t *testing.T) {
 func TestSyncHasWholeWrites(t *testing.T) {
 	name := put(t, mounttest.Dir(t, "tmpfs"), "f", nil)
 	f := openFile(t, name)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer close(stop)
-	wg.Go(func() {
-		p := bytes.Repeat([]byte{1}, record)
-		for i := int64(0); ; i = (i + 1) % 50 {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if i == 0 {
-				if err := f.Truncate(0); err != nil {
-					t.Error(err)
-				}
-			}
-			if _, err := f.WriteAt(p, i*record); err != nil {
+	p := bytes.Repeat([]byte{1}, record)
+	meanwhile(t, func(i int) {
+		if i%50 == 0 {
+			if err := f.Truncate(0); err != nil {
 				t.Error(err)
 			}
+		}
+		if _, err := f.WriteAt(p, int64(i%50)*record); err != nil {
+			t.Error(err)
 		}
 	})
 	for range mounttest.Count(2000, 10000, 100000) {

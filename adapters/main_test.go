@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +88,25 @@ func same(tb testing.TB, got, want []byte) {
 			tb.Fatalf("byte %d is %#x, want %#x", i, got[i], want[i])
 		}
 	}
+}
+
+// meanwhile calls do with 0, 1, 2 and so on, on a goroutine of its own, until the test ends or stop
+// is called. It is called once at least.
+func meanwhile(tb testing.TB, do func(i int)) (stop func()) {
+	var stopped atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; i == 0 || !stopped.Load(); i++ {
+			do(i)
+		}
+	}()
+	stop = func() {
+		stopped.Store(true)
+		<-done
+	}
+	tb.Cleanup(stop)
+	return stop
 }
 
 // soon fails the whole run if f hangs: the test could not end.

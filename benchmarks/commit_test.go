@@ -70,14 +70,14 @@ func (e edit) comparison(tb testing.TB, dir string) interleave.Comparison {
 	check(tb, err)
 	tb.Cleanup(func() { closing(tb, stays) })
 	return interleave.Comparison{Ways: []interleave.Way{
-		times("rewrite", func() { e.rewrite(tb, rewritten) }),
-		times("CommitAndClose", func() {
+		interleave.Once("rewrite", func() { e.rewrite(tb, rewritten) }),
+		interleave.Once("CommitAndClose", func() {
 			m, err := config.OpenMut(context.Background(), closed)
 			check(tb, err)
 			e.stores(tb, m)
 			check(tb, m.CommitAndClose())
 		}),
-		times("Commit", func() {
+		interleave.Once("Commit", func() {
 			e.stores(tb, stays)
 			check(tb, stays.Commit())
 		}),

@@ -51,7 +51,7 @@ func sparseFile(tb testing.TB, dir string) string {
 
 // copying runs cp, which takes a millisecond to start. It leaves holes out by default.
 func copying(tb testing.TB, name string) interleave.Way {
-	return times("cp", func() {
+	return interleave.Once("cp", func() {
 		out, err := exec.Command("cp", "--reflink=never", name, name+".cp").CombinedOutput()
 		if err != nil {
 			tb.Fatalf("%v: %s", err, out)

@@ -16,7 +16,7 @@ import (
 func bare(tb testing.TB, name string) interleave.Way {
 	fi, err := os.Stat(name)
 	check(tb, err)
-	return times("bare", func() {
+	return interleave.Once("bare", func() {
 		src, err := os.Open(name)
 		check(tb, err)
 		dir, err := syscalls.OpenDir(syscalls.AtFdcwd, filepath.Dir(name))
@@ -33,18 +33,9 @@ func bare(tb testing.TB, name string) interleave.Way {
 	})
 }
 
-// times makes a way of something that is done once.
-func times(name string, f func()) interleave.Way {
-	return interleave.Way{Name: name, Do: func(n int) {
-		for range n {
-			f()
-		}
-	}}
-}
-
 // opening opens and closes a snapshot.
 func opening(tb testing.TB, name string) interleave.Way {
-	return times("Mmap", func() {
+	return interleave.Once("Mmap", func() {
 		m, err := snapshot.Open(name)
 		check(tb, err)
 		closing(tb, m)
@@ -52,7 +43,7 @@ func opening(tb testing.TB, name string) interleave.Way {
 }
 
 func openingMut(tb testing.TB, name string) interleave.Way {
-	return times("MmapMut", func() {
+	return interleave.Once("MmapMut", func() {
 		m, err := snapshot.OpenMut(name)
 		check(tb, err)
 		closing(tb, m)
@@ -60,7 +51,7 @@ func openingMut(tb testing.TB, name string) interleave.Way {
 }
 
 func openingFile(tb testing.TB, name string) interleave.Way {
-	return times("os.File", func() {
+	return interleave.Once("os.File", func() {
 		f, err := os.Open(name)
 		check(tb, err)
 		closing(tb, f)
@@ -68,7 +59,7 @@ func openingFile(tb testing.TB, name string) interleave.Way {
 }
 
 func readingAll(tb testing.TB, name string) interleave.Way {
-	return times("os.ReadFile", func() {
+	return interleave.Once("os.ReadFile", func() {
 		_, err := os.ReadFile(name)
 		check(tb, err)
 	})

@@ -17,7 +17,7 @@ func BenchmarkResize(b *testing.B) {
 		for _, step := range []int64{64 * kib, 4 * mib} {
 			b.Run(fmt.Sprint("do=grow/step=", step), func(b *testing.B) {
 				interleave.Comparison{Ways: []interleave.Way{
-					times("os.File", func() {
+					interleave.Once("os.File", func() {
 						f, err := os.Create(filepath.Join(dir, "grown"))
 						check(b, err)
 						defer closing(b, f)
@@ -27,7 +27,7 @@ func BenchmarkResize(b *testing.B) {
 							check(b, err)
 						}
 					}),
-					times("MmapMut", func() {
+					interleave.Once("MmapMut", func() {
 						m, err := snapshot.Create(filepath.Join(dir, "never"))
 						check(b, err)
 						defer closing(b, m)

@@ -22,16 +22,16 @@ func BenchmarkReverse(b *testing.B) {
 			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
 				one, two, three := file(b, dir, "one", size), file(b, dir, "two", size), file(b, dir, "three", size)
 				interleave.Comparison{Bytes: size, Ways: []interleave.Way{
-					times("whole", func() { reverseWhole(b, dir, one) }),
-					times("chunked", func() {
+					interleave.Once("whole", func() { reverseWhole(b, dir, one) }),
+					interleave.Once("chunked", func() {
 						f, err := os.OpenFile(two, os.O_RDWR, 0)
 						check(b, err)
 						defer closing(b, f)
 						reverseChunks(b, f, size)
 						check(b, f.Sync())
 					}),
-					times("mapped", func() { reverseMapped(b, three) }),
-					times("MmapMut", func() {
+					interleave.Once("mapped", func() { reverseMapped(b, three) }),
+					interleave.Once("MmapMut", func() {
 						m, err := snapshot.OpenMut(three)
 						check(b, err)
 						reverseChunks(b, m, size)

@@ -35,7 +35,7 @@ func BenchmarkScan(b *testing.B) {
 					check(b, err)
 					defer closing(b, r)
 					warm(b, r, size)
-					c.Ways = append(c.Ways, times(o.name, func() { scan(b, r, size, p) }))
+					c.Ways = append(c.Ways, interleave.Once(o.name, func() { scan(b, r, size, p) }))
 				}
 				c.Bench(b)
 			})
@@ -88,8 +88,8 @@ func BenchmarkReadByte(b *testing.B) {
 			}
 		}
 		interleave.Comparison{Bytes: size, Ways: []interleave.Way{
-			times("bufio", func() { all(bufio.NewReader(io.NewSectionReader(f, 0, size))) }),
-			times("Reader", func() { all(adapters.NewReader(m)) }),
+			interleave.Once("bufio", func() { all(bufio.NewReader(io.NewSectionReader(f, 0, size))) }),
+			interleave.Once("Reader", func() { all(adapters.NewReader(m)) }),
 		}}.Bench(b)
 	})
 }

@@ -87,7 +87,7 @@ func zipWalks(tb testing.TB, name string, all bool) interleave.Comparison {
 		if all {
 			c.Bytes = fi.Size()
 		}
-		c.Ways = append(c.Ways, times(o.name, func() { walkZip(tb, r, fi.Size(), all) }))
+		c.Ways = append(c.Ways, interleave.Once(o.name, func() { walkZip(tb, r, fi.Size(), all) }))
 	}
 	return c
 }
@@ -133,7 +133,7 @@ func tarWalks(tb testing.TB, name string, all bool) interleave.Comparison {
 	data, err := os.ReadFile(name)
 	check(tb, err)
 	walk := func(name string, open func() io.Reader) interleave.Way {
-		return times(name, func() { walkTar(tb, open(), all) })
+		return interleave.Once(name, func() { walkTar(tb, open(), all) })
 	}
 	c := interleave.Comparison{Ways: []interleave.Way{
 		walk("memory", func() io.Reader { return bytes.NewReader(data) }),

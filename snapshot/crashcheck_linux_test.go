@@ -131,6 +131,19 @@ func (s *tally) add(generations, slots int, err error) {
 	}
 }
 
+// survived checks what a crash left, goes on with the work there, and takes it away.
+func (s *tally) survived(t *testing.T, w crashWork, acked int) {
+	t.Helper()
+	slots, err := w.inspect(acked)
+	if err != nil {
+		t.Error(err)
+	} else {
+		w.next(t, acked)
+	}
+	s.add(acked, slots, err)
+	must(t, os.RemoveAll(w.Dir))
+}
+
 func (s *tally) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d crashes in %d generations: %d left a temporary name", s.crashes, s.generations, s.slots)

@@ -3,7 +3,6 @@ package snapshot_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
@@ -35,14 +34,7 @@ func TestCrashKill(t *testing.T) {
 						w.Exit = 1 + rand.N(killWithin)
 						acked = w.start(t).exited()
 					}
-					slots, err := w.inspect(acked)
-					if err != nil {
-						t.Error(err)
-					} else {
-						w.next(t, acked)
-					}
-					total.add(acked, slots, err)
-					must(t, os.RemoveAll(w.Dir))
+					total.survived(t, w, acked)
 				}
 				t.Log(&total)
 			})

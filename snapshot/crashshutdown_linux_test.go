@@ -42,14 +42,7 @@ func TestCrashShutdown(t *testing.T) {
 					for k := range mounttest.Count(2, 15, 1000) {
 						w := crashWork{Dir: join(i.dir, fmt.Sprint(way, k)), Way: way}
 						acked := w.shutdown(t, i, []int{noLogFlush, logFlush}[k%2])
-						slots, err := w.inspect(acked)
-						if err != nil {
-							t.Error(err)
-						} else {
-							w.next(t, acked)
-						}
-						total.add(acked, slots, err)
-						must(t, os.RemoveAll(w.Dir))
+						total.survived(t, w, acked)
 					}
 					t.Log(&total)
 				})

@@ -49,14 +49,6 @@ func sizes(short, long []int) []int {
 	return append(short, long...)
 }
 
-func times(name string, f func()) interleave.Way {
-	return interleave.Way{Name: name, Do: func(n int) {
-		for range n {
-			f()
-		}
-	}}
-}
-
 // random returns size bytes.
 func random(size int) []byte {
 	p := make([]byte, size)
@@ -92,12 +84,12 @@ func BenchmarkOpen(b *testing.B) {
 			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", random(size))
 				interleave.Comparison{Ways: []interleave.Way{
-					times("mmap-go", func() {
+					interleave.Once("mmap-go", func() {
 						m, f := mapped(b, name, mmap.RDONLY)
 						check(b, m.Unmap())
 						check(b, f.Close())
 					}),
-					times("Mmap", func() {
+					interleave.Once("Mmap", func() {
 						m, err := snapshot.Open(name)
 						check(b, err)
 						check(b, m.Close())
@@ -129,7 +121,7 @@ func BenchmarkReadAt(b *testing.B) {
 						check(b, err)
 					}
 					p, rnd := p[:piece], rand.New(rand.NewPCG(1, 2))
-					return times(name, func() { _, _ = r.ReadAt(p, rnd.Int64N(size-int64(piece))) })
+					return interleave.Once(name, func() { _, _ = r.ReadAt(p, rnd.Int64N(size-int64(piece))) })
 				}
 				interleave.Comparison{Bytes: int64(piece), Ways: []interleave.Way{
 					way("os.File", f), way("mmap-go", slice(raw)), way("Mmap", m),
@@ -161,25 +153,25 @@ func BenchmarkReplace(b *testing.B) {
 				defer f.Close()
 				defer func() { check(b, m.Unmap()) }()
 				interleave.Comparison{Ways: []interleave.Way{
-					times("os.WriteFile", func() {
+					interleave.Once("os.WriteFile", func() {
 						edit()
 						check(b, os.WriteFile(names["os.WriteFile"], data, 0o600))
 					}),
-					times("mmap-go", func() {
+					interleave.Once("mmap-go", func() {
 						m[rand.IntN(size)]++
 						check(b, m.Flush())
 					}),
-					times("renameio", func() {
+					interleave.Once("renameio", func() {
 						edit()
 						check(b, renameio.WriteFile(names["renameio"], data, 0o600))
 						syncDir(b, dir)
 					}),
-					times("natefinch", func() {
+					interleave.Once("natefinch", func() {
 						edit()
 						check(b, atomic.WriteFile(names["natefinch"], bytes.NewReader(data)))
 						syncDir(b, dir)
 					}),
-					times("Mmap", func() {
+					interleave.Once("Mmap", func() {
 						m, err := snapshot.OpenMut(names["Mmap"])
 						check(b, err)
 						defer m.Close() // after an error; else it is closed already
@@ -207,11 +199,11 @@ func BenchmarkCopy(b *testing.B) {
 			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", random(size))
 				interleave.Comparison{Ways: []interleave.Way{
-					times("reflink", func() {
+					interleave.Once("reflink", func() {
 						check(b, reflink.Auto(name, name+".copy"))
 						check(b, os.Remove(name+".copy"))
 					}),
-					times("Mmap", func() {
+					interleave.Once("Mmap", func() {
 						m, err := snapshot.Open(name)
 						check(b, err)
 						check(b, m.Close())

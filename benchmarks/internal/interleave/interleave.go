@@ -29,6 +29,15 @@ type Way struct {
 	Do func(n int)
 }
 
+// Once makes a way of what does the work once.
+func Once(name string, f func()) Way {
+	return Way{Name: name, Do: func(n int) {
+		for range n {
+			f()
+		}
+	}}
+}
+
 // A Comparison is of several ways. The last one is ours.
 type Comparison struct {
 	Bytes int64 // how many one operation moves, if that is of interest
