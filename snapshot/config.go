@@ -49,12 +49,14 @@ type Config struct {
 	// CheckConflict makes Commit, in all its forms, fail with ErrConflict, and change nothing,
 	// if the file is no longer the one that was opened or last committed, or was changed
 	// meanwhile: in contents, size, owner, mode or name. With Create it fails if there is a
-	// file at all. It is exact among users of this library on one machine, who take a lock on the
-	// directory (flock) around the check and the rename. Others can still slip in between the two; and
+	// file at all. CommitTo and Link do not check, and a CommitTo of the snapshot's own name
+	// counts as somebody else's change.
+	//
+	// It is exact among users of this library on one machine, who take a lock on the directory
+	// (flock) around the check and the rename. Others can still slip in between the two; and
 	// stores through a mapping show in the file's times only when the kernel gets to it, and
-	// before Linux 6.13, or on FUSE, with the granularity of its clock. CommitTo and Link do not check, and
-	// a CommitTo of the snapshot's own name counts as somebody else's change. Whoever may read
-	// the directory can hold the lock, and so make commits that check fail.
+	// before Linux 6.13, or on FUSE, with the granularity of its clock. Whoever may read the
+	// directory can hold the lock, and so make commits that check fail, with syscall.EAGAIN.
 	CheckConflict bool
 
 	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old

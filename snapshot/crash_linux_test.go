@@ -147,7 +147,7 @@ func (w crashWork) store(m *snapshot.MmapMut, g int) error {
 		_, err := m.WriteAt(data, 0)
 		return err
 	}
-	for page := 0; page < len(data)/crashPage; page++ {
+	for page := range len(data) / crashPage {
 		if w.stamp(g, page) != g {
 			continue
 		}

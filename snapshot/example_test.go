@@ -3,6 +3,8 @@
 package snapshot_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -81,10 +83,9 @@ func ExampleCreate() {
 	}
 	defer m.Close()
 
-	if err := m.Resize(3); err != nil {
+	if _, err := m.WriteGrow([]byte("abc"), 0); err != nil {
 		log.Fatal(err)
 	}
-	copy(m.Bytes(), "abc")
 	_, err = os.Stat(name)
 	fmt.Println(os.IsNotExist(err))
 	if err := m.CommitAndClose(); err != nil {
@@ -95,4 +96,45 @@ func ExampleCreate() {
 	// Output:
 	// true
 	// abc <nil>
+}
+
+// Two programs may count up one number, and no step is lost: whoever comes too late begins anew.
+func ExampleConfig() {
+	name := example("\x07")
+	c := snapshot.Config{CheckConflict: true}
+	increment := func(meanwhile func()) error {
+		m, err := c.OpenMut(context.Background(), name)
+		if err != nil {
+			return err
+		}
+		defer m.Close() // discards what was not committed
+		var b [1]byte
+		if _, err := m.ReadAt(b[:], 0); err != nil {
+			return err
+		}
+		meanwhile()
+		b[0]++
+		if _, err := m.WriteAt(b[:], 0); err != nil {
+			return err
+		}
+		return m.CommitAndClose()
+	}
+
+	err := increment(func() { // in the middle of it, somebody else does the same
+		if err := increment(func() {}); err != nil {
+			log.Fatal(err)
+		}
+	})
+	for errors.Is(err, snapshot.ErrConflict) {
+		fmt.Println("again")
+		err = increment(func() {})
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	fmt.Printf("%d %v\n", got, err)
+	// Output:
+	// again
+	// [9] <nil>
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -55,7 +56,7 @@ func TestWriteGrow(t *testing.T) {
 				t.Fatal(n, err)
 			}
 			if end := off + len(p); end > len(want) {
-				want = append(want[:len(want):len(want)], make([]byte, end-len(want))...)
+				want = append(slices.Clip(want), make([]byte, end-len(want))...)
 			}
 			copy(want[off:], p)
 			if i%20 == 0 {

@@ -134,8 +134,8 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
 // btrfs is nearly used up: then calling View again helps. That holds for the goroutine of f
-// alone: in one that f starts, it ends the program.
-// After a Resize to less, what was cut off reads as it was or as zeros.
+// alone: in one that f starts, it ends the program. After a Resize to less, what was cut off
+// reads as it was or as zeros.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	mem, n, err := m.pin("view", off, n)
 	if err != nil {

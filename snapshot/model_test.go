@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -128,7 +129,7 @@ func runModel(t *testing.T, dir string, script []byte) {
 				t.Errorf("WriteGrow(%d, %d): %d, %v", n, at, w, err)
 			}
 			if end := at + n; n > 0 && end > len(model) {
-				model = append(model[:len(model):len(model)], make([]byte, end-len(model))...)
+				model = append(slices.Clip(model), make([]byte, end-len(model))...)
 			}
 			copy(model[min(at, len(model)):], p)
 		}

@@ -39,7 +39,7 @@ func TestScenarios(t *testing.T) {
 				if s.peers[peer] == nil {
 					continue
 				}
-				saw := ""
+				var saw string
 				if s.name == killScenario.name {
 					saw = killed(t, s, peer)
 				} else {

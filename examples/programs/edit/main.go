@@ -95,11 +95,10 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	case searches && len(e.find) == 0 || writes && len(e.replace) == 0:
 		return program.Usage("no bytes given")
 	}
-	c := snapshot.Config{InPlace: *inPlace, CheckConflict: *check}
 	if *dry {
-		return e.show(ctx, c, flags.Arg(0))
+		return e.show(ctx, flags.Arg(0))
 	}
-	return e.do(ctx, c, flags.Arg(0))
+	return e.do(ctx, snapshot.Config{InPlace: *inPlace, CheckConflict: *check}, flags.Arg(0))
 }
 
 func parse(s string, inHex bool) ([]byte, error) {
@@ -112,7 +111,7 @@ func parse(s string, inHex bool) ([]byte, error) {
 var errNotFound = errors.New("not found; nothing was changed")
 
 // show says what would be done. It needs no permission to write.
-func (e edit) show(ctx context.Context, c snapshot.Config, name string) error {
+func (e edit) show(ctx context.Context, name string) error {
 	update, end := e.std.Progress("copying the file")
 	m, err := snapshot.Config{Progress: update}.Open(ctx, name)
 	end()
