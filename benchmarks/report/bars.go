@@ -78,23 +78,22 @@ func cloning(rows []*row) []*row {
 
 // bars returns where the library must stand.
 func (r *report) bars() []bar {
-	const suite = "benchmarks"
-	open := r.find(suite, "Open", "method=reflink")
-	hot := r.find(suite, "ReadAt", "size=4096", "cache=hot")
-	edit := cloning(r.find(suite, "Commit", "pages=1", "durable=true", "size=1073741824"))
-	sparse := r.find(suite, "Copy", "file=sparse")
+	open := r.find("Open", "method=reflink")
+	hot := r.find("ReadAt", "size=4096", "cache=hot")
+	edit := cloning(r.find("Commit", "pages=1", "durable=true", "size=1073741824"))
+	sparse := r.find("Copy", "file=sparse")
 	all := []bar{
 		most("Open and Close by reflink, of the bare system calls", 1.3, open, over("Mmap", "bare")),
 		most("Open and Close by reflink, of that of the best size", 1.3, open, flat(open, "Mmap")),
 		most("the bare system calls, of those of the best size", 1.3, open, flat(open, "bare")),
 		least("ReadAt of 4 KiB, hot: os.File, of Mmap", 5, hot, over("os.File", "Mmap")),
 		most("ReadAt of 4 KiB, hot: Mmap, of x/exp/mmap", 1.5, hot, over("Mmap", "exp-mmap")),
-		most("ReadAt of 4 KiB, hot: allocations", 0, r.find(suite, "ReadAt", "size=4096", "cache=hot", "goroutines=1"), metric("Mmap-allocs/op")),
-		least("zip walk: os.File, of Mmap", 0.95, r.find(suite, "Zip"), over("os.File", "Mmap")),
-		least("tar walk: os.File, of Reader", 0.95, r.find(suite, "Tar"), over("os.File", "Reader")),
+		most("ReadAt of 4 KiB, hot: allocations", 0, r.find("ReadAt", "size=4096", "cache=hot", "goroutines=1"), metric("Mmap-allocs/op")),
+		least("zip walk: os.File, of Mmap", 0.95, r.find("Zip"), over("os.File", "Mmap")),
+		least("tar walk: os.File, of Reader", 0.95, r.find("Tar"), over("os.File", "Reader")),
 		least("a page of 1 GiB, durably: rewriting, of CommitAndClose", 100, edit, over("rewrite", "CommitAndClose")),
 		least("a page of 1 GiB, durably: rewriting, of Commit", 100, edit, over("rewrite", "Commit")),
-		most("1 000 commits: the last hundred, of the first twenty", 2, cloning(r.find(suite, "Commits")), metric("last/first")),
+		most("1 000 commits: the last hundred, of the first twenty", 2, cloning(r.find("Commits")), metric("last/first")),
 		most("64 MiB in 10 GiB: time, of that of 64 MiB", 1.3, sparse, over("Mmap", "dense")),
 		most("64 MiB in 10 GiB: MiB of disk", 66, sparse, metric("disk-MiB")),
 	}

@@ -52,8 +52,8 @@ func bySize(rows []*row, way string, y func(size, sec float64) float64) plotter.
 func seconds(_, sec float64) float64 { return sec }
 
 func (r *report) drawOpen(path string) (bool, error) {
-	xfs := r.find("benchmarks", "Open", "fs=xfs", "method=reflink")
-	ext4 := r.find("benchmarks", "Open", "fs=ext4", "method=copy")
+	xfs := r.find("Open", "fs=xfs", "method=reflink")
+	ext4 := r.find("Open", "fs=ext4", "method=copy")
 	p := newPlot("size of the file", "time of Open and Close")
 	p.logSizes()
 	p.logTimes()
@@ -66,7 +66,7 @@ func (r *report) drawOpen(path string) (bool, error) {
 }
 
 func (r *report) drawReadAt(path string) (bool, error) {
-	rows := r.find("benchmarks", "ReadAt", "fs=xfs", "cache=hot", "goroutines=1")
+	rows := r.find("ReadAt", "fs=xfs", "cache=hot", "goroutines=1")
 	p := newPlot("bytes a call", "GB a second")
 	p.logSizes()
 	p.logRates()
@@ -82,7 +82,7 @@ func (r *report) drawCommit(path string) (bool, error) {
 	p.logSizes()
 	p.logTimes()
 	for i, fs := range []string{"xfs", "btrfs"} {
-		rows := r.find("benchmarks", "Commit", "fs="+fs, "pages=1", "durable=true")
+		rows := r.find("Commit", "fs="+fs, "pages=1", "durable=true")
 		name := []string{"XFS", "btrfs"}[i]
 		p.line("rewrite, "+name, 1, i == 1, bySize(rows, "rewrite", seconds))
 		p.line("CommitAndClose, "+name, 2, i == 1, bySize(rows, "CommitAndClose", seconds))
@@ -95,7 +95,7 @@ func (r *report) drawCommits(path string) (bool, error) {
 	p := newPlot("commits so far", "time of a commit, ms")
 	for i, fs := range []string{"xfs", "btrfs"} {
 		name := []string{"XFS", "btrfs"}[i]
-		for _, n := range r.find("benchmarks", "Commits", "fs="+fs) {
+		for _, n := range r.find("Commits", "fs="+fs) {
 			var points, rewrites plotter.XYs
 			for _, way := range n.ways {
 				at, ok := strings.CutPrefix(way, "at-")

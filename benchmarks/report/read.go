@@ -139,13 +139,13 @@ func (r *report) add(rows map[string]*row, res *benchfmt.Result) {
 	}
 }
 
-// find returns the rows of a benchmark of a suite whose parameters are these, given as
-// key=value.
-func (r *report) find(suite, bench string, params ...string) []*row {
+// find returns the rows of a benchmark whose parameters are these, given as key=value: of our
+// own, for those beside peers can have the same name.
+func (r *report) find(bench string, params ...string) []*row {
 	var found []*row
 next:
 	for _, n := range r.rows {
-		if n.suite != suite || n.bench != bench {
+		if n.suite != "benchmarks" || n.bench != bench {
 			continue
 		}
 		for _, p := range params {

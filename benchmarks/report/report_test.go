@@ -76,7 +76,7 @@ func TestRead(t *testing.T) {
 	if len(r.rows) != 3 {
 		t.Fatalf("%d rows", len(r.rows))
 	}
-	rows := r.find("benchmarks", "Open", "fs=xfs", "size=4096")
+	rows := r.find("Open", "fs=xfs", "size=4096")
 	if len(rows) != 1 {
 		t.Fatalf("%d rows of one name: suites are mixed up", len(rows))
 	}
