@@ -144,8 +144,8 @@
 //	link data.bin other.bin: file exists
 //
 // The errno stays reachable by [errors.Is]: syscall.ENOSPC, syscall.EIO. What is more general is
-// fs.ErrNotExist, fs.ErrExist or fs.ErrPermission; errors.ErrUnsupported for what this kernel or
-// filesystem cannot do; fs.ErrClosed after Close; fs.ErrInvalid for a FIFO, a socket or a
+// fs.ErrNotExist, of a commit if the directory was removed, fs.ErrExist or fs.ErrPermission;
+// errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close; fs.ErrInvalid for a FIFO, a socket or a
 // device (a directory is syscall.EISDIR), a negative size, and bytes for View or Prefetch that
 // are not there; the error of a context that ended; and [ErrConflict], [ErrUnstable] and
 // [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns

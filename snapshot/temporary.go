@@ -25,6 +25,9 @@ type temporary struct {
 func newTemporary(dir int, base string, perm uint32, named bool) (temporary, error) {
 	if !named {
 		fd, err := sysTmpfile(dir, perm)
+		if errors.Is(err, syscall.EPERM) && removed(dir) {
+			err = fmt.Errorf("directory: %w", syscall.ENOENT)
+		}
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return temporary{fd, dir, ""}, err
 		}
@@ -55,6 +58,12 @@ func newTemporary(dir int, base string, perm uint32, named bool) (temporary, err
 		_ = syscalls.Close(t.fd)
 	}
 	return temporary{}, errNoName
+}
+
+// removed reports whether a directory was: ext4 says EPERM then, the others ENOENT.
+func removed(dir int) bool {
+	st, err := sysFstat(dir)
+	return err == nil && st.Nlink == 0
 }
 
 // wantsName reports whether the error of publishing a file without a name may mean that one with a
