@@ -52,7 +52,8 @@ type Config struct {
 	// file at all. It is exact among users of this library on one machine, who take a lock on the
 	// directory (flock) around the check and the rename. Others can still slip in between the two; and
 	// stores through a mapping show in the file's times only when the kernel gets to it, and
-	// before Linux 6.13, or on FUSE, with the granularity of its clock. CommitTo and Link do not check, and
+	// before Linux 6.13, or on FUSE, with the granularity of its clock, or of times that are
+	// whole seconds, as on ext4 with small inodes. CommitTo and Link do not check, and
 	// a CommitTo of the snapshot's own name counts as somebody else's change. Whoever may read
 	// the directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
