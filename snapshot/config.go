@@ -55,8 +55,9 @@ type Config struct {
 	// It is exact among users of this library on one machine, who take a lock on the directory
 	// (flock) around the check and the rename. Others can still slip in between the two; and
 	// stores through a mapping show in the file's times only when the kernel gets to it, and
-	// before Linux 6.13, or on FUSE, with the granularity of its clock. Whoever may read the
-	// directory can hold the lock, and so make commits that check fail, with syscall.EAGAIN.
+	// before Linux 6.13, or on FUSE, with the granularity of its clock, or of times that are
+	// whole seconds, as on ext4 with small inodes. Whoever may read the directory can hold the
+	// lock, and so make commits that check fail, with syscall.EAGAIN.
 	CheckConflict bool
 
 	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old

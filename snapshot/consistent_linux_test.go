@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -90,4 +91,39 @@ func TestChangesBehindACache(t *testing.T) {
 			t.Error("nothing was changed: nothing is tested")
 		}
 	})
+}
+
+// Where times are whole seconds, a write during the copy is noticed all the same.
+func TestWholeSeconds(t *testing.T) {
+	mounttest.Leaks(t)
+	name := join(mounttest.Fresh(t, "ext4", 64<<20, "-I", "128"), "f")
+	changed := noise(2, 1<<20)
+	write(t, name, noise(1, 1<<20))
+	f := openFile(t, name, os.O_RDWR) // so there is no lease
+	wrote := false
+	m, err := snapshot.Config{Progress: func(done, total int64) {
+		if !wrote {
+			wrote = true
+			_, err := f.WriteAt(changed, 0)
+			must(t, err)
+		}
+	}}.Open(context.Background(), name)
+	must(t, err)
+	wantContents(t, m, changed)
+	must(t, m.Close())
+	must(t, f.Close())
+}
+
+// A file that does not tell its size is refused, and not taken for an empty one.
+func TestSizeless(t *testing.T) {
+	mounttest.Leaks(t)
+	const name = "/proc/self/status"
+	_, err := snapshot.Open(name)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	_, err = snapshot.FromFile(openFile(t, name, os.O_RDONLY))
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
 }

@@ -52,7 +52,7 @@
 // the same tick of the clock (a few milliseconds); [Config].RequireConsistent refuses it. On
 // filesystems of which these are not known to be finer, FUSE and NFS among them, opening a file
 // that was changed in the last five seconds waits for 12 ms instead, and begins anew if that
-// changes meanwhile. A program that saves a file by several writes can be caught between two of
+// changes meanwhile; for two seconds where times are whole seconds, as on ext4 with small inodes. A program that saves a file by several writes can be caught between two of
 // them by a reflink and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file
 // by a rename.
 //
@@ -162,7 +162,8 @@
 //
 // # Limits
 //
-// A file must fit into the address space. Opening a file, committing to it and copying it close
+// A file must fit into the address space, and tell its size: those in /proc do not, and are refused with
+// [errors.ErrUnsupported]. Opening a file, committing to it and copying it close
 // a descriptor of it, which ends the locks that this process has on it by fcntl(2), F_SETLK. On
 // anything but Linux all functions return [errors.ErrUnsupported]. The garbage collector does
 // not know mapped memory, and the race detector does not watch it.

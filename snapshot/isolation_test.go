@@ -195,7 +195,7 @@ func TestCopyIsChecked(t *testing.T) {
 			text   string
 		}{
 			{func(st *syscalls.Stat) { st.Nlink = 1 }, "unnamed file has 1 names"},
-			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: only 4096 of 10000 bytes were cloned"},
+			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: 4096 bytes were cloned, of 10000"},
 		} {
 			undo := snapshot.ChangeStats(test.change)
 			_, err := snapshot.Open(name)
@@ -205,5 +205,33 @@ func TestCopyIsChecked(t *testing.T) {
 			}
 		}
 		wantNames(t, dir, "f")
+	})
+}
+
+// A file that is cut off and written anew as os.WriteFile does, while it is cloned, is cloned again.
+func TestCloneBesideWriteFile(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name, data := join(dir, "f"), noise(1, 10000)
+		write(t, name, data)
+		calls := map[string]int{}
+		undo := snapshot.Intercept(t, func(call string) error {
+			calls[call]++
+			switch {
+			case call == "ficlone" && calls[call] == 1:
+				must(t, os.Truncate(name, 0))
+			case call == "fstat" && calls["ficlone"] == 1 && fileSize(t, name) == 0: // the clone is made
+				write(t, name, data)
+			}
+			return nil
+		})
+		m, err := snapshot.Open(name)
+		undo()
+		must(t, err)
+		wantContents(t, m, data)
+		must(t, m.Close())
+		if calls["ficlone"] != 2 {
+			t.Errorf("cloned %d times", calls["ficlone"])
+		}
 	})
 }

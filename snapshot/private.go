@@ -52,7 +52,7 @@ func (c Config) privateCopy(ctx context.Context, src original, linkable bool) (p
 			return p, r.because(err)
 		}
 	}
-	own, err := checkCopy(r.fd, src.fd, src.stat, method)
+	own, err := checkCopy(r.fd)
 	made = err == nil
 	return private{r, own.Size, method, own.UID}, err
 }
@@ -69,7 +69,7 @@ func discard(ctx context.Context, fd int) {
 
 // fill makes the private file, which is empty, what src is.
 func (c Config) fill(ctx context.Context, r room, src original) (Method, error) {
-	err := clone(ctx, r.fd, src.fd)
+	err := cloneWhole(ctx, r.fd, src)
 	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
 		return Reflink, err
 	}
@@ -89,8 +89,8 @@ func (c Config) fill(ctx context.Context, r room, src original) (Method, error) 
 }
 
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at
-// what safety hangs on: that the file has no name, and that its size is one src had.
-func checkCopy(fd, src int, before syscalls.Stat, method Method) (own syscalls.Stat, err error) {
+// what safety hangs on: that the file has no name.
+func checkCopy(fd int) (own syscalls.Stat, err error) {
 	own, err = sysFstat(fd)
 	if err != nil {
 		return own, err
@@ -101,20 +101,48 @@ func checkCopy(fd, src int, before syscalls.Stat, method Method) (own syscalls.S
 	if own.Size > math.MaxInt {
 		return own, fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
 	}
-	if method != Reflink || own.Size == before.Size {
-		return own, nil
-	}
-	// Somebody appended or truncated between the first look and the clone. A size that the file
-	// never had is a clone cut short by an error and reported as success, as kernels before 6.9
-	// did.
-	after, err := sysFstat(src)
-	if err != nil {
-		return own, err
-	}
-	if own.Size < min(before.Size, after.Size) || own.Size > max(before.Size, after.Size) {
-		return own, fmt.Errorf("ficlone: only %d of %d bytes were cloned", own.Size, after.Size)
-	}
 	return own, nil
+}
+
+// cloneWhole is clone, again and again until dst has a size that src had, or may have had. Any other
+// is that of a clone cut short by an error and reported as success, as kernels before 6.9 did;
+// or src was cut off and written anew within these few calls.
+func cloneWhole(ctx context.Context, dst int, src original) error {
+	for i := 0; ; i++ {
+		if err := clone(ctx, dst, src.fd); err != nil {
+			return err
+		}
+		err := sizeOfClone(dst, src)
+		if !errors.As(err, new(transient)) || i+1 == attempts {
+			return err
+		}
+		if err := sysFtruncate(dst, 0); err != nil {
+			return err
+		}
+		if err := pause(ctx, i); err != nil {
+			return err
+		}
+		if src.stat, err = sysFstat(src.fd); err != nil {
+			return err
+		}
+	}
+}
+
+// sizeOfClone checks that dst, a clone of src, is as long as that was before or after, or something
+// between the two, if somebody appended or truncated meanwhile.
+func sizeOfClone(dst int, src original) error {
+	own, err := sysFstat(dst)
+	if err != nil || own.Size == src.stat.Size {
+		return err
+	}
+	after, err := sysFstat(src.fd)
+	if err != nil {
+		return err
+	}
+	if own.Size < min(src.stat.Size, after.Size) || own.Size > max(src.stat.Size, after.Size) {
+		return transient{fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size)}
+	}
+	return nil
 }
 
 // clone makes the empty file dst a reflink of src.

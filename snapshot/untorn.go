@@ -29,8 +29,9 @@ type transient struct{ error }
 func (e transient) Unwrap() error { return e.error }
 
 var (
-	errChanged = transient{fmt.Errorf("%w: the file changed while it was copied", ErrUnstable)}
-	errLost    = transient{fmt.Errorf("%w: a writer waited for too long", ErrUnstable)}
+	errChanged  = transient{fmt.Errorf("%w: the file changed while it was copied", ErrUnstable)}
+	errLost     = transient{fmt.Errorf("%w: a writer waited for too long", ErrUnstable)}
+	errSizeless = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
 )
 
 // untorn copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
@@ -83,8 +84,8 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 	if err != nil {
 		return None, err
 	}
-	if errors.Is(noLease, errNoLeases) {
-		if err := settle(w.ctx, src.fd, before); err != nil {
+	if noLease != nil {
+		if err := settle(w.ctx, src.fd, before, tickOf(before, !errors.Is(noLease, errNoLeases))); err != nil {
 			return None, err
 		}
 	}
@@ -103,8 +104,13 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 		return err
 	}
 	err = w.copy(dst, src.fd, before.Size, src.own)
+	more := 0
 	if err == nil {
+		more, _ = sysPread(src.fd, make([]byte, 1), before.Size)
 		err = w.between()
+	}
+	if err == nil && more > 0 { // nobody appended: it is a file of /proc, or the like
+		err = errSizeless
 	}
 	switch leased := l.release(); {
 	case err != nil:
@@ -117,17 +123,26 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 	return ComparedCopy, nil
 }
 
-// tick is longer than the times of files stand still where they go by the kernel's coarse clock: 10 ms at
-// most (HZ=100). FUSE with a write-back cache does (measured: torn copies taken for unchanged). The
-// times of filesystems with leases have been finer since Linux 6.13.
-const tick = 12 * time.Millisecond
+// tickOf returns for how long the times of a file, described by st, can stand still while it changes.
+// fine tells that it is on a filesystem with leases, whose times are finer since Linux 6.13.
+func tickOf(st syscalls.Stat, fine bool) time.Duration {
+	switch {
+	case st.Mtime.Nanosecond() == 0 && st.Ctime.Nanosecond() == 0:
+		return 2 * time.Second // whole seconds, as on ext4 with small inodes, or even ones, as on FAT
+	case fine:
+		return 0
+	}
+	// The kernel's coarse clock, 10 ms at most (HZ=100). FUSE with a write-back cache goes by it
+	// (measured: torn copies taken for unchanged).
+	return 12 * time.Millisecond
+}
 
 // settle returns when a change of the file fd, described a moment ago, will show in its times. One
 // that follows another within the same tick does not. The error is errChanged if there was one
 // since. Clocks of servers may differ from ours by some seconds.
-func settle(ctx context.Context, fd int, before syscalls.Stat) error {
+func settle(ctx context.Context, fd int, before syscalls.Stat, tick time.Duration) error {
 	const apart = 5 * time.Second
-	if time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
+	if tick == 0 || time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
 		return nil
 	}
 	select {
