@@ -66,7 +66,9 @@ func (a *attributes) apply(fd int) error {
 			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.uid, a.gid, err)
 		}
 	}
-	if err := sysFchmod(fd, a.perm); err != nil {
+	// The mode comes last: the owner needs permission to write to set attributes, and nobody else may
+	// open the file before it has its own ACL, and only that.
+	if err := sysFchmod(fd, 0o600); err != nil {
 		return err
 	}
 	// The new file may have inherited some from its directory.
@@ -90,6 +92,12 @@ func (a *attributes) apply(fd int) error {
 		if err := sysFsetxattr(fd, name, a.values[i]); err != nil {
 			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
 		}
+	}
+	if own, err = sysFstat(fd); err != nil || own.Perm == a.perm { // an ACL has set it
+		return err
+	}
+	if err := sysFchmod(fd, a.perm); err != nil {
+		return err
 	}
 	// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
 	if own, err = sysFstat(fd); err == nil && own.Perm != a.perm {

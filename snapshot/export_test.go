@@ -30,6 +30,7 @@ var calls = []struct {
 		}
 	}},
 	{"allocate", wrap3(&sysAllocate)},
+	{"statx append", wrap1r(&sysAppendOnly)},
 	{"create excl", wrap3r(&sysCreateExcl)},
 	{"fchmod", wrap2(&sysFchmod)},
 	{"fchown", wrap3(&sysFchown)},

@@ -3,12 +3,15 @@
 package snapshot_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // What a crash between the two steps of naming left is removed by the next commit of that file.
@@ -90,4 +93,28 @@ func TestTemporaryNamesDiffer(t *testing.T) {
 			}
 		}
 	}
+}
+
+// From a directory that is append-only (chattr +a) a temporary name could not be removed: none is made.
+func TestAppendOnlyDirectory(t *testing.T) {
+	const appendOnly = 0x20 // FS_APPEND_FL of linux/fs.h
+	needRoot(t)
+	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4"}, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m := openMut(t, name)
+		fd := int(openFile(t, dir, os.O_RDONLY).Fd())
+		flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
+		must(t, err)
+		must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|appendOnly)))
+		defer func() { must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags))) }()
+		for _, way := range ways {
+			if err := way.do(m); !errors.Is(err, syscall.EPERM) {
+				t.Errorf("%s: %v", way.name, err)
+			}
+		}
+		wantNames(t, dir, "f")
+		must(t, m.Link(name+"2"))
+		wantNames(t, dir, "f", "f2")
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // Where a directory knows no unnamed files, a MmapMut works all the same: its private copy lies
@@ -242,5 +243,41 @@ func TestMutInMemory(t *testing.T) {
 			wantFile(t, m.Name(), want[:1])
 		}
 		wantNames(t, dir, "f", "new")
+	})
+}
+
+// Until the file has its own ACL nobody but its owner may open it: neither those whom the default ACL of
+// the directory names, nor those whom only the ACL keeps out.
+func TestNobodyElseBeforeTheACL(t *testing.T) {
+	needRoot(t)
+	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		must(t, unix.Setxattr(dir, "system.posix_acl_default", acl(1234), 0))
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		defer snapshot.NoTmpfile()()
+		m := openMut(t, name)
+		for _, own := range [][]byte{acl(4321), nil} {
+			if own == nil {
+				must(t, unix.Removexattr(name, "system.posix_acl_access"))
+			} else {
+				must(t, unix.Setxattr(name, "system.posix_acl_access", own, 0))
+			}
+			must(t, os.Chmod(name, 0o640))
+			looked := 0
+			undo := snapshot.Intercept(t, func(call string) error {
+				if fi, err := os.Stat(join(dir, snapshot.Slot("f", 0))); err == nil && (call == "fsetxattr" || call == "fremovexattr") {
+					if looked++; fi.Mode() != 0o600 {
+						t.Errorf("%s: the mode is %v", call, fi.Mode())
+					}
+				}
+				return nil
+			})
+			must(t, m.Commit())
+			undo()
+			wantMode(t, name, 0o640)
+			if looked == 0 {
+				t.Error("no attribute was set")
+			}
+		}
 	})
 }

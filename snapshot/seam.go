@@ -7,6 +7,7 @@ import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 var (
 	sysAccess        = syscalls.CanWrite
 	sysAllocate      = syscalls.Allocate
+	sysAppendOnly    = syscalls.AppendOnly
 	sysCopyFileRange = syscalls.CopyFileRange
 	sysCreateExcl    = syscalls.CreateExcl
 	sysFchmod        = syscalls.Fchmod

@@ -32,6 +32,9 @@ func newTemporary(dir int, base string, perm uint32, named bool) (temporary, err
 			return temporary{fd, dir, ""}, err
 		}
 	}
+	if err := removable(dir); err != nil {
+		return temporary{}, err
+	}
 	if perm == 0 {
 		perm = 0o600 // the owner must be able to look at what a crash left
 	}
@@ -184,8 +187,23 @@ func slot(base string, k uint64) string {
 	return fmt.Sprintf(".%016x.mmapsnapshot-%d", h.Sum64(), k)
 }
 
+// removable returns an error if a temporary name would stay in the directory for good.
+func removable(dir int) error {
+	only, err := sysAppendOnly(dir)
+	if only {
+		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
 // linkTemporary gives fd a temporary name.
 func linkTemporary(fd, dir int, base string) (string, error) {
+	if err := removable(dir); err != nil {
+		return "", err
+	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
 	if err := sysFlock(fd); err != nil {
 		return "", err

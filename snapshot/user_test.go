@@ -130,3 +130,23 @@ func fileSize(t testing.TB, name string) int64 {
 	must(t, err)
 	return fi.Size()
 }
+
+// What a user made read-only since the file was opened is committed with its attributes.
+func TestReadOnlySince(t *testing.T) {
+	mounttest.AsUser(t, func(t *testing.T) {
+		for _, kind := range []string{"xfs", "btrfs", "ext4"} {
+			name := join(mounttest.Dir(t, kind), "f")
+			write(t, name, noise(1, 100))
+			must(t, unix.Setxattr(name, "user.u", []byte("a value"), 0))
+			m := openMut(t, name)
+			must(t, m.Resize(10))
+			must(t, os.Chmod(name, 0o444))
+			want := attributesOf(t, name)
+			must(t, m.Commit())
+			wantFile(t, name, noise(1, 100)[:10])
+			if got := attributesOf(t, name); got != want {
+				t.Errorf("attributes were\n%s\nand are now\n%s", want, got)
+			}
+		}
+	})
+}

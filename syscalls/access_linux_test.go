@@ -2,6 +2,7 @@ package syscalls_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,9 +34,31 @@ func TestCanWriteImmutable(t *testing.T) {
 
 // Attributes of a file, of linux/fs.h.
 const (
-	immutable = 0x10
-	noDump    = 0x40
+	immutable  = 0x10
+	appendOnly = 0x20
+	noDump     = 0x40
 )
+
+// From an append-only directory no name can be removed.
+func TestAppendOnly(t *testing.T) {
+	needs(t, unix.CAP_LINUX_IMMUTABLE, "make a directory append-only")
+	each(t, func(t *testing.T, kind, dir string) {
+		for _, on := range []bool{true, false} {
+			fd, err := syscalls.ReopenDir(openDir(t, dir))
+			setFlag(t, opened(t, fd, err), appendOnly, on)
+			got, err := syscalls.AppendOnly(openDir(t, dir))
+			must(t, err)
+			if got != on {
+				t.Errorf("says %v, want %v", got, on)
+			}
+			name := fmt.Sprint(on)
+			newFile(t, dir, name, nil)
+			if err := syscalls.Unlinkat(openDir(t, dir), name); on != errors.Is(err, syscall.EPERM) {
+				t.Errorf("removing the name: %v", err)
+			}
+		}
+	})
+}
 
 // setFlag is chattr.
 func setFlag(t *testing.T, fd int, flag uint32, on bool) {

@@ -103,6 +103,17 @@ func SetNocow(fd int, on bool) error {
 	})
 }
 
+// AppendOnly reports whether a file may only be appended to, or names only be put into a directory
+// and not be removed or renamed (chattr +a): statx(2), STATX_ATTR_APPEND, Linux 4.11.
+func AppendOnly(fd int) (bool, error) {
+	var on bool
+	err := do("statx", func() (err error) {
+		on, err = appendOnly(fd)
+		return err
+	})
+	return on, err
+}
+
 // Readable reports whether a descriptor may be read from, that is, was opened neither with
 // O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
 func Readable(fd int) (bool, error) {

@@ -34,9 +34,18 @@ func fstat(fd int) (Stat, error) {
 
 // statxSync has the kernel ask for the attributes of a file, so that fstat knows them.
 func statxSync(fd int) error {
-	var st unix.Statx_t
-	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_FORCE_SYNC
-	return orUnsupported(unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS, &st),
+	_, err := statx(fd, unix.AT_STATX_FORCE_SYNC)
+	return err
+}
+
+func appendOnly(fd int) (bool, error) {
+	st, err := statx(fd, 0)
+	return st.Attributes&unix.STATX_ATTR_APPEND != 0, err
+}
+
+func statx(fd, flags int) (st unix.Statx_t, err error) {
+	err = unix.Statx(fd, "", flags|unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &st)
+	return st, orUnsupported(err,
 		syscall.ENOSYS, // before Linux 4.11
 		syscall.EPERM,  // a seccomp filter
 	)

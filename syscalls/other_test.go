@@ -65,6 +65,7 @@ func TestOther(t *testing.T) {
 		"Nocow":            second(syscalls.Nocow(0)),
 		"SetNocow":         syscalls.SetNocow(0, true),
 		"Readable":         second(syscalls.Readable(0)),
+		"AppendOnly":       second(syscalls.AppendOnly(0)),
 		"Fsync":            syscalls.Fsync(0),
 		"WritebackAndWait": syscalls.WritebackAndWait(0),
 		"WritebackError":   syscalls.WritebackError(0),

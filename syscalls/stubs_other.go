@@ -58,6 +58,7 @@ func fremovexattr(int, string) error        { return errOther }
 func nocow(int) (bool, error)               { return false, errOther }
 func setNocow(int, bool) error              { return errOther }
 func readable(int) (bool, error)            { return false, errOther }
+func appendOnly(int) (bool, error)          { return false, errOther }
 
 func fsync(int) error                        { return errOther }
 func writebackAndWait(int) error             { return errOther }
