@@ -111,9 +111,10 @@
 // A commit publishes a new file under the old name. Descriptors and mappings that others had
 // open, and other hard links to the old file, keep the old contents. Owner, group, mode,
 // extended attributes and ACLs are kept, or the commit fails; inode number, birth time,
-// attributes of chattr(1), and attributes that only root may see (trusted.*), are not. Two
-// commits of two snapshots of one file do not merge: the later one wins, unless
-// Config.CheckConflict makes it fail with [ErrConflict].
+// attributes of chattr(1), and, unless root commits, those that only root may see (trusted.*), are
+// not. In a user namespace, an owner that it does not map becomes its nobody. Two commits of two
+// snapshots of one file do not merge: the later one wins, unless Config.CheckConflict makes it
+// fail with [ErrConflict].
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
 // snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
