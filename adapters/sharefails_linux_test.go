@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
@@ -74,12 +75,18 @@ func TestFSConfig(t *testing.T) {
 // TestAskedTooLate: a file is changed while it is copied, in a way that does not show in its
 // times. Whoever asks after that waits for the copy, and then for a newer one.
 func TestAskedTooLate(t *testing.T) {
-	dir := mounttest.Fresh(t, "ext4", 16<<20, "-I", "128") // whose times are whole seconds
-	writer, err := os.OpenFile(put(t, dir, "f", []byte("old")), os.O_WRONLY, 0)
+	dir := mounttest.Dir(t, "tmpfs") // where a store changes no times, but the first one of a mapping
+	writer, err := os.OpenFile(put(t, dir, "f", []byte("old")), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer writer.Close() // open all the time, or a lease would keep it out
+	defer writer.Close() // open all the time, or there would be a lease
+	mapped, err := syscall.Mmap(int(writer.Fd()), 0, 3, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Munmap(mapped) }()
+	mapped[0] = 'o'
 	var fsys *adapters.FS
 	var once sync.Once
 	late := make(chan []byte, 1)
@@ -88,9 +95,7 @@ func TestAskedTooLate(t *testing.T) {
 			return
 		}
 		once.Do(func() {
-			if _, err := writer.WriteAt([]byte("new"), 0); err != nil {
-				t.Error(err)
-			}
+			copy(mapped, "new")
 			go func() {
 				p, err := fsys.ReadFile("f")
 				if err != nil {

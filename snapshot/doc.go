@@ -33,7 +33,7 @@
 //
 //	filesystem               Method         cost                    shows the file
 //	XFS (reflink=1), btrfs   Reflink        microseconds            at one instant, between two
-//	                                        + dirty pages written   system calls of its writers
+//	                                        + dirty pages written   write(2) calls of its writers
 //	                                        + extents
 //	ext4, tmpfs, XFS         LeasedCopy     a copy of the data,     as it was while nobody had it
 //	without reflinks                        holes left out          open for writing
@@ -52,9 +52,11 @@
 // the same tick of the clock (a few milliseconds); [Config].RequireConsistent refuses it. On
 // filesystems of which these are not known to be finer, FUSE and NFS among them, opening a file
 // that was changed in the last five seconds waits for 12 ms instead, and begins anew if that
-// changes meanwhile; for two seconds where times are whole seconds, as on ext4 with small inodes. A program that saves a file by several writes can be caught between two of
-// them by a reflink and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file
-// by a rename.
+// changes meanwhile; for two seconds where times are whole seconds, as on ext4 with small inodes.
+//
+// A program that saves a file by several writes can be caught between two of them by a reflink
+// and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename. One
+// call of sendfile(2), splice(2) or copy_file_range(2) is several writes.
 //
 // # Network filesystems
 //
@@ -109,9 +111,10 @@
 // A commit publishes a new file under the old name. Descriptors and mappings that others had
 // open, and other hard links to the old file, keep the old contents. Owner, group, mode,
 // extended attributes and ACLs are kept, or the commit fails; inode number, birth time,
-// attributes of chattr(1), and attributes that only root may see (trusted.*), are not. Two
-// commits of two snapshots of one file do not merge: the later one wins, unless
-// Config.CheckConflict makes it fail with [ErrConflict].
+// attributes of chattr(1), and, unless root commits, those that only root may see (trusted.*), are
+// not. In a user namespace, an owner that it does not map becomes its nobody. Two commits of two
+// snapshots of one file do not merge: the later one wins, unless Config.CheckConflict makes it
+// fail with [ErrConflict].
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
 // snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
@@ -155,16 +158,18 @@
 //
 // A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
 // RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space,
-// or memory on tmpfs and where no directory could hold it, until Close. After Close, its addresses stay taken until the garbage
+// or memory on tmpfs and where no directory could hold it, until Close; there, holes
+// take memory, too, once they are read. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
 // of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count
 // for RLIMIT_AS.
 //
 // # Limits
 //
-// A file must fit into the address space, and tell its size: those in /proc do not, and are refused with
-// [errors.ErrUnsupported]. Opening a file, committing to it and copying it close
-// a descriptor of it, which ends the locks that this process has on it by fcntl(2), F_SETLK. On
-// anything but Linux all functions return [errors.ErrUnsupported]. The garbage collector does
+// A file must fit into the address space, and tell its size: those in /proc do not, and are
+// refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a
+// file waits as writing to it would, whatever becomes of the context. Opening a file, committing to
+// it and copying it close a descriptor of it, which ends the locks that this process has on it by
+// fcntl(2), F_SETLK. On anything but Linux all functions return [errors.ErrUnsupported]. The garbage collector does
 // not know mapped memory, and the race detector does not watch it.
 package snapshot

@@ -8,7 +8,7 @@ const (
 	None Method = iota
 
 	// Reflink: the copy shares the extents of the file (FICLONE). It shows the file at one
-	// instant, between two system calls of whoever was writing, and cost no space.
+	// instant, between two write(2) calls of whoever was writing, and cost no space.
 	Reflink
 
 	// LeasedCopy: the data were copied while nobody had the file open for writing or mapped
