@@ -17,7 +17,8 @@ import (
 // The file is a new one: descriptors opened before, and other hard links, keep the old
 // contents. Owner, group, mode, extended attributes and ACLs are those of the file at the time
 // of the commit. Name and directory are those that were opened, even if the working directory
-// or a symbolic link changed since.
+// or a symbolic link changed since. A program can be executed as soon as its commit is visible,
+// but for the instant until the new file is closed (ETXTBSY).
 //
 // It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing
 // to the disk what is not there yet. WriteAt waits while the reflink or copy is made, ReadAt
@@ -149,14 +150,15 @@ func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attribut
 	if err := m.copyTo(ctx, t.fd); err != nil {
 		return false, true, err
 	}
-	done, err = m.publish(ctx, p, &t, attrs)
+	done, err = m.publish(ctx, p, &t, attrs, t.close)
 	return done, named, err
 }
 
 // publish makes t, which holds the contents, durable, with the attributes attrs or those that
 // are right by now, and names it. Under the snapshot's own name it remembers it as the file
-// that the next commit expects. It reports whether t got the name.
-func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes) (bool, error) {
+// that the next commit expects. It reports whether t got the name, and calls release at once if so:
+// while t is open for writing, executing it is ETXTBSY, and nobody gets a lease on it.
+func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes, release func()) (bool, error) {
 	fd := t.fd
 	if attrs == nil {
 		if err := m.restoreSetID(fd); err != nil {
@@ -185,6 +187,7 @@ func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attr
 		return err
 	}
 	p.named = func(file int) {
+		defer release()
 		if p.to != m.at {
 			if file >= 0 {
 				_ = syscalls.Close(file)

@@ -30,13 +30,16 @@ func (m *MmapMut) commitAndClose() error {
 		return m.commitThenClose()
 	}
 	published, err := m.publishSelf()
-	if !published && m.unseal() == nil {
-		if wantsName(err) {
-			return m.commitThenClose()
-		}
+	if published {
 		return err
 	}
-	return errors.Join(err, m.close())
+	if m.unseal() != nil {
+		return errors.Join(err, m.close())
+	}
+	if wantsName(err) {
+		return m.commitThenClose()
+	}
+	return err
 }
 
 func (m *MmapMut) commitThenClose() error {
@@ -47,7 +50,7 @@ func (m *MmapMut) commitThenClose() error {
 	return errors.Join(err, m.close())
 }
 
-// publishSelf gives the private file, which is sealed, the name.
+// publishSelf gives the private file, which is sealed, the name, and closes the snapshot if it got it.
 func (m *MmapMut) publishSelf() (published bool, err error) {
 	p := m.own()
 	attrs, err := m.attributesFor(p)
@@ -55,7 +58,13 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 		return false, err
 	}
 	m.nameless = true
-	return m.publish(context.Background(), p, &temporary{m.fd(), m.at.dir, ""}, attrs)
+	t := &temporary{m.fd(), m.at.dir, ""}
+	var closing error
+	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
+	if published {
+		err = errors.Join(err, closing)
+	}
+	return published, err
 }
 
 // seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It

@@ -15,7 +15,7 @@ import (
 // A temporary is a file that is made ready, in its directory, to get a name. It has none until
 // then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
 type temporary struct {
-	fd   int
+	fd   int // -1 once it is closed
 	dir  int
 	name string // "" for none
 }
@@ -108,7 +108,15 @@ func (t *temporary) discard() {
 	if t.name != "" {
 		_ = sysUnlink(t.dir, t.name)
 	}
+	if t.fd >= 0 {
+		t.close()
+	}
+}
+
+// close closes it, which ends the lock on a temporary name.
+func (t *temporary) close() {
 	_ = syscalls.Close(t.fd)
+	t.fd = -1
 }
 
 // link gives t the name base, which must be free. It returns a descriptor of OpenPath, or -1 if
