@@ -113,3 +113,45 @@ func TestReadAtBesideResize(t *testing.T) {
 		readers.Wait()
 	})
 }
+
+// What stays when a snapshot shrinks can be read all the time, though a View keeps what was cut off,
+// which becomes zeros when it grows again.
+func TestReadAtBesideDiscard(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		const least, size = 30_000, 64 << 10
+		data := noise(1, size)
+		for range mounttest.Count(20, 200, 20_000) {
+			m := create(t, join(dir, "f"))
+			_, err := m.WriteGrow(data, 0) // at once, so that XFS keeps it together in memory
+			must(t, err)
+			must(t, m.View(0, -1, func(b []byte) error {
+				must(t, m.Resize(least))
+				stop := make(chan struct{})
+				var reader sync.WaitGroup
+				reader.Go(func() {
+					p := make([]byte, 5000)
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						_, err := m.ReadAt(p, least-5000)
+						must(t, err)
+						wantBytes(t, "ReadAt", p, data[least-5000:least])
+						wantBytes(t, "View", b[least-5000:least], data[least-5000:least])
+					}
+				})
+				must(t, m.Resize(size))
+				close(stop)
+				reader.Wait()
+				return nil
+			}))
+			got := make([]byte, size-least)
+			_, err = m.ReadAt(got, least)
+			must(t, err)
+			wantBytes(t, "what was cut off", got, make([]byte, size-least))
+			must(t, m.Close())
+		}
+	})
+}
