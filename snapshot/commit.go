@@ -236,10 +236,9 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	// What is dirty is written first, while stores go on, so that they need not wait for it,
 	// and because an error must not be missed: after a writeback that failed, the kernel takes
 	// the pages for clean, and a clone would hold old data.
-	if err := sysWriteback(m.fd()); err != nil {
-		return m.breakWith(err)
+	if err := m.writeback(); err != nil {
+		return err
 	}
-	m.cleaned()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -254,11 +253,28 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	return err
 }
 
+// writeback brings what was stored to the disk.
+func (m *MmapMut) writeback() error {
+	m.store.Lock()
+	err := m.flush()
+	m.store.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := sysWriteback(m.fd()); err != nil {
+		return m.breakWith(err)
+	}
+	m.cleaned()
+	return nil
+}
+
 // fill clones or copies the private file to fd while nobody stores into it.
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
-	m.appends.bytes = 0
+	if err := m.flush(); err != nil {
+		return writeError{err}
+	}
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {

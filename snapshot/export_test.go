@@ -29,7 +29,6 @@ var calls = []struct {
 			return real(dst, dstOff, src, srcOff, n)
 		}
 	}},
-	{"allocate", wrap3(&sysAllocate)},
 	{"statx append", wrap1r(&sysAppendOnly)},
 	{"create excl", wrap3r(&sysCreateExcl)},
 	{"fchmod", wrap2(&sysFchmod)},

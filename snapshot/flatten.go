@@ -40,7 +40,7 @@ type flattening struct {
 // flatten is called after each copy of the private file was made. It is of use, never needed:
 // whatever fails in it is left as it is.
 func (m *MmapMut) flatten(ctx context.Context) {
-	f, size := &m.flat, m.Size()
+	f, size := &m.flat, m.tail.base.Load()
 	if !f.cloned {
 		return
 	}

@@ -11,10 +11,9 @@ import (
 // commitInPlace makes the contents of the snapshot those of the file that has its name, by a
 // reflink over what is there. The caller holds committing.
 func (m *MmapMut) commitInPlace(ctx context.Context) error {
-	if err := sysWriteback(m.fd()); err != nil { // before anybody has to wait for us
-		return m.breakWith(err)
+	if err := m.writeback(); err != nil { // before anybody has to wait for us
+		return err
 	}
-	m.cleaned()
 	file, err := m.overwrite(ctx)
 	if file >= 0 {
 		defer syscalls.Close(file)
@@ -87,6 +86,9 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
+	if err := m.flush(); err != nil {
+		return -1, err
+	}
 	st, err := sysFstat(file)
 	if err != nil {
 		return -1, err

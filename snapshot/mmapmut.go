@@ -44,17 +44,20 @@ type MmapMut struct {
 	// length or cut. It is taken before layout.
 	store sync.RWMutex
 
+	// tail is what of the snapshot is not in the private file yet.
+	tail tail
+
 	// layout is owned, for a few system calls at most, by what changes the mapping or closes,
 	// and shared by what has to see one state of all that follows. ReadAt does without it:
 	// size is never more than mem has room for, if it is loaded first, because memory that
-	// moved has more room and is stored before the size that needs it.
-	layout  sync.RWMutex
-	closed  atomic.Bool
-	mem     atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
-	size    atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
-	length  int64                   // of the private file: more than size if it shrank while a View was running, or has room to grow in; under store
-	cut     int64                   // what lies behind it in the private file was never stored to; at least size; under store
-	appends appends                 // under store
+	// moved has more room and is stored before the size that needs it; and what lies within it
+	// is in the tail, or, once that has moved on, in the private file.
+	layout sync.RWMutex
+	closed atomic.Bool
+	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
+	size   atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
+	length int64                   // of the private file: more than the tail's base if it shrank while a View was running, or has room to grow in; under store
+	cut    int64                   // what lies behind it in the private file was never stored to; at least the tail's base; under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -72,7 +75,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 
 		nameless: !p.linkable,
 	}
-	m.size.Store(p.size)
+	m.setSize(p.size)
 	if at.file >= 0 {
 		m.baseline = &at.stat
 	}
@@ -87,13 +90,17 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 	return m, nil
 }
 
-// ReadAt is like [os.File.ReadAt]. It takes no lock, and does not wait for a commit. Beside a
-// Resize to less, what is cut off reads as it was, as zeros, or not at all.
+// ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the disk,
+// and takes no lock, unless it reads what was appended last: see WriteGrow. Beside a Resize to less,
+// what is cut off reads as it was, as zeros, or not at all.
 func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
-	size := m.size.Load() // before the mapping
+	size := m.size.Load() // before the mapping, and before the base
+	if base := m.tail.base.Load(); base < size && int64(len(p)) > base-off {
+		return m.readTail(p, off, size)
+	}
 	return m.source.readAt(m.mem.Load(), p, off, size)
 }
 
@@ -107,7 +114,6 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("write", m.name, fs.ErrClosed)
 	}
-	mem := m.mem.Load()
 	n, err := within(len(p), off, m.size.Load())
 	switch err {
 	case io.EOF: //nolint:errorlint // within returns exact values
@@ -115,12 +121,13 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	case errNegativeOffset:
 		return 0, pathError("writeat", m.name, err)
 	}
-	if n > 0 && !(mem.dirty.has(off, n) && mem.copy(mem.mem[off:], p[:n])) {
-		var werr error
-		if n, werr = m.source.pwrite(mem, p[:n], off); werr != nil {
-			err = werr
+	before, mem := m.tail.begins(off, n), m.mem.Load()
+	if before > 0 && !(mem.dirty.has(off, before) && mem.copy(mem.mem[off:], p[:before])) {
+		if k, err := m.source.pwrite(mem, p[:before], off); err != nil {
+			return k, pathError("write", m.name, err)
 		}
 	}
+	m.tail.writeAt(p[before:n], off+int64(before))
 	return n, pathError("write", m.name, err)
 }
 
@@ -190,19 +197,26 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 // Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
 // be in memory: see [Mmap.Resident].
 func (m *MmapMut) Resident(off, n int64) bool {
-	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping
-	return err == nil && !m.closed.Load() && m.source.known(m.mem.Load(), off, n)
+	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping, and before the base
+	if err != nil || m.closed.Load() {
+		return false
+	}
+	n = min(n, max(0, m.tail.base.Load()-off)) // the tail is in memory
+	return m.source.known(m.mem.Load(), off, n)
 }
 
 // pin checks a range and returns its length and its mapping, with a reference on it, and
 // counted as a View. If the length is 0, it is neither.
 func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
-	m.layout.RLock()
+	size, err := m.shareFlushed(off, n)
 	defer m.layout.RUnlock()
 	if m.closed.Load() {
-		return nil, 0, pathError(op, m.name, fs.ErrClosed)
+		err = fs.ErrClosed
 	}
-	n, err := m.span(op, off, n, m.size.Load())
+	if err != nil {
+		return nil, 0, pathError(op, m.name, err)
+	}
+	n, err = m.span(op, off, n, size)
 	if err != nil || n == 0 {
 		return nil, 0, err
 	}
@@ -214,16 +228,17 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 
 // Bytes returns the memory itself, valid until Resize, a WriteGrow that grows, CommitAndClose or
 // Close. Using it later is a fault that ends the program; so is a disk error or a full disk
-// while it is used. ReadAt, WriteAt and View have neither problem. A store that is made while a
+// while it is used. ReadAt, WriteAt and View have neither problem. It is nil if the size is 0, after
+// Close, and if what was appended finds no space on the disk: View has the error. A store that is made while a
 // commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
 // needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
 func (m *MmapMut) Bytes() []byte {
-	m.layout.RLock()
+	size, err := m.shareFlushed(0, -1)
 	defer m.layout.RUnlock()
-	mem, size := m.mem.Load(), m.size.Load()
-	if m.closed.Load() || size == 0 {
+	if err != nil || m.closed.Load() || size == 0 {
 		return nil
 	}
+	mem := m.mem.Load()
 	mem.kept.Store(true)
 	return mem.mem[:size:size]
 }

@@ -16,6 +16,11 @@ import (
 func (m *MmapMut) Resize(size int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()
+	if size > m.Size() {
+		if err := m.flush(); err != nil {
+			return pathError("resize", m.name, err)
+		}
+	}
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if m.closed.Load() {
@@ -29,6 +34,11 @@ func (m *MmapMut) resize(size int64) error {
 		return invalid("negative size %d", size)
 	}
 	old := m.Size()
+	if base := m.tail.base.Load(); size > base && size <= old {
+		m.size.Store(size)
+		m.tail.cut(int(size - base))
+		return nil
+	}
 	if size > old {
 		if err := m.reserve(size); err != nil {
 			return err
@@ -49,8 +59,14 @@ func (m *MmapMut) resize(size int64) error {
 			return err
 		}
 	}
-	m.size.Store(size)
+	m.setSize(size)
 	return nil
+}
+
+// setSize makes what is in the private file, up to size, all of the snapshot.
+func (m *MmapMut) setSize(size int64) {
+	m.tail.begin(size)
+	m.size.Store(size)
 }
 
 // truncate makes the private file end at size.
@@ -58,7 +74,7 @@ func (m *MmapMut) truncate(size int64) error {
 	if err := sysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
-	m.length, m.cut, m.appends = size, size, appends{}
+	m.length, m.cut = size, size
 	return nil
 }
 

@@ -6,7 +6,6 @@ import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 // of them fail. Nothing else assigns them.
 var (
 	sysAccess        = syscalls.CanWrite
-	sysAllocate      = syscalls.Allocate
 	sysAppendOnly    = syscalls.AppendOnly
 	sysCopyFileRange = syscalls.CopyFileRange
 	sysCreateExcl    = syscalls.CreateExcl

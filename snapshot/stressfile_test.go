@@ -213,7 +213,11 @@ func (f *stressFile) resize() error {
 	case 1:
 		err = l.m.Resize(stressFixed)
 	case 2:
-		err = l.m.Resize(stressFixed + int64(l.tailSize(op)))
+		if n := l.tailSize(op); op%2 == 0 {
+			err = l.m.Resize(stressFixed + int64(n))
+		} else {
+			_, err = l.m.WriteGrow(make([]byte, n), stressFixed)
+		}
 	case 0:
 		at, n := l.tailWrite(op)
 		_, err = l.m.WriteAt(l.tailOf(op)[at:at+n], int64(stressFixed+at))

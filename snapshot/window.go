@@ -156,13 +156,13 @@ func populate(mem []byte, off, n int64) error {
 	return sysPopulate(mem[start:off+n], false)
 }
 
-// scratch holds buffers for what is read only to have it in memory: *[128 << 10]byte.
-var scratch = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+// scratch holds buffers: for what is read only to have it in memory, and for tails.
+var scratch = sync.Pool{New: func() any { return new([tailSize]byte) }}
 
 // read reads a range by system calls and forgets it. It has the true errno: that of populate is
 // always EFAULT, or EINVAL before Linux 5.14.
 func (s *source) read(off, n int64) error {
-	buf := scratch.Get().(*[128 << 10]byte)
+	buf := scratch.Get().(*[tailSize]byte)
 	defer scratch.Put(buf)
 	for end := off + n; off < end; off += int64(len(buf)) {
 		if _, err := s.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {

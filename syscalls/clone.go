@@ -103,12 +103,6 @@ func transfer(name string, call func() (int, error)) (int, error) {
 	return max(n, 0), err
 }
 
-// Allocate gives n bytes at off disk space, or memory on tmpfs, where they have none; what it adds
-// reads as zeros. A file that ends before off+n is made longer: fallocate(2), mode 0.
-func Allocate(fd int, off, n int64) error {
-	return do("fallocate", func() error { return allocate(fd, off, n) })
-}
-
 // PunchHole makes n bytes at off a hole, which reads as zeros; the size stays as it is:
 // fallocate(2), FALLOC_FL_PUNCH_HOLE. A page in which the hole begins shows zeros from its beginning
 // for an instant to who reads it by a mapping (XFS, measured on Linux 6.18): have it begin with one.

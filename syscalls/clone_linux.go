@@ -31,8 +31,6 @@ func dedupeRange(dst, src int, off int64, n int) (int, error) {
 
 func lseek(fd int, off int64, whence int) (int64, error) { return unix.Seek(fd, off, whence) }
 
-func allocate(fd int, off, n int64) error { return unix.Fallocate(fd, 0, off, n) }
-
 func punchHole(fd int, off, n int64) error {
 	return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 }

@@ -78,33 +78,6 @@ func TestSeekElsewhere(t *testing.T) {
 	}
 }
 
-func TestAllocate(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
-		data := noise(8192, 1)
-		fd := newFile(t, dir, "file", data)
-		must(t, unix.Fsync(fd))
-		before := stat(t, fd).Blocks
-		must(t, syscalls.Allocate(fd, 4096, 1<<20))
-		wantContents(t, fd, data, zeros(1<<20-4096))
-		must(t, unix.Fsync(fd))
-		if got := (stat(t, fd).Blocks - before) * 512; got < 1<<20-64<<10 {
-			t.Errorf("%d bytes were allocated", got)
-		}
-	})
-}
-
-func TestAllocateRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
-		fd := newFile(t, dir, "file", noise(8192, 1))
-		check := unchanged(t, fd)
-		wantErr(t, syscalls.Allocate(fd, -1, 10), "fallocate", syscall.EINVAL)
-		wantErr(t, syscalls.Allocate(fd, 0, 0), "fallocate", syscall.EINVAL)
-		check()
-		comm := open(t, "/proc/self/comm", unix.O_RDWR)
-		wantUnsupported(t, syscalls.Allocate(comm, 0, 4096), "fallocate", syscall.EOPNOTSUPP)
-	})
-}
-
 func TestPunchHole(t *testing.T) {
 	each(t, func(t *testing.T, kind, dir string) {
 		data := noise(256<<10, 1)

@@ -14,7 +14,6 @@ func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOthe
 func lseek(int, int64, int) (int64, error)                   { return 0, errOther }
 func pread(int, []byte, int64) (int, error)                  { return 0, errOther }
 func pwrite(int, []byte, int64) (int, error)                 { return 0, errOther }
-func allocate(int, int64, int64) error                       { return errOther }
 func punchHole(int, int64, int64) error                      { return errOther }
 func ftruncate(int, int64) error                             { return errOther }
 
