@@ -148,16 +148,16 @@
 //
 // The errno stays reachable by [errors.Is]: syscall.ENOSPC, syscall.EIO. What is more general is
 // fs.ErrNotExist, of a commit if the directory was removed, fs.ErrExist or fs.ErrPermission;
-// errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close; fs.ErrInvalid for a FIFO, a socket or a
-// device (a directory is syscall.EISDIR), a negative size, and bytes for View or Prefetch that
-// are not there; the error of a context that ended; and [ErrConflict], [ErrUnstable] and
+// errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close;
+// fs.ErrInvalid for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size,
+// and bytes for View or Prefetch that are not there; the error of a context that ended; and [ErrConflict], [ErrUnstable] and
 // [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns
 // the error of its f as it is.
 //
 // # What each holds
 //
 // A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
-// RLIMIT_NOFILE and vm.max_map_count). Where the data were copied, the copy takes disk space,
+// RLIMIT_NOFILE and vm.max_map_count), and 128 KiB of memory while it is appended to. Where the data were copied, the copy takes disk space,
 // or memory on tmpfs and where no directory could hold it, until Close; there, holes
 // take memory, too, once they are read. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
@@ -170,6 +170,6 @@
 // refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a
 // file waits as writing to it would, whatever becomes of the context. Opening a file, committing to
 // it and copying it close a descriptor of it, which ends the locks that this process has on it by
-// fcntl(2), F_SETLK. On anything but Linux all functions return [errors.ErrUnsupported]. The garbage collector does
-// not know mapped memory, and the race detector does not watch it.
+// fcntl(2), F_SETLK. On anything but Linux all functions return [errors.ErrUnsupported]. The
+// garbage collector does not know mapped memory, and the race detector does not watch it.
 package snapshot

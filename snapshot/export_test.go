@@ -3,6 +3,8 @@
 package snapshot
 
 import (
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -176,8 +178,8 @@ func failed[R any](r R) R {
 }
 
 // hook is called ahead of every call of the kernel, with its name; an error it returns is the
-// call's. It stands between for good, because cleanups call the kernel on a goroutine of their own,
-// at any time.
+// call's. It stands between for good, because cleanups and the sweeper call the kernel on goroutines
+// of their own, at any time; their calls it does not get.
 var hook atomic.Pointer[func(call string) error]
 
 // noTmpfile makes O_TMPFILE unknown where it would make a file that can get a name.
@@ -189,11 +191,29 @@ func init() {
 			if c.name == "tmpfile" && noTmpfile.Load() {
 				return syscall.EOPNOTSUPP
 			}
-			if before := hook.Load(); before != nil {
+			if before := hook.Load(); before != nil && !inBackground(c.name) {
 				return (*before)(c.name)
 			}
 			return nil
 		})
+	}
+}
+
+// inBackground reports whether a call is made by a cleanup or by the sweeper.
+func inBackground(call string) bool {
+	if call != "munmap" && call != "poison" && call != "mincore" {
+		return false
+	}
+	var stack [32]uintptr
+	frames := runtime.CallersFrames(stack[:runtime.Callers(1, stack[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, ".abandoned") || strings.HasSuffix(f.Function, "(*sweeper).add.func1") {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
 
