@@ -37,6 +37,8 @@
 //   - ReadAt at an offset so large that the end of the buffer lies behind the largest int64 returns io.EOF, where *os.File returns EINVAL.
 //   - A file must fit into the address space: growing it beyond that is an error (EFBIG or ENOMEM).
 //   - Stat tells the times and the mode of the file from before the snapshot was made; only its size changes.
+//   - A full disk can be the error of a later Write, of Sync or of Truncate, as small appends are
+//     gathered: see [File.Write].
 //   - There are no deadlines, no descriptor, no directory methods, no Chmod.
 //
 // # Costs
@@ -49,7 +51,8 @@
 //	Reader.WriteTo      a copy through a buffer of 128 KiB; none to an *os.File, *net.TCPConn or *net.UnixConn
 //	                    of what is known to be in memory
 //	File                a mutex where it uses the cursor
-//	a File that grows   one pwrite for each write of new pages, as for an *os.File; the mapping moves only now and then
+//	a File that grows   a copy of each write of up to 32 KiB, and a pwrite for 128 KiB of them; a pwrite for each that is
+//	                    larger; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
 //	FS.Open             six system calls, and two for each directory in the name, if somebody opened the file
 //	                    since it changed; else also a snapshot

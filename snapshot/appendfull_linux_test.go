@@ -2,8 +2,10 @@ package snapshot_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -123,5 +125,22 @@ func TestAppendUntilFull(t *testing.T) {
 		appendTo(t, m, data[:size/2+200_000], 4096)
 		must(t, m.CommitAndClose())
 		wantFile(t, join(dir, "f"), data[:size/2+200_000])
+	})
+}
+
+// A View of bytes that are not there is fs.ErrInvalid, which names the size, though what was appended
+// cannot be written.
+func TestGatheredOutOfRange(t *testing.T) {
+	onSmallDisks(t, func(t *testing.T, dir string) {
+		m := create(t, join(dir, "f"))
+		appendTo(t, m, noise(1, 100_000), 5000)
+		fill(t, join(dir, "filler"))
+		for _, x := range [][2]int64{{0, 200_000}, {-1, 1}, {100_001, -1}, {100_001, 0}} {
+			err := m.View(x[0], x[1], func([]byte) error { t.Error("called"); return nil })
+			if !errors.Is(err, fs.ErrInvalid) || !strings.Contains(err.Error(), "the size of 100000") {
+				t.Error(err)
+			}
+		}
+		wantGathered(t, m, 100_000)
 	})
 }

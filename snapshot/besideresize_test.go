@@ -155,3 +155,17 @@ func TestReadAtBesideDiscard(t *testing.T) {
 		}
 	})
 }
+
+// That what is cut off becomes zeros takes no disk space.
+func TestDiscardFullDisk(t *testing.T) {
+	onSmallDisks(t, func(t *testing.T, dir string) {
+		m := create(t, join(dir, "f"))
+		must(t, m.Resize(1<<20))
+		fill(t, join(dir, "filler"))
+		must(t, m.View(0, -1, func([]byte) error {
+			must(t, m.Resize(5000))
+			return m.Resize(1 << 20)
+		}))
+		wantBytes(t, "ReadAt", byReadAt(t, m), make([]byte, 1<<20))
+	})
+}

@@ -150,15 +150,16 @@
 // fs.ErrNotExist, of a commit if the directory was removed, fs.ErrExist or fs.ErrPermission;
 // errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close;
 // fs.ErrInvalid for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size,
-// and bytes for View or Prefetch that are not there; the error of a context that ended; and [ErrConflict], [ErrUnstable] and
-// [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns
+// and bytes for View or Prefetch that are not there; the error of a context that ended; and
+// [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns
 // the error of its f as it is.
 //
 // # What each holds
 //
 // A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
-// RLIMIT_NOFILE and vm.max_map_count), and 128 KiB of memory while it is appended to. Where the data were copied, the copy takes disk space,
-// or memory on tmpfs and where no directory could hold it, until Close; there, holes
+// RLIMIT_NOFILE and vm.max_map_count), and 128 KiB of memory from an append until that is written,
+// by a commit or a View, for instance. Where the data were copied, the copy takes disk space, or
+// memory on tmpfs and where no directory could hold it, until Close; there, holes
 // take memory, too, once they are read. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
 // of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count

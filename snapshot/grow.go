@@ -17,9 +17,10 @@ import (
 // If it fails, the snapshot ends behind what was written, or where it did before.
 //
 // What is appended in pieces of up to 32 KiB is gathered in memory, 128 KiB at most, until it is
-// written to the private file together, or is used otherwise than by ReadAt and WriteAt. So a
-// full disk may be the error of a later call. Nothing is lost then: that call has done nothing, and
-// can be made again when there is room.
+// written to the private file together, or something other than ReadAt, WriteAt, Resident or a
+// Resize to less needs it there. So a full disk, a quota, or a limit of the size of files, may be the
+// error of a later call. Nothing is lost then: that call has done nothing, and can be made again
+// when there is room.
 func (m *MmapMut) WriteGrow(p []byte, off int64) (int, error) {
 	if off < 0 || len(p) == 0 || off <= m.size.Load()-int64(len(p)) {
 		n, err := m.WriteAt(p, off)
@@ -68,6 +69,12 @@ func (m *MmapMut) append(p []byte, off, end int64) (int, error) {
 	if err := m.makeRoom(off, end); err != nil {
 		return 0, err
 	}
+	if len(p) > m.tail.room() {
+		// p may be mapped, and fault: then nothing may have changed.
+		buf := scratch.Get().(*[tailSize]byte)
+		defer scratch.Put(buf)
+		p = buf[:copy(buf[:], p)]
+	}
 	if n := m.tail.append(p); n < len(p) {
 		if err := m.flush(); err != nil {
 			m.tail.cut(int(off - m.tail.base.Load()))
@@ -85,6 +92,7 @@ func (m *MmapMut) put(p []byte, off int64) (int, error) {
 	end := off + int64(n)
 	// An appended page is filled once: by few calls, that costs less than the fault of a store.
 	few := off == m.tail.base.Load() && n >= 512
+	m.cut = max(m.cut, min(end, m.length)) // whatever is stored, if p is mapped, and faults
 	if end > m.length || few || !mem.dirty.has(off, n) || !mem.copy(mem.mem[off:], p) {
 		n, err = m.source.pwrite(mem, p, off)
 	}
@@ -95,7 +103,7 @@ func (m *MmapMut) put(p []byte, off int64) (int, error) {
 			m.length = max(m.length, st.Size())
 		}
 	}
-	m.cut = max(m.cut, min(end, m.length)) // whatever was stored, if it failed
+	m.cut = max(m.cut, min(end, m.length)) // or if it failed
 	return n, err
 }
 

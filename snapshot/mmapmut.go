@@ -136,7 +136,8 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // Resize and Commit included. It must not be used afterwards, nor given to another goroutine
 // that is still using it then. A store that is made while a commit makes its clone is in it or
 // not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
-// there are fs.ErrInvalid, and f is not called.
+// there are fs.ErrInvalid, and f is not called; nor is it if what was appended last, see WriteGrow,
+// cannot be written to the private file, for which View waits as WriteAt does.
 //
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
@@ -184,7 +185,8 @@ func (m *MmapMut) cleaned() {
 }
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
-// returns when they are there: see [Mmap.Prefetch].
+// returns when they are there: see [Mmap.Prefetch]. What was appended last it writes first, as View
+// does.
 func (m *MmapMut) Prefetch(off, n int64) error {
 	mem, n, err := m.pin("prefetch", off, n)
 	if err != nil || n == 0 {
@@ -195,7 +197,7 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 }
 
 // Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
-// be in memory: see [Mmap.Resident].
+// be in memory: see [Mmap.Resident]. What was appended last is, though View has to write it first.
 func (m *MmapMut) Resident(off, n int64) bool {
 	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping, and before the base
 	if err != nil || m.closed.Load() {
@@ -208,34 +210,41 @@ func (m *MmapMut) Resident(off, n int64) bool {
 // pin checks a range and returns its length and its mapping, with a reference on it, and
 // counted as a View. If the length is 0, it is neither.
 func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
-	size, err := m.shareFlushed(off, n)
+	m.layout.RLock()
 	defer m.layout.RUnlock()
+	length, err := m.span(op, off, n, m.size.Load())
+	if err == nil && off+length > m.tail.base.Load() {
+		if err := m.flushShared(); err != nil {
+			return nil, 0, pathError(op, m.name, err)
+		}
+		length, err = m.span(op, off, n, m.flushed())
+	}
 	if m.closed.Load() {
-		err = fs.ErrClosed
+		return nil, 0, pathError(op, m.name, fs.ErrClosed)
 	}
-	if err != nil {
-		return nil, 0, pathError(op, m.name, err)
-	}
-	n, err = m.span(op, off, n, size)
-	if err != nil || n == 0 {
+	if err != nil || length == 0 {
 		return nil, 0, err
 	}
 	m.views.Add(1)
 	mem := m.mem.Load()
 	mem.acquire() // cannot fail: the snapshot's reference goes under layout
-	return mem, n, nil
+	return mem, length, nil
 }
 
 // Bytes returns the memory itself, valid until Resize, a WriteGrow that grows, CommitAndClose or
 // Close. Using it later is a fault that ends the program; so is a disk error or a full disk
 // while it is used. ReadAt, WriteAt and View have neither problem. It is nil if the size is 0, after
-// Close, and if what was appended finds no space on the disk: View has the error. A store that is made while a
+// Close, and if what was appended cannot be written to the private file: View has the error. A store that is made while a
 // commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
 // needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
 func (m *MmapMut) Bytes() []byte {
-	size, err := m.shareFlushed(0, -1)
+	m.layout.RLock()
 	defer m.layout.RUnlock()
-	if err != nil || m.closed.Load() || size == 0 {
+	if m.size.Load() > m.tail.base.Load() && m.flushShared() != nil {
+		return nil
+	}
+	size := m.flushed()
+	if m.closed.Load() || size == 0 {
 		return nil
 	}
 	mem := m.mem.Load()

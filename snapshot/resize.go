@@ -12,7 +12,8 @@ import (
 // space. Slices of Bytes are invalid afterwards. The memory moves now and then, with room to
 // grow in, so that growing in small steps is cheap.
 //
-// If Resize fails, the size is as it was.
+// If Resize fails, the size is as it was. To grow, it writes what was appended before to the private
+// file, and has the error of that: see WriteGrow.
 func (m *MmapMut) Resize(size int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()
@@ -118,13 +119,14 @@ func (m *MmapMut) discard() error {
 	// a mapping (XFS, measured on Linux 6.18): so what is left of it is written.
 	page := int64(os.Getpagesize())
 	zeros := make([]byte, min(-size&(page-1), m.length-size))
+	hole := size + int64(len(zeros))
 	if _, err := m.file.WriteAt(zeros, size); err != nil {
-		return bare(err)
+		hole = size // it was a hole, and there is no space
 	}
-	if hole := size + int64(len(zeros)); hole < m.length {
-		return sysPunchHole(m.fd(), hole, m.length-hole)
+	if hole >= m.length {
+		return nil
 	}
-	return nil
+	return sysPunchHole(m.fd(), hole, m.length-hole)
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller

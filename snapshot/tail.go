@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -19,10 +20,10 @@ const (
 // each append costs more than the data: of an os.File's speed, appends of 4 KiB had 0.9 on btrfs.
 type tail struct {
 	// base is where it begins: all before is in the private file. It changes under the
-	// snapshot's store, and is the size if the tail is empty.
+	// snapshot's store, and is the size if the tail is empty, or more while an append is under way.
 	base atomic.Int64
 
-	mu  sync.RWMutex // guards what follows; n changes under store, too
+	mu  sync.RWMutex // guards what follows, but buf[n:]; all of it changes under store alone, too
 	n   int
 	buf *[tailSize]byte // nil until something is appended
 }
@@ -32,15 +33,18 @@ func (t *tail) begins(off int64, n int) int {
 	return int(max(0, min(t.base.Load()-off, int64(n))))
 }
 
-// append adds what there is room for of p, and returns how much that is.
+// room returns how much can be added. The caller owns store.
+func (t *tail) room() int { return tailSize - int(t.base.Load()%tailSize) - t.n }
+
+// append adds what there is room for of p, and returns how much that is. The caller owns store. mu is
+// not held while p is read, which may wait for a disk, or be a fault.
 func (t *tail) append(p []byte) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	room := tailSize - int(t.base.Load()%tailSize)
 	if t.buf == nil {
 		t.buf = scratch.Get().(*[tailSize]byte)
 	}
-	n := copy(t.buf[t.n:room], p)
+	n := copy(t.buf[t.n:t.n+t.room()], p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.n += n
 	return n
 }
@@ -117,22 +121,21 @@ func (m *MmapMut) flush() error {
 		return err
 	}
 	if _, err := m.put(t.buf[:t.n], off); err != nil {
-		return err
+		return os.NewSyscallError("pwrite", err)
 	}
 	t.begin(end)
 	return nil
 }
 
-// shareFlushed takes layout, shared, when the private file has all of n bytes from off on, or all of
-// the snapshot if n is negative, and returns the size of what it has.
-func (m *MmapMut) shareFlushed(off, n int64) (size int64, err error) {
-	m.layout.RLock()
-	if base := m.tail.base.Load(); m.size.Load() > base && (n < 0 || off > base-n) {
-		m.layout.RUnlock() // store comes first
-		m.store.Lock()
-		err = m.flush()
-		m.layout.RLock()
-		m.store.Unlock()
-	}
-	return min(m.size.Load(), m.tail.base.Load()), err // while layout is shared, neither becomes less
+// flushShared flushes the tail for a caller that shares layout, and does so again afterwards.
+func (m *MmapMut) flushShared() error {
+	m.layout.RUnlock() // store comes first
+	m.store.Lock()
+	defer m.store.Unlock()
+	defer m.layout.RLock()
+	return m.flush()
 }
+
+// flushed is the size of what is in the private file of the snapshot. It does not become less while
+// the caller shares layout.
+func (m *MmapMut) flushed() int64 { return min(m.size.Load(), m.tail.base.Load()) }
