@@ -110,6 +110,7 @@ func TestCommitToOwnName(t *testing.T) {
 // Whoever has the lock on the directory keeps commits that check from being made, for half a second
 // each, and no others.
 func TestDirectoryLockHeld(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, []string{"xfs", "tmpfs"}, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -13,6 +13,7 @@ import (
 
 // RequireConsistent takes a reflink or a LeasedCopy, and refuses what may be torn.
 func TestRequireConsistent(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -16,6 +16,7 @@ import (
 // copied again, at once rather than when the copy is complete. It is open for writing, so there
 // is no lease.
 func TestChangesWhileCopied(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

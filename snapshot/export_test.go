@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // calls lists the calls of the kernel, by the name a test knows them by, each with a function
@@ -230,6 +231,14 @@ func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
 func NoTmpfile() (undo func()) {
 	noTmpfile.Store(true)
 	return func() { noTmpfile.Store(false) }
+}
+
+// NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the test
+// ends.
+func NoPauses(tb testing.TB) {
+	real := after
+	after = func(time.Duration) <-chan time.Time { return real(0) }
+	tb.Cleanup(func() { after = real })
 }
 
 // SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what

@@ -186,6 +186,7 @@ func TestNeverTorn(t *testing.T) {
 // What safety hangs on is looked at: an unnamed file that has a name is refused, and so is a clone
 // cut short by an error that the kernel kept to itself, as those before 6.9 did.
 func TestCopyIsChecked(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -124,6 +124,7 @@ func TestLeaseAndTruncation(t *testing.T) {
 // Beside a writer there is no lease: the copy is a ComparedCopy, which RequireConsistent refuses
 // without copying anything. A writer that closes in time is waited for.
 func TestLeaseBesideWriters(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -192,6 +193,7 @@ func TestLeaseOfFromFile(t *testing.T) {
 
 // A lease that was not there to the end proves nothing.
 func TestLeaseThatRanOut(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -1,6 +1,10 @@
 package snapshot
 
-import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
+import (
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
 
 // The kernel, as this package uses it: one variable for each call, so that a test can make any
 // of them fail. Nothing else assigns them.
@@ -62,3 +66,6 @@ var (
 	sysWriteback     = syscalls.WritebackAndWait
 	sysWritebackErr  = syscalls.WritebackError
 )
+
+// after is the clock of the pauses between attempts.
+var after = time.After

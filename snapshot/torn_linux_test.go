@@ -197,6 +197,7 @@ func TestTornComparedCopies(t *testing.T) {
 
 // Beside a program that stores through a mapping RequireConsistent refuses.
 func TestTornByMapping(t *testing.T) {
+	snapshot.NoPauses(t)
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := newTornFile(t, dir)

@@ -167,7 +167,7 @@ func pause(ctx context.Context, i int) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(time.Millisecond << i):
+	case <-after(time.Millisecond << i):
 		return nil
 	}
 }
