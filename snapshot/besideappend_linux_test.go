@@ -15,7 +15,7 @@ import (
 func TestReadAtBesideAppends(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		for range mounttest.Count(1, 50, 2000) {
+		for range mounttest.Count(1, 10, 2000) {
 			readBesideAppends(t, dir, false)
 			readBesideAppends(t, dir, true)
 		}

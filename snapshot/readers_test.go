@@ -66,7 +66,7 @@ func TestReadersDuringCommits(t *testing.T) {
 				}
 			})
 		}
-		commits := mounttest.Count(12, 500, 10000)
+		commits := mounttest.Count(12, 250, 10000)
 		for v := uint64(1); v <= uint64(commits); v++ {
 			want := version(v)
 			must(t, m.Resize(int64(len(want))))
