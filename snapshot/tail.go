@@ -23,7 +23,7 @@ type tail struct {
 	// snapshot's store, and is the size if the tail is empty, or more while an append is under way.
 	base atomic.Int64
 
-	mu  sync.RWMutex // guards what follows, but buf[n:]; all of it changes under store alone, too
+	mu  sync.RWMutex // guards what follows, except buf[n:]; n and buf change under store, too
 	n   int
 	buf *[tailSize]byte // nil until something is appended
 }
@@ -36,8 +36,8 @@ func (t *tail) begins(off int64, n int) int {
 // room returns how much can be added. The caller owns store.
 func (t *tail) room() int { return tailSize - int(t.base.Load()%tailSize) - t.n }
 
-// append adds what there is room for of p, and returns how much that is. The caller owns store. mu is
-// not held while p is read, which may wait for a disk, or be a fault.
+// append adds what there is room for of p, and returns how much that is. The caller owns store. mu
+// is not held while p is read, which may wait for a disk, or be a fault.
 func (t *tail) append(p []byte) int {
 	if t.buf == nil {
 		t.buf = scratch.Get().(*[tailSize]byte)
