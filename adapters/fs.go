@@ -51,7 +51,7 @@ import (
 //
 // HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
 // that has the first version may be told that it is still good, by whatever server does not
-// send an ETag.
+// send an ETag. The program in examples/serve does.
 type FS struct {
 	// Constant after creation.
 	root   *os.Root

@@ -12,7 +12,8 @@
 // gives them. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
 // wrong usage.
 //
-// Each file is one idea: main.go starts and ends the server, log.go writes down what it did.
+// Each file is one idea: main.go starts and ends the server, tags.go tells versions of a file apart,
+// log.go writes down what it did.
 package main
 
 import (
@@ -90,7 +91,7 @@ func serve(ctx context.Context, addr, dir string, grace time.Duration, stdout, s
 	}
 	logger := log.New(stderr, "", log.LstdFlags|log.LUTC)
 	server := &http.Server{
-		Handler: logged(logger, onlyReads(http.FileServerFS(fsys))),
+		Handler: logged(logger, onlyReads(tagged(fsys))),
 		// A WriteTimeout would be one for the whole response, which may be large; see stall.
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,

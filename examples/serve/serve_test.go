@@ -120,6 +120,59 @@ func TestNeverAMix(t *testing.T) {
 	})
 }
 
+// A client that comes back for more of a file that was replaced within a second gets the new one, whole.
+func TestTags(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	s := start(t, dir)
+	version := func(content string, nanosecond int64) {
+		put(t, name+".new", content)
+		at := time.Unix(1_000_000_000, nanosecond)
+		if err := os.Chtimes(name+".new", at, at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tag := func(path string) string {
+		resp, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.Header.Get("ETag")
+	}
+	version("old contents", 1)
+	old := tag("f")
+	for _, x := range []struct {
+		header []string
+		status int
+		body   string
+	}{
+		{[]string{"If-None-Match", old}, 304, ""},
+		{[]string{"Range", "bytes=4-", "If-Range", old}, 206, "contents"},
+	} {
+		if status, body := get(t, "GET", s.url+"f", x.header...); status != x.status || body != x.body {
+			t.Errorf("%q: %d, %q", x.header, status, body)
+		}
+		version("NEW CONTENTS", 2)
+		if status, body := get(t, "GET", s.url+"f", x.header...); status != 200 || body != "NEW CONTENTS" {
+			t.Errorf("%q, replaced: %d, %q", x.header, status, body)
+		}
+		version("old contents", 1)
+	}
+	for _, path := range []string{"", "missing"} {
+		if got := tag(path); got != "" {
+			t.Errorf("%q has the tag %s", path, got)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if status := s.stop(); status != 0 {
+		t.Errorf("status %d: %s", status, s.stderr)
+	}
+}
+
 // A response under way is completed before the end, unless that takes too long.
 func TestShutdown(t *testing.T) {
 	dir := t.TempDir()
