@@ -1,5 +1,7 @@
 package snapshot
 
+import "strconv"
+
 // Method tells how the private copy behind a snapshot was made.
 type Method int
 
@@ -25,6 +27,8 @@ const (
 
 func (m Method) String() string {
 	switch m {
+	case None:
+		return "none"
 	case Reflink:
 		return "reflink"
 	case LeasedCopy:
@@ -32,5 +36,5 @@ func (m Method) String() string {
 	case ComparedCopy:
 		return "compared copy"
 	}
-	return "none"
+	return "Method(" + strconv.Itoa(int(m)) + ")"
 }

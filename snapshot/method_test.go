@@ -80,6 +80,7 @@ func TestOpenIsFlat(t *testing.T) {
 func TestMethodString(t *testing.T) {
 	for m, want := range map[snapshot.Method]string{
 		snapshot.None: "none", snapshot.Reflink: "reflink", snapshot.LeasedCopy: "leased copy", snapshot.ComparedCopy: "compared copy",
+		99: "Method(99)",
 	} {
 		if m.String() != want {
 			t.Errorf("%v, want %v", m, want)
