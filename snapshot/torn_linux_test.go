@@ -233,6 +233,7 @@ func TestGivesUpInTime(t *testing.T) {
 		t.Skip("takes 20 s: MOUNTTEST_COUNT=ci")
 	}
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+		t.Parallel() // it sleeps
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 2 * time.Second: 3} {
 			name := join(dir, "f")
 			write(t, name, noise(1, 1000))
