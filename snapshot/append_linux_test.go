@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -174,6 +175,20 @@ func TestGathered(t *testing.T) {
 		appended(func(m *snapshot.MmapMut, want []byte) {
 			must(t, m.CommitAndClose())
 			wantFile(t, name, want)
+		})
+		appended(func(m *snapshot.MmapMut, want []byte) {
+			must(t, m.Resize(8192)) // so that writing it would take no other call before
+			wantGathered(t, m, 8192-base)
+			must(t, m.Close())
+			_, err := m.WriteGrow([]byte{1}, 8192)
+			for op, err := range map[string]error{
+				"view": goes["View"](m), "prefetch": goes["Prefetch"](m), "resize": m.Resize(end + 1), "write": err, "commit": m.Commit(),
+			} {
+				wantError(t, err, fs.ErrClosed, op+" "+name+": file already closed")
+			}
+			if m.Bytes() != nil {
+				t.Error("Bytes are there after Close")
+			}
 		})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A full disk is an error of whatever would write what is gathered. That has done nothing then, and
@@ -125,6 +126,26 @@ func TestAppendUntilFull(t *testing.T) {
 		appendTo(t, m, data[:size/2+200_000], 4096)
 		must(t, m.CommitAndClose())
 		wantFile(t, join(dir, "f"), data[:size/2+200_000])
+	})
+}
+
+// So is a limit of the size of files.
+func TestGatheredFileLimit(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		data := noise(1, 100_000)
+		m := create(t, name)
+		appendTo(t, m, data, 5000)
+		undo := limitFileSize(t, 50_000)
+		for _, do := range []func() error{m.Commit, m.CommitAndClose, func() error { return m.Prefetch(0, -1) }} {
+			if err := do(); !errors.Is(err, syscall.EFBIG) {
+				t.Error(err)
+			}
+			wantBytes(t, "ReadAt", byReadAt(t, m), data)
+		}
+		undo()
+		must(t, m.CommitAndClose())
+		wantFile(t, name, data)
 	})
 }
 

@@ -156,8 +156,8 @@ func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attribut
 
 // publish makes t, which holds the contents, durable, with the attributes attrs or those that
 // are right by now, and names it. Under the snapshot's own name it remembers it as the file
-// that the next commit expects. It reports whether t got the name, and calls release at once if so:
-// while t is open for writing, executing it is ETXTBSY, and nobody gets a lease on it.
+// that the next commit expects. It reports whether t got the name, and if so has called release at
+// once, to close it: while it is open for writing, executing it is ETXTBSY, and nobody gets a lease.
 func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes, release func()) (bool, error) {
 	fd := t.fd
 	if attrs == nil {

@@ -50,7 +50,8 @@ func (m *MmapMut) commitThenClose() error {
 	return errors.Join(err, m.close())
 }
 
-// publishSelf gives the private file, which is sealed, the name, and closes the snapshot if it got it.
+// publishSelf gives the private file, which is sealed, the name, and closes the snapshot if it got
+// it.
 func (m *MmapMut) publishSelf() (published bool, err error) {
 	p := m.own()
 	attrs, err := m.attributesFor(p)

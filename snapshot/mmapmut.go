@@ -233,10 +233,12 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 
 // Bytes returns the memory itself, valid until Resize, a WriteGrow that grows, CommitAndClose or
 // Close. Using it later is a fault that ends the program; so is a disk error or a full disk
-// while it is used. ReadAt, WriteAt and View have neither problem. It is nil if the size is 0, after
-// Close, and if what was appended cannot be written to the private file: View has the error. A store that is made while a
+// while it is used. ReadAt, WriteAt and View have neither problem. A store that is made while a
 // commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
 // needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
+//
+// It is nil if the size is 0, after Close, and if what was appended cannot be written to the
+// private file: View has the error of that.
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()

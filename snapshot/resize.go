@@ -35,7 +35,7 @@ func (m *MmapMut) resize(size int64) error {
 		return invalid("negative size %d", size)
 	}
 	old := m.Size()
-	if base := m.tail.base.Load(); size > base && size <= old {
+	if base := m.tail.base.Load(); size > base && size <= old { // the end stays in the tail
 		m.size.Store(size)
 		m.tail.cut(int(size - base))
 		return nil

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -114,6 +115,9 @@ func (m *MmapMut) flush() error {
 	t := &m.tail
 	if t.n == 0 {
 		return nil
+	}
+	if m.closed.Load() {
+		return fs.ErrClosed
 	}
 	off := t.base.Load()
 	end := off + int64(t.n)

@@ -156,7 +156,7 @@ func populate(mem []byte, off, n int64) error {
 	return sysPopulate(mem[start:off+n], false)
 }
 
-// scratch holds buffers: for what is read only to have it in memory, and for tails.
+// scratch holds buffers, *[tailSize]byte: for what is read only to have it in memory, and for tails.
 var scratch = sync.Pool{New: func() any { return new([tailSize]byte) }}
 
 // read reads a range by system calls and forgets it. It has the true errno: that of populate is

@@ -8,7 +8,8 @@ import (
 
 // tagged serves fsys, each file with an ETag, by which a client that comes back for more of a file
 // learns whether it is still the same. By the modification time alone, of which HTTP has whole
-// seconds, it would take one that was replaced within a second for the one that it knows.
+// seconds, it would take one that was replaced within a second for the one that it knows. Two of the
+// same size and the same nanosecond have the same tag.
 func tagged(fsys fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.FileServerFS(tagging{fsys, w.Header()}).ServeHTTP(w, r)
