@@ -26,7 +26,8 @@ const (
 
 // A cache has one snapshot for all who open a file while it is unchanged.
 type cache struct {
-	config snapshot.Config // constant
+	config   snapshot.Config // constant
+	idleTime time.Duration   // the constant of that name, but in tests
 
 	mu     sync.Mutex // guards what follows, and is held for moments
 	closed bool
@@ -57,7 +58,7 @@ type making struct {
 }
 
 func newCache(c snapshot.Config) *cache {
-	return &cache{config: c, known: map[identity]*shared{}, making: map[identity]*making{}}
+	return &cache{config: c, idleTime: idleTime, known: map[identity]*shared{}, making: map[identity]*making{}}
 }
 
 // get returns a snapshot of the file found, which info describes, and makes one if there is

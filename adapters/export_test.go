@@ -2,16 +2,11 @@ package adapters
 
 import (
 	"io/fs"
-	"testing"
 	"time"
 )
 
-// SetIdleTime changes how long unused snapshots are kept, until the test ends.
-func SetIdleTime(tb testing.TB, d time.Duration) {
-	old := idleTime
-	idleTime = d
-	tb.Cleanup(func() { idleTime = old })
-}
+// SetIdleTime changes how long unused snapshots are kept; before anybody uses f.
+func (f *FS) SetIdleTime(d time.Duration) { f.shared.idleTime = d }
 
 // Kept returns how many snapshots f has for those who open a file next, and how many of them
 // nobody uses.
@@ -37,9 +32,10 @@ func (f *File) HoldCursor() (release func()) {
 	return f.cursor.Unlock
 }
 
-const IdleCount = idleCount
-
-var IdleTime = idleTime
+const (
+	IdleCount = idleCount
+	IdleTime  = idleTime
+)
 
 var Granularity = granularity
 

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// idleCount is how many snapshots that nobody uses are kept.
-const idleCount = 32
-
-// idleTime is how long they are kept; constant but in tests.
-var idleTime = 10 * time.Second
+const (
+	idleCount = 32               // how many snapshots that nobody uses are kept
+	idleTime  = 10 * time.Second // and for how long
+)
 
 // acquire adds a user. The caller holds mu.
 func (c *cache) acquire(s *shared) {
@@ -65,7 +64,7 @@ func (c *cache) outdated(now identity) (drop []*shared) {
 // arm sets the timer for what is idle. The caller holds mu.
 func (c *cache) arm() {
 	if c.timer == nil && len(c.idle) > 0 {
-		c.timer = time.AfterFunc(time.Until(c.idle[0].since.Add(idleTime)), c.expire)
+		c.timer = time.AfterFunc(time.Until(c.idle[0].since.Add(c.idleTime)), c.expire)
 	}
 }
 
@@ -77,7 +76,7 @@ func (c *cache) expire() {
 	defer c.mu.Unlock()
 	c.timer = nil
 	n := 0
-	for n < len(c.idle) && time.Since(c.idle[n].since) >= idleTime {
+	for n < len(c.idle) && time.Since(c.idle[n].since) >= c.idleTime {
 		n++
 	}
 	drop = c.forget(n)

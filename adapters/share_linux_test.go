@@ -228,8 +228,8 @@ func TestUnusedAreDropped(t *testing.T) {
 		t.Errorf("after Close: %d, %d", known, idle)
 	}
 
-	adapters.SetIdleTime(t, 20*time.Millisecond)
 	fsys = newFS(t, dir, snapshot.Config{})
+	fsys.SetIdleTime(20 * time.Millisecond)
 	f, err := fsys.Open("0")
 	if err != nil {
 		t.Fatal(err)
@@ -242,8 +242,8 @@ func TestUnusedAreDropped(t *testing.T) {
 	_ = f.Close()
 	waitFor(t, func() bool { known, _ := fsys.Kept(); return known == 0 })
 
-	adapters.SetIdleTime(t, time.Hour)
 	fsys = newFS(t, dir, snapshot.Config{})
+	fsys.SetIdleTime(time.Hour)
 	for i := range 5 {
 		contents(t, fsys, "f")
 		settled(t, dir, "f", random(100+i))

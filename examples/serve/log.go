@@ -7,11 +7,12 @@ import (
 )
 
 // logged writes a line for each request when it has been answered: from whom, method, path,
-// status, bytes of the body, time.
-func logged(logger *log.Logger, next http.Handler) http.Handler {
+// status, bytes of the body, time. A client that takes nothing of its response for as long as stall is
+// given up.
+func logged(logger *log.Logger, stall time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
-		c := &counter{ResponseWriter: w, status: http.StatusOK}
+		c := &counter{ResponseWriter: w, stall: stall, status: http.StatusOK}
 		// Also if next panics: with http.ErrAbortHandler, package http ends a response like that.
 		defer func() {
 			// %q: a path may hold anything, a line break too.
@@ -21,14 +22,11 @@ func logged(logger *log.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// stall is how long a client may take nothing of its response. There is no limit to how long all
-// of it may take.
-var stall = time.Minute
-
 // A counter remembers the status of a response and counts the bytes of its body, and gives up on
 // clients that take nothing.
 type counter struct {
 	http.ResponseWriter
+	stall  time.Duration
 	status int
 	bytes  int64
 }
@@ -41,7 +39,7 @@ func (c *counter) WriteHeader(status int) {
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	if err := http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(stall)); err != nil {
+	if err := http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	n, err := c.ResponseWriter.Write(p)

@@ -2,14 +2,15 @@
 // a file: each is sent from a snapshot, however slow the client, and whatever happens to the file
 // meanwhile.
 //
-//	go run ./examples/serve [-addr host:port] [directory]
+//	go run ./examples/serve [-addr host:port] [-grace duration] [-stall duration] [directory]
 //
 // Files are found at their names, directories are listed, ranges and conditional requests
 // answered; each request is a line on standard error. Symbolic links are followed inside the
 // directory and not out of it; what is neither a file nor a directory is not served.
 //
 // SIGINT and SIGTERM end it when the responses under way are complete, or after the time that -grace
-// gives them. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
+// gives them. A client that takes nothing of its response for a minute, or as long as -stall says, is
+// given up; there is no limit to how long all of a response may take. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
 // wrong usage.
 //
 // Each file is one idea: main.go starts and ends the server, tags.go tells versions of a file apart,
@@ -34,7 +35,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: serve [-addr host:port] [-grace duration] [directory]
+const usage = `usage: serve [-addr host:port] [-grace duration] [-stall duration] [directory]
 
 Serves the files below a directory (default: the one it is started in) by HTTP, each response from a
 snapshot of the file.
@@ -54,6 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() {}
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen at; port 0 means any that is free")
 	grace := flags.Duration("grace", 10*time.Second, "how long to wait for responses under way before the end")
+	stall := flags.Duration("stall", time.Minute, "how long a client may take nothing of its response")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -63,6 +65,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err == nil && flags.NArg() > 1:
 		err = errors.New("want one directory")
+	case err == nil && *stall <= 0:
+		err = errors.New("-stall must be positive")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "serve: %v (-h shows the usage)\n", err)
@@ -72,14 +76,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() == 1 {
 		dir = flags.Arg(0)
 	}
-	if err := serve(ctx, *addr, dir, *grace, stdout, stderr); err != nil {
+	if err := serve(ctx, *addr, dir, *grace, *stall, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "serve: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-func serve(ctx context.Context, addr, dir string, grace time.Duration, stdout, stderr io.Writer) (err error) {
+func serve(ctx context.Context, addr, dir string, grace, stall time.Duration, stdout, stderr io.Writer) (err error) {
 	fsys, err := adapters.NewFS(dir, snapshot.Config{})
 	if err != nil {
 		return err
@@ -91,8 +95,8 @@ func serve(ctx context.Context, addr, dir string, grace time.Duration, stdout, s
 	}
 	logger := log.New(stderr, "", log.LstdFlags|log.LUTC)
 	server := &http.Server{
-		Handler: logged(logger, onlyReads(tagged(fsys))),
-		// A WriteTimeout would be one for the whole response, which may be large; see stall.
+		Handler: logged(logger, stall, onlyReads(tagged(fsys))),
+		// A WriteTimeout would be one for the whole response, which may be large; see counter.
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,

@@ -214,12 +214,9 @@ func TestShutdown(t *testing.T) {
 
 // A client that takes nothing is given up, and written down.
 func TestStalledClient(t *testing.T) {
-	defer func(old time.Duration) { stall = old }(stall)
-	stall = 50 * time.Millisecond
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "f"), strings.Repeat("x", 32<<20))
-	s := start(t, dir)
-	defer s.stop() // before stall is set back
+	s := start(t, dir, "-stall", "50ms")
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +247,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"-x"}, 2, "not defined: -x"},
 		{[]string{"a", "b"}, 2, "want one directory"},
 		{[]string{"-grace", "x"}, 2, "invalid value"},
+		{[]string{"-stall", "0"}, 2, "-stall must be positive"},
 		{[]string{filepath.Join(dir, "missing")}, 1, "no such file"},
 		{[]string{file}, 1, "not a directory"},
 		{[]string{"-addr", taken.Addr().String(), dir}, 1, "address already in use"},
