@@ -120,24 +120,24 @@ func TestFSRace(t *testing.T) {
 	})
 	fsys := newFS(t, root, snapshot.Config{})
 	opened := 0
-	soon("Open", func() {
-		for i := 0; i < mounttest.Count(5000, 50_000, 1_000_000) || opened == 0; i++ {
-			f, err := fsys.Open("x")
-			if err != nil {
-				continue
-			}
-			if info, err := f.Stat(); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
-				t.Error(info, err)
-			}
-			if p, err := io.ReadAll(f); err == nil && len(p) > 0 {
-				opened++
-				if string(p) != "public" {
-					t.Errorf("read %q", p)
-				}
-			}
-			_ = f.Close()
+	for i := 0; i < mounttest.Count(5000, 50_000, 1_000_000) || opened == 0; i++ {
+		var f fs.File
+		var err error
+		soon("Open", func() { f, err = fsys.Open("x") })
+		if err != nil {
+			continue
 		}
-	})
+		if info, err := f.Stat(); err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+			t.Error(info, err)
+		}
+		if p, err := io.ReadAll(f); err == nil && len(p) > 0 {
+			opened++
+			if string(p) != "public" {
+				t.Errorf("read %q", p)
+			}
+		}
+		_ = f.Close()
+	}
 }
 
 // TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)

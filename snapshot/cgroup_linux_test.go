@@ -30,10 +30,13 @@ func newMemoryGroup(t *testing.T, limit int64) memoryGroup {
 	for _, parent := range candidates {
 		leftovers, _ := filepath.Glob(filepath.Join(parent, groupPrefix+"*"))
 		for _, old := range leftovers {
-			_ = os.Remove(old) // of a test that was killed; EBUSY if it still runs
+			pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(old), groupPrefix), "-")
+			if _, err := os.Stat("/proc/" + pid); err != nil {
+				_ = os.Remove(old) // of a test that was killed
+			}
 		}
 		var dir string
-		if dir, err = os.MkdirTemp(parent, groupPrefix); err != nil {
+		if dir, err = os.MkdirTemp(parent, fmt.Sprint(groupPrefix, os.Getpid(), "-")); err != nil {
 			continue
 		}
 		if err = os.WriteFile(filepath.Join(dir, file), fmt.Append(nil, limit), 0); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -54,9 +55,11 @@ func TestChangesWhileCopied(t *testing.T) {
 					continue
 				}
 				changes, whole = 1000, 0
+				start := time.Now()
 				_, err = c.Open(context.Background(), name)
 				wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: the file changed while it was copied")
-				if early != (whole < 15) { // chunks get larger, the last ones as large as the file
+				// Chunks get larger, the last ones as large as the file. What takes long is given up sooner.
+				if early != (whole < 15) && (early || time.Since(start) < 4*time.Second) {
 					t.Errorf("%s: the end was reached %d times", change, whole)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -103,6 +104,7 @@ func TestNoLostDefaultCommit(t *testing.T) {
 						return
 					default:
 					}
+					time.Sleep(time.Millisecond) // a default commit goes on without the lock after half a second
 					m, err := checking.OpenMut(context.Background(), name)
 					if err != nil {
 						t.Error(err)

@@ -31,6 +31,7 @@ func take(t testing.TB, dir string) (i inventory) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	snapshot.EmptyQuarantine()
+	defer snapshot.HoldSweeper()()
 	snapshot.Sweep()
 	debug.FreeOSMemory()
 	must(t, syncfs(dir))

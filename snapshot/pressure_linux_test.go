@@ -130,6 +130,7 @@ func pressureRead(t *testing.T, m reader, version map[int]int) {
 // forgets them.
 func wantSweep(t *testing.T, m reader) {
 	t.Helper()
+	defer snapshot.HoldSweeper()()
 	all, most := pressureSize/os.Getpagesize(), pressureLimit/os.Getpagesize()
 	before := snapshot.Known(m)
 	snapshot.Sweep()

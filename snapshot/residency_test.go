@@ -123,6 +123,7 @@ func TestResident(t *testing.T) {
 // system call again; those that have not, are not. Where the kernel does not say, or says to all but the
 // owner that everything is there, all are read again.
 func TestSweep(t *testing.T) {
+	defer snapshot.HoldSweeper()()
 	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
 		data := noise(1, 4<<20)
 		name := join(dir, "f")
@@ -170,6 +171,7 @@ func TestSweep(t *testing.T) {
 
 // A sweep looks at each snapshot once, and forgets those that are closed or were dropped.
 func TestSweepForgets(t *testing.T) {
+	defer snapshot.HoldSweeper()()
 	name := join(mounttest.Dir(t, "host"), "f")
 	must(t, os.WriteFile(name, nil, 0o666))
 	must(t, os.Truncate(name, 3*snapshot.LeafBytes))
@@ -210,6 +212,7 @@ func TestSweepForgets(t *testing.T) {
 // The first WriteAt to a page goes by a system call, the next ones do not, until a commit has
 // written everything. What was stored either way is there.
 func TestFirstStores(t *testing.T) {
+	defer snapshot.HoldSweeper()()
 	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
 		data := noise(1, 1<<20)
 		name := join(dir, "f")

@@ -79,7 +79,9 @@ func stress(t *testing.T, dir string, seed uint64) {
 	w.keep(func(*rand.Rand) error {
 		time.Sleep(3 * time.Millisecond) // it would be most of the work
 		evicted.evict(dir)
+		release := snapshot.HoldSweeper()
 		snapshot.Sweep()
+		release()
 		runtime.GC()
 		return nil
 	})

@@ -15,7 +15,9 @@ var swept sweeper
 // A sweeper looks now and then which pages of its mappings are still in memory. It is a timer,
 // which runs while there are mappings, and keeps none of them from being closed or collected.
 type sweeper struct {
-	mu       sync.Mutex // guards all below
+	turn sync.Mutex // held while a sweep goes on
+
+	mu       sync.Mutex // guards what follows
 	mappings []weak.Pointer[mapping]
 	running  bool // a timer is set, or the sweep itself goes on
 }
@@ -27,7 +29,9 @@ func (s *sweeper) add(mps ...weak.Pointer[mapping]) {
 	if !s.running {
 		s.running = true
 		time.AfterFunc(sweepInterval, func() {
+			s.turn.Lock()
 			s.sweep()
+			s.turn.Unlock()
 			s.again()
 		})
 	}
@@ -44,7 +48,7 @@ func (s *sweeper) again() {
 	}
 }
 
-// sweep ages what is known of every mapping, and forgets those that are gone.
+// sweep ages what is known of every mapping, and forgets those that are gone. The caller has the turn.
 func (s *sweeper) sweep() {
 	s.mu.Lock()
 	all := s.mappings

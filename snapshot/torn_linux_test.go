@@ -234,7 +234,7 @@ func TestGivesUpInTime(t *testing.T) {
 	}
 	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
 		t.Parallel() // it sleeps
-		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 2 * time.Second: 3} {
+		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {
 			name := join(dir, "f")
 			write(t, name, noise(1, 1000))
 			f := openFile(t, name, os.O_RDWR)

@@ -99,7 +99,7 @@ func TestTreeConflict(t *testing.T) {
 				for range 2 { // what is expected is the file that was opened, then that which was committed
 					must(t, m.Commit())
 				}
-				time.Sleep(5 * time.Millisecond) // the kernel's own clock, for Writeback, ticks every four
+				time.Sleep(25 * time.Millisecond) // the kernel's own clock, for Writeback, ticks every ten at most
 				must(t, change(filepath.Join(dir, "f")))
 				if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) {
 					t.Errorf("%s %s: %v", where, how, err)

@@ -44,7 +44,7 @@ func replaceForever(t *testing.T, dir string, replace replacer) string {
 	}
 }
 
-// killed kills a child at random and looks at what it leaves.
+// killed kills a child at random and looks at what it leaves: at once, and for good.
 func killed(t *testing.T, s scenario, peer string) string {
 	mixed, stray, n := 0, 0, mounttest.Count(5, 10, 500)
 	for range n {
@@ -55,6 +55,8 @@ func killed(t *testing.T, s scenario, peer string) string {
 		if !whole(data) {
 			mixed++
 		}
+		// What a change leaves for the next one to clear away does not stay.
+		check(t, replacers[peer](filepath.Join(dir, "f"), generation(0)))
 		entries, err := os.ReadDir(dir)
 		check(t, err)
 		if len(entries) > 1 {

@@ -232,10 +232,12 @@ func TestInterrupt(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if found, _ := filepath.Glob(filepath.Join(dir, "*", "src.zip")); len(found) > 0 {
-			break
+	var found []string
+	for begin := time.Now(); len(found) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("it does not begin")
 		}
+		found, _ = filepath.Glob(filepath.Join(dir, "*", "src.zip"))
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

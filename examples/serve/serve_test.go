@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,31 +80,13 @@ func TestNeverAMix(t *testing.T) {
 		versions := []string{strings.Repeat("a", 3<<20), strings.Repeat("b", 2<<20)}
 		put(t, name, versions[0])
 		s := start(t, dir)
-		done, replaced := make(chan struct{}), make(chan int)
-		go func() {
-			n := 0
-			for ; ; n++ {
-				select {
-				case <-done:
-					replaced <- n
-					return
-				default:
-				}
-				put(t, name+".new", versions[n%2])
-				if err := os.Rename(name+".new", name); err != nil {
-					t.Error(err)
-				}
-			}
-		}()
-		for range mounttest.Count(20, 200, 10000) {
+		beside(t, mounttest.Count(20, 200, 10000), func(i int) error {
+			return errors.Join(os.WriteFile(name+".new", []byte(versions[i%2]), 0o644), os.Rename(name+".new", name))
+		}, func() {
 			if _, body := get(t, "GET", s.url+"f"); body != versions[0] && body != versions[1] {
 				t.Errorf("%d bytes, %d of them a", len(body), strings.Count(body, "a"))
 			}
-		}
-		close(done)
-		if n := <-replaced; n < 2 {
-			t.Errorf("replaced %d times only", n)
-		}
+		})
 
 		put(t, name, strings.Repeat("c", 8<<20))
 		resp, err := http.Get(s.url + "f")
@@ -118,6 +103,31 @@ func TestNeverAMix(t *testing.T) {
 			t.Errorf("after the file was truncated: %d bytes, %v", len(rest), err)
 		}
 	})
+}
+
+// beside calls f, as many times as rounds says, while another goroutine calls change with 0, 1, 2 and so
+// on; and more often, if by then change was not done twice.
+func beside(t *testing.T, rounds int, change func(i int) error, f func()) {
+	t.Helper()
+	var (
+		stopped  atomic.Bool
+		changes  atomic.Int64
+		changing sync.WaitGroup
+	)
+	changing.Go(func() {
+		for i := 0; !stopped.Load(); i++ {
+			if err := change(i); err != nil {
+				t.Error(err)
+				return
+			}
+			changes.Add(1)
+		}
+	})
+	defer changing.Wait()
+	defer stopped.Store(true)
+	for i := 0; i < rounds || changes.Load() < 2 && !t.Failed(); i++ {
+		f()
+	}
 }
 
 // A client that comes back for more of a file that was replaced within a second gets the new one, whole.

@@ -38,8 +38,8 @@ func leaks(tb testing.TB) {
 	tb.Cleanup(func() {
 		tb.Helper()
 		var more []string
-		for try := range 12 {
-			// A finalizer runs some time after the collection that found it.
+		for try := range 24 { // four seconds
+			// A finalizer runs some time after the collection that found it, and closing may wait for a disk.
 			runtime.GC()
 			time.Sleep(time.Duration(try*try) * time.Millisecond)
 			now, err := held()

@@ -37,7 +37,7 @@ func TestNothingIsLeft(t *testing.T) {
 		{end: "fail", code: 1, say: "--- FAIL: TestHelperEnds"},
 		{end: "exit", code: 7},
 		{end: "panic", code: 2, say: "panic: on purpose"},
-		{end: "timeout", code: 2, say: "panic: test timed out after 5s"},
+		{end: "timeout", code: 2, say: "panic: test timed out after 15s"},
 		{"kill tester", func(_, tester int) error { return syscall.Kill(tester, syscall.SIGKILL) }, 137, "killed by signal 9 (killed)"},
 		{"kill supervisor", func(supervisor, _ int) error { return syscall.Kill(supervisor, syscall.SIGKILL) }, -1, ""},
 		{"interrupt", func(supervisor, _ int) error { return syscall.Kill(supervisor, syscall.SIGINT) }, 130, "killed by signal 2 (interrupt)"},
@@ -52,7 +52,11 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 			tmp := t.TempDir()
 			cmd := rerun("TestHelperEnds", helperEnv+"="+test.end, "TMPDIR="+tmp)
-			cmd.Args = append(cmd.Args, "-test.timeout=5s")
+			timeout := "1m"
+			if test.end == "timeout" {
+				timeout = "15s"
+			}
+			cmd.Args = append(cmd.Args, "-test.timeout="+timeout)
 			tester, wait := startHelper(t, cmd)
 
 			if got := loopDevices(t, tmp); len(got) != devices {

@@ -37,6 +37,7 @@ func run(m *testing.M) int {
 	}
 	current = joined(self, os.Getenv(innerEnv))
 	if current != nil {
+		syscall.Umask(0o022) // so that files have the modes that tests ask for, whoever runs them
 		return m.Run()
 	}
 	code, err := supervise()

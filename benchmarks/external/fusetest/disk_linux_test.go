@@ -43,8 +43,18 @@ func each(t *testing.T, pages int, f func(t *testing.T, d *fusetest.Disk, file *
 // evict drops a file from memory, and keeps the kernel from reading more of it than it is asked for.
 func evict(t *testing.T, f *os.File) {
 	t.Helper()
-	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM))
+	fd := uint(f.Fd())
+	must(t, unix.Fadvise(int(fd), 0, 0, unix.FADV_RANDOM))
+	var left unix.Cachestat_t
+	for i := range 100 {
+		must(t, unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED))
+		must(t, unix.Cachestat(fd, &unix.CachestatRange{}, &left, 0))
+		if left.Cache == 0 {
+			return
+		}
+		time.Sleep(time.Duration(i) * time.Millisecond) // what has just been written is held a moment longer
+	}
+	t.Fatalf("%d pages stayed in memory", left.Cache)
 }
 
 func must(t testing.TB, err error) {
@@ -72,7 +82,7 @@ func wantPages(t *testing.T, f *os.File, data []byte, bad map[int]bool) {
 // Reads take as long as they should, all at the same time.
 func TestDelay(t *testing.T) {
 	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
-		const delay = 100 * time.Millisecond
+		const delay = 500 * time.Millisecond
 		d.Delay(t, delay)
 		d.Stats(t)
 		var readers sync.WaitGroup
@@ -149,6 +159,7 @@ func TestFailWritesOf(t *testing.T) {
 func TestKill(t *testing.T) {
 	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, _ []byte) {
 		d.Delay(t, fusetest.MaxDelay)
+		d.Stats(t)
 		var readers sync.WaitGroup
 		for i := range 8 {
 			readers.Go(func() {
@@ -157,7 +168,9 @@ func TestKill(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(10 * time.Millisecond)
+		for d.Stats(t).Reads == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		d.Kill(t)
 		readers.Wait()
 	})

@@ -32,7 +32,7 @@ func TestTimes(t *testing.T) {
 	r := Comparison{Batch: 10, Ways: []Way{
 		{Name: "long", Do: sleep(60 * time.Millisecond), Before: func() {}},
 		{Name: "short", Do: sleep(time.Millisecond), Before: slow},
-	}}.Run(3)
+	}}.Run(7)
 	// A sleep takes at least its time: this bound does not depend on the machine.
 	if ns := r.Ns("long"); ns < 6e6 {
 		t.Errorf("an operation of the long way takes %v ns", ns)

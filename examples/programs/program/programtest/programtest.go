@@ -93,27 +93,29 @@ func Destroy(tb testing.TB, name string) {
 	}
 }
 
-// Churn calls change with 0, 1, 2 and so on until the test ends or stop is called, which returns how
-// often it did.
-func Churn(tb testing.TB, change func(i int) error) (stop func() int) {
-	var stopped atomic.Bool
-	count := make(chan int, 1)
-	go func() {
-		i := 0
-		for ; !stopped.Load(); i++ {
+// Beside calls f with 0, 1, 2 and so on, as many times as rounds says, while another goroutine does so
+// with change; and more often, if by then change was not done twice.
+func Beside(tb testing.TB, rounds int, change func(i int) error, f func(i int)) {
+	tb.Helper()
+	var (
+		stopped  atomic.Bool
+		changes  atomic.Int64
+		changing sync.WaitGroup
+	)
+	changing.Go(func() {
+		for i := 0; !stopped.Load(); i++ {
 			if err := change(i); err != nil {
 				tb.Error(err)
-				break
+				return
 			}
+			changes.Add(1)
 		}
-		count <- i
-	}()
-	stop = sync.OnceValue(func() int {
-		stopped.Store(true)
-		return <-count
 	})
-	tb.Cleanup(func() { stop() })
-	return stop
+	defer changing.Wait()
+	defer stopped.Store(true)
+	for i := 0; i < rounds || changes.Load() < 2 && !tb.Failed(); i++ {
+		f(i)
+	}
 }
 
 // Replace makes content the contents of the file name by a rename, so that whoever opens it
