@@ -129,19 +129,25 @@ func TestMremapDontunmapRefused(t *testing.T) {
 		data := noise(4*page, 1)
 		fd := newFile(t, dir, "file", data)
 		b := mmap(t, fd, 2*page, true)
-		before := len(mappings(t))
-		for _, length := range []int{2*page - 1, 0, -1} {
-			_, err := syscalls.MremapDontunmap(b, fd, length)
-			wantErr(t, err, "mremap", syscall.EINVAL)
-		}
-		// What is moved already comes to nothing if the rest cannot be mapped.
-		_, err := syscalls.MremapDontunmap(b, -1, 4*page)
-		wantErr(t, err, "mremap", syscall.EBADF)
-		if !bytes.Equal(b, data[:2*page]) {
-			t.Errorf("the mapping does not hold what the file does")
-		}
-		if after := len(mappings(t)); after != before {
-			t.Errorf("the process had %d mappings of no use, has %d", before, after)
+		for try := 0; ; try++ {
+			before := len(mappings(t))
+			for _, length := range []int{2*page - 1, 0, -1} {
+				_, err := syscalls.MremapDontunmap(b, fd, length)
+				wantErr(t, err, "mremap", syscall.EINVAL)
+			}
+			// What is moved already comes to nothing if the rest cannot be mapped.
+			_, err := syscalls.MremapDontunmap(b, -1, 4*page)
+			wantErr(t, err, "mremap", syscall.EBADF)
+			if !bytes.Equal(b, data[:2*page]) {
+				t.Errorf("the mapping does not hold what the file does")
+			}
+			after := len(mappings(t))
+			if after == before {
+				break
+			}
+			if try == 4 { // the runtime maps memory, too, but not always
+				t.Fatalf("the process had %d mappings of no use, has %d", before, after)
+			}
 		}
 	})
 }
