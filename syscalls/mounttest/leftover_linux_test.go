@@ -167,13 +167,13 @@ func wantNoMounts(t *testing.T, dir string) {
 
 func wantSoonNone(t *testing.T, what string, find func() []string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	found := find()
 	for ; len(found) > 0 && time.Now().Before(deadline); found = find() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if len(found) > 0 {
-		t.Errorf("left after 10 s: %s %v", what, found)
+		t.Errorf("left after a minute: %s %v", what, found)
 	}
 }
 

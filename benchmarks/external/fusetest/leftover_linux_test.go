@@ -117,9 +117,9 @@ func TestNothingIsLeft(t *testing.T) {
 func wantNone(t *testing.T, find func() []string) {
 	t.Helper()
 	found := find()
-	for deadline := time.Now().Add(20 * time.Second); len(found) > 0; found = find() {
+	for deadline := time.Now().Add(time.Minute); len(found) > 0; found = find() {
 		if time.Now().After(deadline) {
-			t.Errorf("left after 20 s: %v", found)
+			t.Errorf("left after a minute: %v", found)
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
