@@ -15,7 +15,7 @@ var swept sweeper
 // A sweeper looks now and then which pages of its mappings are still in memory. It is a timer,
 // which runs while there are mappings, and keeps none of them from being closed or collected.
 type sweeper struct {
-	turn sync.Mutex // held while a sweep goes on
+	turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
 
 	mu       sync.Mutex // guards what follows
 	mappings []weak.Pointer[mapping]

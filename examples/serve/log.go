@@ -7,8 +7,8 @@ import (
 )
 
 // logged writes a line for each request when it has been answered: from whom, method, path,
-// status, bytes of the body, time. A client that takes nothing of its response for as long as stall is
-// given up.
+// status, bytes of the body, time. A client is given up that takes longer than stall for
+// one of the pieces, of 32 KiB, in which a response is written.
 func logged(logger *log.Logger, stall time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
@@ -23,7 +23,7 @@ func logged(logger *log.Logger, stall time.Duration, next http.Handler) http.Han
 }
 
 // A counter remembers the status of a response and counts the bytes of its body, and gives up on
-// clients that take nothing.
+// clients that are too slow for a piece of it.
 type counter struct {
 	http.ResponseWriter
 	stall  time.Duration

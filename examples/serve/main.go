@@ -9,8 +9,8 @@
 // directory and not out of it; what is neither a file nor a directory is not served.
 //
 // SIGINT and SIGTERM end it when the responses under way are complete, or after the time that -grace
-// gives them. A client that takes nothing of its response for a minute, or as long as -stall says, is
-// given up; there is no limit to how long all of a response may take. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
+// gives them. A client that takes more than a minute, or what -stall says, for 32 KiB of its response is
+// given up; there is no limit to how long all of it may take. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
 // wrong usage.
 //
 // Each file is one idea: main.go starts and ends the server, tags.go tells versions of a file apart,
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() {}
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen at; port 0 means any that is free")
 	grace := flags.Duration("grace", 10*time.Second, "how long to wait for responses under way before the end")
-	stall := flags.Duration("stall", time.Minute, "how long a client may take nothing of its response")
+	stall := flags.Duration("stall", time.Minute, "how long a client may take for 32 KiB of its response")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -12,11 +12,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -80,9 +79,9 @@ func TestNeverAMix(t *testing.T) {
 		versions := []string{strings.Repeat("a", 3<<20), strings.Repeat("b", 2<<20)}
 		put(t, name, versions[0])
 		s := start(t, dir)
-		beside(t, mounttest.Count(20, 200, 10000), func(i int) error {
+		beside.Do(t, mounttest.Count(20, 200, 10000), func(i int) error {
 			return errors.Join(os.WriteFile(name+".new", []byte(versions[i%2]), 0o644), os.Rename(name+".new", name))
-		}, func() {
+		}, func(int) {
 			if _, body := get(t, "GET", s.url+"f"); body != versions[0] && body != versions[1] {
 				t.Errorf("%d bytes, %d of them a", len(body), strings.Count(body, "a"))
 			}
@@ -103,31 +102,6 @@ func TestNeverAMix(t *testing.T) {
 			t.Errorf("after the file was truncated: %d bytes, %v", len(rest), err)
 		}
 	})
-}
-
-// beside calls f, as many times as rounds says, while another goroutine calls change with 0, 1, 2 and so
-// on; and more often, if by then change was not done twice.
-func beside(t *testing.T, rounds int, change func(i int) error, f func()) {
-	t.Helper()
-	var (
-		stopped  atomic.Bool
-		changes  atomic.Int64
-		changing sync.WaitGroup
-	)
-	changing.Go(func() {
-		for i := 0; !stopped.Load(); i++ {
-			if err := change(i); err != nil {
-				t.Error(err)
-				return
-			}
-			changes.Add(1)
-		}
-	})
-	defer changing.Wait()
-	defer stopped.Store(true)
-	for i := 0; i < rounds || changes.Load() < 2 && !t.Failed(); i++ {
-		f()
-	}
 }
 
 // A client that comes back for more of a file that was replaced within a second gets the new one, whole.
@@ -236,6 +210,26 @@ func TestStalledClient(t *testing.T) {
 	for begin := time.Now(); !strings.Contains(s.stderr.String(), `GET "/f" 200 `); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 30*time.Second {
 			t.Fatal("it is still being served")
+		}
+	}
+}
+
+// A client may take longer for all of a response than for a part of it.
+func TestSlowClient(t *testing.T) {
+	dir := t.TempDir()
+	const size = 64 << 20 // far more than the sockets hold
+	put(t, filepath.Join(dir, "f"), strings.Repeat("x", size))
+	s := start(t, dir, "-stall", "1s")
+	resp, err := http.Get(s.url + "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer resp.Body.Close()
+	for range 64 {
+		time.Sleep(30 * time.Millisecond)
+		if n, err := io.CopyN(io.Discard, resp.Body, size/64); err != nil {
+			t.Fatal(n, err)
 		}
 	}
 }

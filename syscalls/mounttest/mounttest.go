@@ -18,8 +18,8 @@ var kinds = []string{"xfs", "btrfs", "ext4", "tmpfs", "host"}
 // The tests run in a child process with the same arguments, descriptors and
 // working directory, in a mount namespace of its own if there is CAP_SYS_ADMIN.
 // SIGINT, SIGTERM and SIGQUIT are passed on to it. The exit code is the child's,
-// or 128 plus the number of the signal that killed it. Its umask is 022, whatever
-// that of whoever runs the tests.
+// or 128 plus the number of the signal that killed it. The umask of
+// the child is 022.
 //
 // TMPDIR names a fresh directory that is removed when the child ends for any
 // reason, so what [testing.T.TempDir] and [os.CreateTemp] make does not outlive it.

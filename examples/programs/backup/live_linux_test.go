@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -103,7 +104,7 @@ func TestLiveTree(t *testing.T) {
 				os.WriteFile(passing, []byte("come and go"), 0o644),
 			)
 		}
-		programtest.Beside(t, mounttest.Count(3, 20, 1000), change, func(i int) {
+		beside.Do(t, mounttest.Count(3, 20, 1000), change, func(i int) {
 			copied := filepath.Join(dir, fmt.Sprint("copy", i))
 			r := programtest.Call(t, run, tree, copied)
 			if r.Status != 0 && r.Status != incomplete {

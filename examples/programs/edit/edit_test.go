@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -273,7 +274,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 			}
 			return programtest.Replace(name, versions[i%2])
 		}
-		programtest.Beside(t, mounttest.Count(10, 100, 5000), replace, func(int) {
+		beside.Do(t, mounttest.Count(10, 100, 5000), replace, func(int) {
 			r := programtest.Call(t, run, "-find", "needle", "-replace", "pin", name)
 			if r.Status != 0 && !strings.Contains(r.Err, "not found") { // the one before is still there
 				t.Fatalf("%+v", r)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -282,7 +283,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		versions := []string{archive(t, tar.FormatPAX, few...), archive(t, tar.FormatPAX, few[4], few[5], few[0], few[1], few[2], few[3])}
 		name, ix := programtest.Put(t, dir, "a.tar", versions[0]), filepath.Join(dir, "ix")
 		replace := func(i int) error { return programtest.Replace(name, versions[i%2]) }
-		programtest.Beside(t, mounttest.Count(10, 100, 5000), replace, func(int) {
+		beside.Do(t, mounttest.Count(10, 100, 5000), replace, func(int) {
 			if r := programtest.Call(t, run, "-i", ix, name, "d/b", "c"); r.Status != 0 || r.Out != few[3]+few[5] {
 				t.Fatalf("%+v", r)
 			}

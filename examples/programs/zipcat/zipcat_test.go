@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -257,7 +258,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		}
 		name := programtest.Put(t, dir, "a.zip", archives[0])
 		replace := func(i int) error { return programtest.Replace(name, archives[i%2]) }
-		programtest.Beside(t, mounttest.Count(3, 20, 1000), replace, func(i int) {
+		beside.Do(t, mounttest.Count(3, 20, 1000), replace, func(i int) {
 			out := filepath.Join(dir, fmt.Sprint("out", i))
 			r := programtest.Call(t, run, name)
 			if r.Want(t, 0, "", ""); r.Out != contents[0] && r.Out != contents[1] {

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
@@ -90,31 +88,6 @@ func Destroy(tb testing.TB, name string) {
 	}
 	if err := f.Truncate(1); err != nil {
 		tb.Error(err)
-	}
-}
-
-// Beside calls f with 0, 1, 2 and so on, as many times as rounds says, while another goroutine does so
-// with change; and more often, if by then change was not done twice.
-func Beside(tb testing.TB, rounds int, change func(i int) error, f func(i int)) {
-	tb.Helper()
-	var (
-		stopped  atomic.Bool
-		changes  atomic.Int64
-		changing sync.WaitGroup
-	)
-	changing.Go(func() {
-		for i := 0; !stopped.Load(); i++ {
-			if err := change(i); err != nil {
-				tb.Error(err)
-				return
-			}
-			changes.Add(1)
-		}
-	})
-	defer changing.Wait()
-	defer stopped.Store(true)
-	for i := 0; i < rounds || changes.Load() < 2 && !tb.Failed(); i++ {
-		f(i)
 	}
 }
 
