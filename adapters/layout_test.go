@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"adapters":                       {module + "/snapshot"},
 	"benchmarks":                     nil,
 	"benchmarks/internal/interleave": nil,
+	"examples/internal/beside":       nil,
 	"examples/quickstart":            {module + "/snapshot", module + "/adapters"},
 	"examples/serve":                 {module + "/snapshot", module + "/adapters"},
 }
