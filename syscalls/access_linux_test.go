@@ -32,6 +32,51 @@ func TestCanWriteImmutable(t *testing.T) {
 	})
 }
 
+// SetNoAtime tells an owner from another user.
+func TestSetNoAtime(t *testing.T) {
+	needs(t, unix.CAP_SETUID, "become another user")
+	each(t, func(t *testing.T, kind, dir string) {
+		root := newFile(t, dir, "root's", nil)
+		own := newFile(t, dir, "own", nil)
+		must(t, unix.Fchown(own, 1234, 1234))
+		must(t, syscalls.SetNoAtime(open(t, filepath.Join(dir, "own"), unix.O_RDONLY)))
+		mounttest.OnThread(t, func() error {
+			if err := mounttest.Become(1234, 1234); err != nil {
+				return err
+			}
+			wantErr(t, syscalls.SetNoAtime(root), "fcntl F_SETFL", syscall.EPERM)
+			return syscalls.SetNoAtime(own)
+		})
+		flags, err := unix.FcntlInt(uintptr(own), unix.F_GETFL, 0)
+		must(t, err)
+		if flags&unix.O_NOATIME == 0 || flags&unix.O_ACCMODE != unix.O_RDWR {
+			t.Errorf("flags %#x", flags)
+		}
+	})
+}
+
+// Capable is of the calling thread.
+func TestCapable(t *testing.T) {
+	needs(t, unix.CAP_FSETID, "show that it is there")
+	needs(t, unix.CAP_SETUID, "become another user")
+	mounttest.Leaks(t)
+	ask := func(want bool) error {
+		got, err := syscalls.Capable(syscalls.CapFsetid)
+		if err == nil && got != want {
+			err = fmt.Errorf("says %v, want %v", got, want)
+		}
+		return err
+	}
+	mounttest.OnThread(t, func() error {
+		return errors.Join(ask(true), mounttest.Become(1234, 1234), ask(false))
+	})
+	must(t, ask(true))
+	for _, unknown := range []int{-1, 64} {
+		_, err := syscalls.Capable(unknown)
+		wantErr(t, err, "capget", syscall.EINVAL)
+	}
+}
+
 // Attributes of a file, of linux/fs.h.
 const (
 	immutable  = 0x10

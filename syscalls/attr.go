@@ -125,6 +125,27 @@ func Readable(fd int) (bool, error) {
 	return ok, err
 }
 
+// SetNoAtime has reads through a descriptor leave the access time of the file as it is: fcntl(2),
+// F_SETFL, O_NOATIME. The error is EPERM unless the caller owns the file or has CAP_FOWNER over it.
+func SetNoAtime(fd int) error {
+	return do("fcntl F_SETFL", func() error { return setNoAtime(fd) })
+}
+
+// CapFsetid is CAP_FSETID, for [Capable]: the kernel leaves the set-id bits of a file that a thread
+// with this capability writes to (capabilities(7)).
+const CapFsetid = 4
+
+// Capable reports whether the calling thread has a capability in its effective set: capget(2). In a
+// user namespace this is a capability over what the namespace maps.
+func Capable(capability int) (bool, error) {
+	var ok bool
+	err := do("capget", func() (err error) {
+		ok, err = capable(capability)
+		return err
+	})
+	return ok, err
+}
+
 // Extents counts the extents in n bytes at off of a file, those that are not on the disk yet
 // included: FS_IOC_FIEMAP, see Documentation/filesystems/fiemap.rst of the kernel. It costs a
 // look at each of them.

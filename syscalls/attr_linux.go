@@ -143,6 +143,27 @@ func setNocow(fd int, on bool) error {
 	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags))
 }
 
+func setNoAtime(fd int) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return err
+	}
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_NOATIME)
+	return err
+}
+
+const _ = uint(CapFsetid - unix.CAP_FSETID) // they are equal, or this does not compile
+const _ = uint(unix.CAP_FSETID - CapFsetid)
+
+func capable(capability int) (bool, error) {
+	var sets [2]unix.CapUserData // 32 capabilities each
+	if capability < 0 || capability >= 32*len(sets) {
+		return false, unix.EINVAL
+	}
+	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
+	return sets[capability/32].Effective&(1<<(capability%32)) != 0, err
+}
+
 func readable(fd int) (bool, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	return flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_WRONLY, err

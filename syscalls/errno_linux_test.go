@@ -77,6 +77,10 @@ func TestErrnos(t *testing.T) {
 			func() error { return syscalls.Seal(a) }},
 		{"fstatfs", unix.SYS_FSTATFS, nil, []syscall.Errno{syscall.EOVERFLOW},
 			func() error { _, err := syscalls.FsType(a); return err }},
+		{"capget", unix.SYS_CAPGET, nil, []syscall.Errno{syscall.EINVAL, syscall.EPERM},
+			func() error { _, err := syscalls.Capable(syscalls.CapFsetid); return err }},
+		{"fcntl F_SETFL", unix.SYS_FCNTL, nil, []syscall.Errno{syscall.EPERM},
+			func() error { return syscalls.SetNoAtime(a) }},
 		{"fsync", unix.SYS_FSYNC, nil, []syscall.Errno{syscall.EINVAL}, func() error { return syscalls.Fsync(a) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -187,6 +191,8 @@ func TestBadDescriptor(t *testing.T) {
 			"FsType":              func() error { return second(syscalls.FsType(bad)) },
 			"Seal":                func() error { return syscalls.Seal(bad) },
 			"OpenRead":            func() error { return descriptor(syscalls.OpenRead(bad, "x")) },
+			"OpenReadWrite":       func() error { return descriptor(syscalls.OpenReadWrite(bad, "x")) },
+			"SetNoAtime":          func() error { return syscalls.SetNoAtime(bad) },
 			"TryFlock":            func() error { return syscalls.TryFlock(bad) },
 		} {
 			err := call()

@@ -32,9 +32,8 @@ func TestLinkatAsAnotherUser(t *testing.T) {
 		excl, err := syscalls.TmpfileExcl(dirfd, 0o666)
 		must(t, unix.Fchmod(opened(t, excl, err), 0o666))
 		mounttest.OnThread(t, func() error {
-			// Not unix.Setresuid, which changes all threads.
-			if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
-				return errno
+			if err := mounttest.Become(65534, 65534); err != nil {
+				return err
 			}
 			if err := linkedByEmptyPath(fd, dirfd, "name"); !errors.Is(err, unix.ENOENT) {
 				return fmt.Errorf("AT_EMPTY_PATH: %v, want ENOENT: nothing is tested", err) //nolint:errorlint // it may be nil

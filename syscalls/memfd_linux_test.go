@@ -92,3 +92,27 @@ func TestOpenRead(t *testing.T) {
 		wantErr(t, err, "openat", syscall.EAGAIN)
 	})
 }
+
+// OpenReadWrite follows no link, and does not wait for a lease.
+func TestOpenReadWrite(t *testing.T) {
+	each(t, func(t *testing.T, kind, dir string) {
+		holder := newFile(t, dir, "file", noise(page, 1))
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.OpenReadWrite(dirfd, "file")
+		must(t, err)
+		write(t, fd, noise(page, 2), 0)
+		wantContents(t, fd, noise(page, 2))
+		must(t, unix.Close(fd))
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		_, err = syscalls.OpenReadWrite(dirfd, "link")
+		wantErr(t, err, "openat", syscall.ELOOP)
+		_, err = syscalls.OpenReadWrite(dirfd, ".")
+		wantErr(t, err, "openat", syscall.EISDIR)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
+		must(t, err)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
+		must(t, err)
+		_, err = syscalls.OpenReadWrite(dirfd, "file")
+		wantErr(t, err, "openat", syscall.EAGAIN)
+	})
+}

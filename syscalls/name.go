@@ -45,6 +45,12 @@ func OpenRead(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openRead(dirfd, name) })
 }
 
+// OpenReadWrite is [OpenRead] for reading and writing (O_RDWR): openat(2). It is for where
+// [ReopenWritable] finds no /proc. The error is EAGAIN if another process has a lease on the file.
+func OpenReadWrite(dirfd int, name string) (int, error) {
+	return open("openat", func() (int, error) { return openReadWrite(dirfd, name) })
+}
+
 // FdPath returns the name by which the file behind a descriptor was last known, as an absolute
 // path: readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to
 // another file by now.

@@ -48,7 +48,16 @@ func openProc(fd, flags int) (int, error) {
 }
 
 func openRead(dirfd int, name string) (int, error) {
-	return unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	return openName(dirfd, name, unix.O_RDONLY)
+}
+
+func openReadWrite(dirfd int, name string) (int, error) {
+	return openName(dirfd, name, unix.O_RDWR)
+}
+
+func openName(dirfd int, name string, mode int) (int, error) {
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	return unix.Openat(dirfd, name, mode|flags, 0)
 }
 
 func reopenDir(dirfd int) (int, error) {

@@ -238,6 +238,8 @@ func TestCloseOnExec(t *testing.T) {
 			"Reopen":         func() (int, error) { return syscalls.Reopen(path) },
 			"ReopenWritable": func() (int, error) { return syscalls.ReopenWritable(path) },
 			"ReopenDir":      func() (int, error) { return syscalls.ReopenDir(dirfd) },
+			"OpenRead":       func() (int, error) { return syscalls.OpenRead(dirfd, "file") },
+			"OpenReadWrite":  func() (int, error) { return syscalls.OpenReadWrite(dirfd, "file") },
 			"Tmpfile":        func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
 			"TmpfileExcl":    func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
 		} {

@@ -43,6 +43,7 @@ func unlinkat(int, string) error                  { return errOther }
 func canWrite(int, int, string) error             { return errOther }
 func closefd(int) error                           { return errOther }
 func openRead(int, string) (int, error)           { return -1, errOther }
+func openReadWrite(int, string) (int, error)      { return -1, errOther }
 func memfd(string) (int, error)                   { return -1, errOther }
 func seal(int) error                              { return errOther }
 
@@ -57,6 +58,8 @@ func fremovexattr(int, string) error        { return errOther }
 func nocow(int) (bool, error)               { return false, errOther }
 func setNocow(int, bool) error              { return errOther }
 func readable(int) (bool, error)            { return false, errOther }
+func setNoAtime(int) error                  { return errOther }
+func capable(int) (bool, error)             { return false, errOther }
 func appendOnly(int) (bool, error)          { return false, errOther }
 
 func fsync(int) error                        { return errOther }

@@ -37,6 +37,8 @@ func isUserChild() bool { return false }
 
 func onThread(tb testing.TB, _ func() error) { tb.Skip(needsLinux) }
 
+func become(int, int) error { return needsLinux }
+
 func ownMounts() error { return needsLinux }
 
 func refuse(uintptr, int, uint32, syscall.Errno) error { return needsLinux }

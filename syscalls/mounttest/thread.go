@@ -6,12 +6,17 @@ import (
 )
 
 // OnThread runs f on a thread of its own that ends with it, so that f may change what it likes
-// about the thread: its user, its mounts ([OwnMounts]), what system calls it may make
+// about the thread: its user ([Become]), its mounts ([OwnMounts]), what system calls it may make
 // ([Refuse]). It fails the test if f returns an error; f must not end the test itself.
 func OnThread(tb testing.TB, f func() error) {
 	tb.Helper()
 	onThread(tb, f)
 }
+
+// Become makes the thread one of another user and group, in no other group. Unless uid is 0, it
+// has no capabilities afterwards. Both numbers are less than 65535. Other threads keep their user.
+// Call it in [OnThread].
+func Become(uid, gid int) error { return become(uid, gid) }
 
 // OwnMounts gives the thread mounts of its own, to change as it likes. Call it in [OnThread].
 func OwnMounts() error { return ownMounts() }

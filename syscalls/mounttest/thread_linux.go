@@ -21,6 +21,24 @@ func onThread(tb testing.TB, f func() error) {
 	}
 }
 
+// become makes the calls itself, because those of packages unix and syscall change all threads.
+func become(uid, gid int) error {
+	for _, call := range []struct {
+		name    string
+		nr      uintptr
+		a, b, c uintptr
+	}{
+		{"setgroups", unix.SYS_SETGROUPS, 0, 0, 0},
+		{"setresgid", unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},
+		{"setresuid", unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)},
+	} {
+		if _, _, err := unix.RawSyscall(call.nr, call.a, call.b, call.c); err != 0 {
+			return fmt.Errorf("%s: %w", call.name, err)
+		}
+	}
+	return nil
+}
+
 func ownMounts() error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
