@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"syscall"
-	"time"
+	"strings"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -25,6 +24,8 @@ type attributes struct {
 var notCopied = []string{
 	// They speak of the contents, which change. The kernel makes them anew.
 	"security.ima", "security.evm",
+	// The kernel removes it when the contents change, whoever writes (file_remove_privs).
+	"security.capability",
 	// XFS shows the ACLs to root under these names as well, in a form of its own.
 	"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT",
 }
@@ -40,6 +41,7 @@ func readAttributes(fd int) (*attributes, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(names) // two files may list the same names in different orders
 	for _, name := range names {
 		value, err := sysFgetxattr(fd, name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -66,8 +68,8 @@ func (a *attributes) apply(fd int) error {
 			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.uid, a.gid, err)
 		}
 	}
-	// The mode comes last: the owner needs permission to write to set attributes, and nobody else may
-	// open the file before it has its own ACL, and only that.
+	// The mode comes last: the owner needs permission to write to set attributes, and nobody else
+	// may open the file before it has its own ACL, and only that.
 	if err := sysFchmod(fd, 0o600); err != nil {
 		return err
 	}
@@ -99,9 +101,15 @@ func (a *attributes) apply(fd int) error {
 	if err := sysFchmod(fd, a.perm); err != nil {
 		return err
 	}
-	// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
-	if own, err = sysFstat(fd); err == nil && own.Perm != a.perm {
-		err = fmt.Errorf("mode %#o cannot be kept (Config.InPlace would): %w", a.perm, fs.ErrPermission)
+	return checkPerm(fd, a.perm)
+}
+
+// checkPerm returns an error if fd does not have the mode that fchmod gave it: the kernel drops the
+// set-group-ID bit without a word if the caller is not in the group.
+func checkPerm(fd int, perm uint32) error {
+	own, err := sysFstat(fd)
+	if err == nil && own.Perm != perm {
+		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
 	}
 	return err
 }
@@ -112,6 +120,24 @@ func (a *attributes) equal(b *attributes) bool {
 		slices.Equal(a.names, b.names) && slices.EqualFunc(a.values, b.values, bytes.Equal)
 }
 
+// sameAccess reports whether two files may be read, written and executed by the same users, as far
+// as owner, group, mode, ACLs and security labels decide that.
+func (a *attributes) sameAccess(b *attributes) bool {
+	return a.access().equal(b.access())
+}
+
+// access is the part of the attributes that decides who may do what with the file.
+func (a *attributes) access() *attributes {
+	part := &attributes{uid: a.uid, gid: a.gid, perm: a.perm}
+	for i, name := range a.names {
+		if strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "system.") {
+			part.names = append(part.names, name)
+			part.values = append(part.values, a.values[i])
+		}
+	}
+	return part
+}
+
 func listAttributes(fd int) ([]string, error) {
 	names, err := sysFlistxattr(fd)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -120,77 +146,30 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// attributes returns what the file published at p is to have: what the one that has the name
-// now has, so that a chmod made since the snapshot stays; or else what fallback has, the file
-// that had it last, unless that is -1; or nil.
-func (p *place) attributes(fallback int) (a *attributes, err error) {
-	for i := range attempts {
-		a, err = p.attributesNow(fallback)
-		if !errors.As(err, new(transient)) {
-			break
-		}
-		time.Sleep(time.Millisecond << i)
-	}
-	return a, err
-}
-
-func (p *place) attributesNow(fallback int) (*attributes, error) {
-	now := place{dir: p.dir, base: p.base, file: -1}
-	switch err := now.look(); {
-	case errors.Is(err, fs.ErrNotExist):
-		if fallback < 0 {
-			return nil, nil
-		}
-		fd, err := sysReopen(fallback)
-		a, err := attributesOf(fd, err)
-		if errors.Is(err, syscall.ESTALE) {
-			err = fmt.Errorf("the file was removed, and its owner and mode are not known: %w", err)
-		}
-		return a, err
-	case err != nil:
-		return nil, err
-	}
-	defer syscalls.Close(now.file)
-	if !now.stat.Mode.IsRegular() {
-		return nil, notRegular(now.stat.Mode)
-	}
-	fd, err := sysReopen(now.file)
-	if errors.Is(err, errors.ErrUnsupported) { // there is no /proc
-		fd, err = now.openByName()
-	}
-	a, err := attributesOf(fd, err)
-	if errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist) {
-		err = transient{err} // replaced since, on a server that goes by names
-	}
-	return a, err
-}
-
-// attributesOf reads the attributes of a file that was opened for that, and closes it.
-func attributesOf(fd int, err error) (*attributes, error) {
+// attributes reads the attributes of the file at p.
+func (p *place) attributes() (*attributes, error) {
+	fd, err := p.reopen(sysReopen, sysOpenRead)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(fd)
-	return readAttributes(fd)
-}
-
-// attributes returns what the file that is published at to is to have, or nil if it is new in
-// every respect.
-func (m *MmapMut) attributes(to *place) (*attributes, error) {
-	if to != m.at {
-		if a, err := to.attributes(-1); a != nil || err != nil {
-			return a, err
-		}
-	}
-	return m.at.attributes(m.at.file)
-}
-
-// attributesFor is attributes for a publication that may be of no use: if the file was removed, what
-// it had may be gone with it.
-func (m *MmapMut) attributesFor(p publication) (*attributes, error) {
-	a, err := m.attributes(p.to)
-	if err != nil && p.check != nil && errors.Is(p.check(), ErrConflict) {
-		err = ErrConflict
+	a, err := readAttributes(fd)
+	if gone(err) {
+		err = unreachable{err}
 	}
 	return a, err
+}
+
+// setID is the bits of a mode that give whoever executes the file its owner or group.
+const setID = 0o6000
+
+// dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
+// caller asked for stay (Config.Perm). Bits of the file that was opened stay if a write(2) to it by
+// this process would leave them. Bits of any other file do not stay.
+func (m *MmapMut) dropSetID(a *attributes, opened bool) {
+	drop := a.perm & setID &^ m.setID
+	if drop == 0 || opened && capableOver(syscalls.CapFsetid, a.uid, a.gid) {
+		return
+	}
+	a.perm &^= drop
 }

@@ -14,11 +14,16 @@ import (
 // or reads the name sees the old file or the new one, whole, also after a crash; and when
 // Commit has returned, a crash does not bring the old one back. The snapshot goes on as before.
 //
-// The file is a new one: descriptors opened before, and other hard links, keep the old
-// contents. Owner, group, mode, extended attributes and ACLs are those of the file at the time
-// of the commit. Name and directory are those that were opened, even if the working directory
-// or a symbolic link changed since. A program can be executed as soon as its commit is visible,
-// but for the instant until the new file is closed (ETXTBSY).
+// The file is a new one: descriptors opened before, and other hard links, keep the old contents.
+// Owner, group, mode, extended attributes and ACLs are those of the file at the time of the commit,
+// except for what write(2) would take away: file capabilities, and without CAP_FSETID the set-id
+// bits. If the name leads to another file than the one that was opened or last committed, Commit
+// replaces it if owner, group, mode, ACL and security labels are the same, and fails with
+// [ErrConflict] if not, because either choice could make something readable or executable that
+// should not be. If the name is free, the attributes are those of the file that was opened. Name
+// and directory are those that were opened, even if the working directory or a symbolic link
+// changed since. A program can be executed as soon as its commit is visible, but for the instant
+// until the new file is closed (ETXTBSY).
 //
 // It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing
 // to the disk what is not there yet. WriteAt waits while the reflink or copy is made, ReadAt
@@ -54,16 +59,21 @@ func (m *MmapMut) commit(ctx context.Context) error {
 
 // own is the publication under the snapshot's own name.
 func (m *MmapMut) own() publication {
-	p := publication{to: m.at, noSync: m.config.NoSync}
+	p, first := publication{to: m.at, noSync: m.config.NoSync}, m.baseline == nil
 	if m.config.CheckConflict {
-		p.check, p.fresh = m.unchanged, m.baseline == nil
+		p.check, p.fresh = !first, first
+	} else {
+		p.adopt = first
 	}
 	return p
 }
 
-// CommitTo does with the file name what Commit does with the snapshot's own: creates it or
-// replaces its contents. The snapshot stays bound to its own. A file that is new gets owner,
-// mode and attributes of the snapshot's.
+// CommitTo does with the file name what Commit does with the snapshot's own: creates it or replaces
+// its contents. The snapshot stays bound to its own. A file that is new gets owner, mode and
+// attributes of the snapshot's file, wherever that is by now, or the mode Config.Perm. A file that
+// is replaced keeps its own, without set-id bits and capabilities. In a sticky directory that is
+// writable for group or others, a file that belongs neither to the caller nor to the owner of the
+// directory is not replaced: the error is syscall.EACCES.
 func (m *MmapMut) CommitTo(name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -83,16 +93,18 @@ func (m *MmapMut) commitTo(name string) error {
 		return err
 	}
 	if to.file >= 0 {
-		if err := sysAccess(to.file, to.dir, to.base); err != nil {
+		if err := to.replaceable(); err != nil {
 			return err
 		}
 	}
-	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync})
+	p := publication{to: to, noSync: m.config.NoSync, adopt: true}
+	return m.publishCopy(context.Background(), p)
 }
 
-// Link gives a copy of the contents, by reflink where the filesystem has them, a new name,
-// durably. The error is fs.ErrExist if the name is taken. Owner, mode and attributes are those
-// of the snapshot's file.
+// Link gives a copy of the contents, by reflink where the filesystem has them, a new name, durably.
+// The error is fs.ErrExist if the name is taken; nothing of the file that has it matters. Owner,
+// mode and attributes are those of the file that was opened or last committed, wherever that is by
+// now, with the exceptions that Commit makes; or, if there was none yet, the mode is Config.Perm.
 func (m *MmapMut) Link(name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -115,110 +127,6 @@ func (m *MmapMut) link(name string) error {
 		return syscall.EEXIST
 	}
 	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync, fresh: true})
-}
-
-// publishCopy makes a copy of the contents and publishes it.
-func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
-	attrs, err := m.attributesFor(p)
-	if err != nil {
-		return err
-	}
-	done, named, err := m.publishNew(ctx, p, attrs)
-	if !done && !named && wantsName(err) {
-		before := m.named
-		m.named = true
-		done, _, err = m.publishNew(ctx, p, attrs)
-		m.named = before || done && p.to == m.at
-	}
-	m.flatten(ctx)
-	return err
-}
-
-// publishNew does that with one temporary file. It reports whether that got the name, and whether it
-// had a temporary one.
-func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attributes) (done, named bool, err error) {
-	perm := uint32(0) // nobody else may open it before it has its owner and mode
-	if attrs == nil {
-		perm = m.config.perm()
-	}
-	t, err := newTemporary(p.to.dir, p.to.base, perm, m.named)
-	if err != nil {
-		return false, true, err
-	}
-	defer t.discard()
-	named = t.name != ""
-	if err := m.copyTo(ctx, t.fd); err != nil {
-		return false, true, err
-	}
-	done, err = m.publish(ctx, p, &t, attrs, t.close)
-	return done, named, err
-}
-
-// publish makes t, which holds the contents, durable, with the attributes attrs or those that
-// are right by now, and names it. Under the snapshot's own name it remembers it as the file
-// that the next commit expects. It reports whether t got the name, and if so has called release at
-// once, to close it: while it is open for writing, executing it is ETXTBSY, and nobody gets a lease.
-func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes, release func()) (bool, error) {
-	fd := t.fd
-	if attrs == nil {
-		if err := m.restoreSetID(fd); err != nil {
-			return false, err
-		}
-	} else if err := attrs.apply(fd); err != nil {
-		return false, err
-	}
-	// The data reach the disk before the name, always: else a crash would leave zeros or an
-	// empty file.
-	if err := m.syncFile(fd); err != nil {
-		return false, err
-	}
-	var before syscalls.Stat
-	p.settle = func() (err error) {
-		// A chmod that was made while the data were copied and written counts.
-		now, err := m.attributes(p.to)
-		if err == nil && now != nil && (attrs == nil || !now.equal(attrs)) {
-			if err = now.apply(fd); err == nil {
-				err = m.syncFile(fd)
-			}
-		}
-		if err == nil {
-			before, err = sysFstat(fd)
-		}
-		return err
-	}
-	p.named = func(file int) {
-		defer release()
-		if p.to != m.at {
-			if file >= 0 {
-				_ = syscalls.Close(file)
-			}
-			return
-		}
-		// Naming it changed its change time. All else is from when nobody else could change it.
-		if after, err := sysFstat(fd); err == nil {
-			before.Ctime = after.Ctime
-		}
-		m.expect(before, file)
-	}
-	done, err := p.do(ctx, t)
-	if !done && p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
-		err = ErrConflict
-	}
-	return done, err
-}
-
-// restoreSetID gives a new file the set-id bits of Config.Perm back, which the kernel takes away
-// when an ordinary user writes to it.
-func (m *MmapMut) restoreSetID(fd int) error {
-	bits := m.config.perm() & 0o6000
-	if bits == 0 {
-		return nil
-	}
-	own, err := sysFstat(fd)
-	if err != nil {
-		return err
-	}
-	return sysFchmod(fd, own.Perm|bits)
 }
 
 // syncFile brings a file that is to be published to the disk. If it is the private file itself,

@@ -36,7 +36,7 @@ func (m *MmapMut) commitAndClose() error {
 	if m.unseal() != nil {
 		return errors.Join(err, m.close())
 	}
-	if wantsName(err) {
+	if wantsName(err) || errors.Is(err, errVanished) {
 		return m.commitThenClose()
 	}
 	return err

@@ -32,13 +32,15 @@ type Config struct {
 	// writable all the same, unless InPlace is set.
 	TempDir string
 
-	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666.
+	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666. Set-id bits in
+	// it are kept by all commits of the snapshot; if the kernel refuses them, the commit fails.
 	Perm fs.FileMode
 
-	// InPlace makes Commit change the contents of the file and keep its inode: other hard links
-	// and descriptors see the change, and the directory need not be writable. The filesystem
-	// must have reflinks and the size must not shrink, else opening or committing fails with
-	// errors.ErrUnsupported.
+	// InPlace makes Commit change the contents of the file and keep its inode: other hard links and
+	// descriptors see the change, and the directory need not be writable. The filesystem must have
+	// reflinks and the size must not shrink, else opening or committing fails with
+	// errors.ErrUnsupported. Only the file that was opened is written to: if the name does not lead
+	// to it any more, Commit fails with ErrConflict, also without CheckConflict.
 	//
 	// The price is atomicity. A reader, other than by one read call on XFS, can see parts of
 	// both versions while the commit runs; and a crash of the system, or of this process by a
@@ -46,11 +48,11 @@ type Config struct {
 	// new contents are durable.
 	InPlace bool
 
-	// CheckConflict makes Commit, in all its forms, fail with ErrConflict, and change nothing,
-	// if the file is no longer the one that was opened or last committed, or was changed
-	// meanwhile: in contents, size, owner, mode or name. With Create it fails if there is a
-	// file at all. CommitTo and Link do not check, and a CommitTo of the snapshot's own name
-	// counts as somebody else's change.
+	// CheckConflict makes Commit, in all its forms, fail with ErrConflict, and change nothing, if
+	// the file is no longer the one that was opened or last committed, or was changed meanwhile: in
+	// contents, size, owner, mode or name. With Create it fails if there is a file at all, of which
+	// it takes nothing over. CommitTo and Link do not check, and a CommitTo of the snapshot's own
+	// name counts as somebody else's change.
 	//
 	// It is exact among users of this library on one machine, who take a lock on the directory
 	// (flock) around the check and the rename. Others can still slip in between the two; and
@@ -106,8 +108,12 @@ func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 }
 
 // Create makes an empty MmapMut that becomes the file name with the first Commit; until then
-// nothing of it can be seen. If there is a file of that name, the commit replaces its contents
-// and keeps its mode and owner. The directory must exist.
+// nothing of it can be seen. If there is a file of that name, the commit replaces its contents and
+// keeps its mode and owner, without set-id bits that Perm does not have, and without capabilities;
+// CheckConflict makes it fail instead. In a sticky directory that is writable for group or others,
+// a file that belongs neither to the caller nor to the owner of the directory is not replaced: the
+// error of Create, or of Commit if the file came later, is syscall.EACCES. The directory must
+// exist.
 func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.create(ctx, name)
 	return m, pathError("create", name, err)

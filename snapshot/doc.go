@@ -74,8 +74,8 @@
 // seen whole.
 //
 // A commit copies, too, and is as atomic as the filesystem's rename. It is durable if the server
-// keeps what fsync(2) says. CheckConflict sees what this machine's client knows, and its lock on the
-// directory is shared by all clients on CephFS, by the programs on one mount elsewhere.
+// keeps what fsync(2) says. CheckConflict sees what this machine's client knows, and its lock on
+// the directory is shared by all clients on CephFS, by the programs on one mount elsewhere.
 //
 // GlusterFS 10 was tried (benchmarks/external/gluster.sh); for the others this is what their
 // manuals and the kernel's sources say.
@@ -84,8 +84,8 @@
 //
 // The copy lies in the directory of the file, or else in Config.TempDir, or else, up to 64 MiB, in
 // memory; it never has a name. Neither write permission, nor unnamed files (O_TMPFILE), nor
-// copy_file_range(2), nor /proc is needed to read a file; nor /proc to commit to it, by root, or since
-// Linux 6.10.
+// copy_file_range(2), nor /proc is needed to read a file; nor /proc to commit to it, by root, or
+// since Linux 6.10.
 //
 // # Pages that are not in memory
 //
@@ -108,13 +108,49 @@
 //	with Config.InPlace       parts of both, while    parts of both   parts of both; the new one
 //	                          it runs                                 once the call has returned
 //
-// A commit publishes a new file under the old name. Descriptors and mappings that others had
-// open, and other hard links to the old file, keep the old contents. Owner, group, mode,
-// extended attributes and ACLs are kept, or the commit fails; inode number, birth time,
-// attributes of chattr(1), and, unless root commits, those that only root may see (trusted.*), are
-// not. In a user namespace, an owner that it does not map becomes its nobody. Two commits of two
-// snapshots of one file do not merge: the later one wins, unless Config.CheckConflict makes it
-// fail with [ErrConflict].
+// A commit publishes a new file under the old name. Descriptors and mappings that others had open,
+// and other hard links to the old file, keep the old contents. Owner, group, mode, extended
+// attributes and ACLs are kept, or the commit fails, with the exceptions below; inode number, birth
+// time, attributes of chattr(1), and, unless root commits, those that only root may see
+// (trusted.*), are not. In a user namespace, an owner that it does not map becomes its nobody. Two
+// commits of two snapshots of one file do not merge: the later one wins, unless
+// Config.CheckConflict makes it fail with [ErrConflict].
+//
+// # Whose owner and mode a commit takes
+//
+// The file that a commit replaces may have been moved to its name by another user. Therefore owner,
+// group, mode, ACL and extended attributes of the new file come from one descriptor, which also
+// answers all questions about the file that has the name:
+//
+//	the name leads to                     attributes of the new file
+//	the file that was opened or last      those of that file, at the time of the commit
+//	committed
+//	no file                               those of the file that was opened or last committed
+//	another file, with the same owner,    those of that file
+//	group, mode, ACL and security labels
+//	(security.*)
+//	another file                          none: the commit fails with ErrConflict, also without
+//	                                      CheckConflict
+//
+// [MmapMut.Link], and the first commit after [Create] with CheckConflict, need a name that is free,
+// and take nothing from a file that has it. CommitTo, and the first commit after Create without
+// CheckConflict, replace a file that was never opened, and take its owner, group, mode, ACL and
+// extended attributes. In a sticky directory that is writable for group or others, such as /tmp,
+// they replace only files of the caller and of the directory's owner: any other file is
+// syscall.EACCES, as with os.Create where fs.protected_regular is 2 (proc(5)), whatever that is set
+// to. In a directory without the sticky bit, whoever may write to it decides who owns what they
+// publish: use CheckConflict or Link there. In a user namespace, owners that are not mapped have
+// one number in common (user_namespaces(7)), which is never taken for the directory's owner.
+//
+// Contents that change lose what write(2) takes away. The set-user-ID and set-group-ID bits of the
+// file that was opened stay only if the process has CAP_FSETID (capabilities(7)) and its user
+// namespace maps owner and group; those of a file that CommitTo or Create replace never stay; those
+// of Config.Perm do. File capabilities (security.capability) never stay, not even if root commits.
+//
+// Where a file can only be opened by its name, because /proc is missing or because an NFS or FUSE
+// server goes by names, it is recognized by device and inode number. If it lost its name there, its
+// extended attributes are those of when it was opened, and so are owner and mode if the server does
+// not tell them any more.
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
 // snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
@@ -151,8 +187,8 @@
 // errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close;
 // fs.ErrInvalid for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size,
 // and bytes for View or Prefetch that are not there; the error of a context that ended; and
-// [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as *os.File does, and View returns
-// the error of its f as it is.
+// [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as
+// *os.File does, and View returns the error of its f as it is.
 //
 // # What each holds
 //

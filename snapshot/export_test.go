@@ -50,6 +50,9 @@ var calls = []struct {
 	{"getlease", wrap1r(&sysGetLease)},
 	{"memfd", wrap1r(&sysMemfd)},
 	{"openread", wrap2r(&sysOpenRead)},
+	{"openreadwrite", wrap2r(&sysOpenReadWrite)},
+	{"capget", wrap1r(&sysCapable)},
+	{"noatime", wrap1(&sysSetNoAtime)},
 	{"seal", wrap1(&sysSeal)},
 	{"setlease", wrap2(&sysSetLease)},
 	{"ftruncate", wrap2(&sysFtruncate)},
@@ -179,8 +182,8 @@ func failed[R any](r R) R {
 }
 
 // hook is called ahead of every call of the kernel, with its name; an error it returns is the
-// call's. It stands between for good, because cleanups and the sweeper call the kernel on goroutines
-// of their own, at any time; their calls it does not get.
+// call's. It stands between for good, because cleanups and the sweeper call the kernel on
+// goroutines of their own, at any time; their calls it does not get.
 var hook atomic.Pointer[func(call string) error]
 
 // noTmpfile makes O_TMPFILE unknown where it would make a file that can get a name.
@@ -233,8 +236,8 @@ func NoTmpfile() (undo func()) {
 	return func() { noTmpfile.Store(false) }
 }
 
-// NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the test
-// ends.
+// NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the
+// test ends.
 func NoPauses(tb testing.TB) {
 	real := after
 	after = func(time.Duration) <-chan time.Time { return real(0) }

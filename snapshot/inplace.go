@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -39,46 +40,54 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		defer syscalls.Close(names)
 		err = lockDirectory(ctx, names)
 	}
-	if m.config.CheckConflict {
-		if err != nil {
-			return -1, fmt.Errorf("directory: %w", err)
-		}
-		if err := m.unchanged(); err != nil {
-			return -1, err
-		}
+	if m.config.CheckConflict && err != nil {
+		return -1, fmt.Errorf("directory: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return -1, err
 	}
-	now := place{dir: m.at.dir, base: m.at.base, file: -1}
-	if err := now.look(); err != nil {
+	now, err := m.look(m.at, m.config.CheckConflict)
+	if err != nil {
 		return -1, err
 	}
-	if !now.stat.Mode.IsRegular() {
-		_ = syscalls.Close(now.file)
-		return -1, notRegular(now.stat.Mode)
+	now.closeFile()
+	if !now.own {
+		return -1, fmt.Errorf("%w: the name does not lead to the file that was opened", ErrConflict)
 	}
-	file, err := sysReopenWrite(now.file)
+	file, err := m.reopenWritable(ctx)
 	if err != nil {
-		_ = syscalls.Close(now.file)
 		return -1, err
 	}
 	size, err := m.reflinkOver(file)
 	if size < 0 {
-		_ = syscalls.Close(now.file)
 		return file, err
 	}
 	// Whatever came of it, what the file is now is our doing.
 	after, statErr := sysFstat(file)
 	if statErr != nil {
-		_ = syscalls.Close(now.file)
 		return file, errors.Join(err, statErr)
 	}
-	m.expect(after, now.file)
+	m.baseline = &after
 	if err == nil && after.Size != size {
 		err = fmt.Errorf("%w: it has %d bytes, not the %d committed", ErrConflict, after.Size, size)
 	}
 	return file, err
+}
+
+// reopenWritable opens the file that was opened or last committed for writing. Only if that goes by
+// the name, a lease of another process is not waited for by the kernel.
+func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
+	own := m.ownPlace()
+	for i := range attempts {
+		fd, err = own.reopen(sysReopenWrite, sysOpenReadWrite)
+		if !errors.Is(err, syscall.EAGAIN) {
+			break
+		}
+		if err := pause(ctx, i); err != nil {
+			return -1, err
+		}
+	}
+	return fd, err
 }
 
 // reflinkOver clones the private file over file while nobody stores into it, and returns its

@@ -23,6 +23,7 @@ type MmapMut struct {
 	source
 	config  Config          // constant
 	at      *place          // where commits go; constant, but for its file
+	setID   uint32          // set-id bits of Config.Perm, for Create; constant
 	memory  bool            // the private file is in memory: it must stay small; constant
 	cleanup runtime.Cleanup // closes at; constant
 
@@ -35,10 +36,11 @@ type MmapMut struct {
 
 	flat flattening
 
-	// baseline is what the file is expected to be by those who check for conflicts; nil if it
-	// is expected not to be. at.file, if not -1, is that file: while it is open, no other can
-	// get its inode number.
+	// baseline and known describe the file that was opened or last committed, as it was then; they
+	// are nil as long as there was none. at.file is a descriptor of that file, or -1 if none could
+	// be had.
 	baseline *syscalls.Stat
+	known    *attributes
 
 	// store is shared by WriteAt, and owned by the clone of a commit and by what changes size,
 	// length or cut. It is taken before layout.
@@ -90,9 +92,9 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 	return m, nil
 }
 
-// ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the disk,
-// and takes no lock, unless it reads what was appended last: see WriteGrow. Beside a Resize to less,
-// what is cut off reads as it was, as zeros, or not at all.
+// ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the
+// disk, and takes no lock, unless it reads what was appended last: see WriteGrow. Beside a Resize
+// to less, what is cut off reads as it was, as zeros, or not at all.
 func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)

@@ -112,6 +112,13 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 		return nil, err
 	}
 	defer syscalls.Close(src)
+	known, err := readAttributes(src)
+	if gone(err) { // replaced since; extended attributes of such files are not known
+		known, err = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	open := c
 	open.NoCopy = c.NoCopy || c.InPlace
 	copied, err := open.privateCopy(ctx, original{src, true, p.stat, p.dir}, !c.InPlace)
@@ -121,7 +128,11 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 		}
 		return nil, err
 	}
-	return c.newMmapMut(copied, p, name)
+	m, err := c.newMmapMut(copied, p, name)
+	if err == nil {
+		m.known = known
+	}
+	return m, err
 }
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
@@ -146,8 +157,8 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 	if err := p.needDir(); err != nil {
 		return nil, err
 	}
-	if p.file >= 0 {
-		if err := sysAccess(p.file, p.dir, p.base); err != nil {
+	if p.file >= 0 && !c.CheckConflict {
+		if err := p.replaceable(); err != nil {
 			return nil, err
 		}
 	}
@@ -160,12 +171,13 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 		_ = syscalls.Close(r.fd)
 		return nil, err
 	}
-	if p.file >= 0 {
-		_ = syscalls.Close(p.file)
-		p.file = -1
-	}
+	p.closeFile()
 	p.stat = stat
-	return c.newMmapMut(private{room: r, owner: stat.UID}, p, name)
+	m, err := c.newMmapMut(private{room: r, owner: stat.UID}, p, name)
+	if err == nil {
+		m.setID = c.perm() & setID
+	}
+	return m, err
 }
 
 // bare takes the operation and the path off an error of package os, which will get ours.

@@ -32,8 +32,13 @@ func (p *place) close() {
 	if p.dir != noDir {
 		_ = syscalls.Close(p.dir)
 	}
+	p.closeFile()
+}
+
+func (p *place) closeFile() {
 	if p.file >= 0 {
 		_ = syscalls.Close(p.file)
+		p.file = -1
 	}
 }
 
@@ -79,7 +84,7 @@ func (p *place) follow(name string, create bool) (*place, error) {
 		return hand, handErr
 	}
 	stat, err := sysFstat(file)
-	if err == nil && handErr == nil && hand.file >= 0 && hand.stat.Dev == stat.Dev && hand.stat.Ino == stat.Ino {
+	if err == nil && handErr == nil && hand.file >= 0 && sameInode(hand.stat, stat) {
 		_ = syscalls.Close(file)
 		return hand, nil
 	}
@@ -159,8 +164,9 @@ func (p *place) look() (err error) {
 	return err
 }
 
-// lookOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes by
-// names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that is free.
+// lookOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes
+// by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
+// is free.
 func (p *place) lookOnce() error {
 	file, err := sysOpenPath(p.dir, p.base)
 	if err != nil {
@@ -188,13 +194,12 @@ func (p *place) open(ctx context.Context) (int, error) {
 	}
 	for i := range attempts {
 		if i > 0 { // only now, as much may have happened during the pause
-			_ = syscalls.Close(p.file)
-			p.file = -1
+			p.closeFile()
 			if err := p.look(); err != nil {
 				return -1, err
 			}
 		}
-		fd, err = p.openByName()
+		fd, err = p.openByName(sysOpenRead)
 		if !errors.Is(err, syscall.ESTALE) &&
 			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
 			break
@@ -206,10 +211,31 @@ func (p *place) open(ctx context.Context) (int, error) {
 	return fd, err
 }
 
-// openByName opens what has the name. If that is another file than the one at hand, the error is
-// ESTALE.
-func (p *place) openByName() (int, error) {
-	fd, err := sysOpenRead(p.dir, p.base)
+// openName is OpenRead or OpenReadWrite.
+type openName func(dir int, base string) (int, error)
+
+// unreachable is the error of a file that is open for looking only and cannot be opened otherwise:
+// /proc is missing, or the server goes by names, and the name does not lead to it.
+type unreachable struct{ error }
+
+func (e unreachable) Unwrap() error { return e.error }
+
+// reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
+// by its name.
+func (p *place) reopen(open func(fd int) (int, error), byName openName) (int, error) {
+	fd, err := open(p.file)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESTALE) {
+		if fd, err = p.openByName(byName); err != nil {
+			err = unreachable{err}
+		}
+	}
+	return fd, err
+}
+
+// openByName opens what has the name, by OpenRead or OpenReadWrite. If that is another file than
+// the one at hand, the error is ESTALE.
+func (p *place) openByName(open openName) (int, error) {
+	fd, err := open(p.dir, p.base)
 	if errors.Is(err, fs.ErrNotExist) {
 		now := place{dir: p.dir, base: p.base, file: -1}
 		if now.look() == nil {
@@ -221,7 +247,7 @@ func (p *place) openByName() (int, error) {
 		return -1, err
 	}
 	st, err := sysFstat(fd)
-	if err == nil && (st.Dev != p.stat.Dev || st.Ino != p.stat.Ino) {
+	if err == nil && !sameInode(st, p.stat) {
 		err = syscall.ESTALE
 	}
 	if err == nil && !st.Mode.IsRegular() {

@@ -11,6 +11,7 @@ import (
 var (
 	sysAccess        = syscalls.CanWrite
 	sysAppendOnly    = syscalls.AppendOnly
+	sysCapable       = syscalls.Capable
 	sysCopyFileRange = syscalls.CopyFileRange
 	sysCreateExcl    = syscalls.CreateExcl
 	sysFchmod        = syscalls.Fchmod
@@ -43,6 +44,7 @@ var (
 	sysOpenDir       = syscalls.OpenDir
 	sysOpenPath      = syscalls.OpenPath
 	sysOpenRead      = syscalls.OpenRead
+	sysOpenReadWrite = syscalls.OpenReadWrite
 	sysPoison        = syscalls.Poison
 	sysPopulate      = syscalls.Populate
 	sysPread         = syscalls.Pread
@@ -58,6 +60,7 @@ var (
 	sysSeal          = syscalls.Seal
 	sysSeekData      = syscalls.SeekData
 	sysSeekHole      = syscalls.SeekHole
+	sysSetNoAtime    = syscalls.SetNoAtime
 	sysSetLease      = syscalls.SetLease
 	sysSetNocow      = syscalls.SetNocow
 	sysTmpfile       = syscalls.Tmpfile

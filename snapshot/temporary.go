@@ -100,7 +100,7 @@ func (t temporary) lock() (bool, error) {
 	}
 	defer syscalls.Close(now.file)
 	own, err := sysFstat(t.fd)
-	return now.stat.Dev == own.Dev && now.stat.Ino == own.Ino, err
+	return sameInode(now.stat, own), err
 }
 
 // discard gives up what has not got its name.
@@ -119,9 +119,44 @@ func (t *temporary) close() {
 	t.fd = -1
 }
 
-// link gives t the name base, which must be free. It returns a descriptor of OpenPath, or -1 if
-// t has the name but could not be opened by it.
+// openPath returns a descriptor of OpenPath of t itself: by the name, if t has that, or else
+// through /proc.
+func (t *temporary) openPath(name string) (int, error) {
+	if name == "" {
+		return sysOpenFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.fd))
+	}
+	file, err := sysOpenPath(t.dir, name)
+	if err != nil {
+		return -1, err
+	}
+	named, err := sysFstat(file)
+	var own syscalls.Stat
+	if err == nil {
+		own, err = sysFstat(t.fd)
+	}
+	if err == nil && !sameInode(named, own) {
+		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
+	}
+	if err != nil {
+		_ = syscalls.Close(file)
+		return -1, err
+	}
+	return file, nil
+}
+
+// link gives t the name base, which must be free. It returns a descriptor of OpenPath of t, or -1
+// if t has the name but none could be had.
 func (t *temporary) link(base string) (file int, err error) {
+	file, err = t.openPath(t.name)
+	if err != nil && t.name != "" {
+		return -1, err
+	}
+	defer func() {
+		if err != nil && file >= 0 {
+			_ = syscalls.Close(file)
+			file = -1
+		}
+	}()
 	err = errors.ErrUnsupported
 	if t.name != "" {
 		err = sysRenameNew(t.dir, t.name, base)
@@ -135,18 +170,14 @@ func (t *temporary) link(base string) (file int, err error) {
 			t.name = ""
 		}
 	}
-	if err != nil {
-		return -1, err
+	if err == nil && file < 0 { // there is no /proc
+		file, _ = t.openPath(base)
 	}
-	file, err = sysOpenPath(t.dir, base)
-	if err != nil {
-		return -1, nil //nolint:nilerr // t has the name all the same
-	}
-	return file, nil
+	return file, err
 }
 
 // replace gives t the name base in one step as everybody else sees it. It returns a descriptor
-// of OpenPath. If it fails, t can never get a name.
+// of OpenPath of t. If it fails, t can never get a name.
 func (t *temporary) replace(base string) (file int, err error) {
 	if t.name == "" {
 		if t.name, err = linkTemporary(t.fd, t.dir, base); err != nil {
@@ -154,7 +185,7 @@ func (t *temporary) replace(base string) (file int, err error) {
 			return -1, err
 		}
 	}
-	file, err = sysOpenPath(t.dir, t.name)
+	file, err = t.openPath(t.name)
 	if err == nil {
 		if err = sysRename(t.dir, t.name, base); err == nil {
 			t.name = ""
@@ -224,52 +255,4 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 		}
 	}
 	return "", errNoName
-}
-
-// removeLeftovers removes what crashes left under the fixed temporary names of a file: regular
-// files of this process's user or of the owner that own has got, with no other name, which no
-// living process has locked.
-func removeLeftovers(own, dir int, base string) {
-	mine, err := sysFstat(own)
-	if err != nil {
-		return
-	}
-	for k := range uint64(slots) {
-		removeLeftover(dir, slot(base, k), mine.UID)
-	}
-}
-
-// removeLeftover does that for one temporary name; owner is whose it may be, too.
-func removeLeftover(dir int, name string, owner uint32) {
-	left := place{dir: dir, base: name, file: -1}
-	if left.look() != nil {
-		return
-	}
-	defer syscalls.Close(left.file)
-	ours := left.stat.UID == owner || left.stat.UID == uint32(os.Geteuid())
-	if ours && left.stat.Mode.IsRegular() && left.stat.Nlink == 1 {
-		left.remove()
-	}
-}
-
-// remove removes the file at p, unless it is locked or has lost the name.
-func (p *place) remove() {
-	fd, err := sysReopen(p.file)
-	if err != nil {
-		return
-	}
-	defer syscalls.Close(fd)
-	if sysFlock(fd) != nil {
-		return
-	}
-	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
-	// it still has the name now, it is what is removed.
-	now := place{dir: p.dir, base: p.base, file: -1}
-	if now.look() != nil {
-		return
-	}
-	defer syscalls.Close(now.file)
-	if now.stat.Ino == p.stat.Ino && now.stat.Dev == p.stat.Dev {
-		_ = sysUnlink(p.dir, p.base)
-	}
 }

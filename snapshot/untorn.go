@@ -123,8 +123,9 @@ func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, 
 	return ComparedCopy, nil
 }
 
-// tickOf returns for how long the times of a file, described by st, can stand still while it changes.
-// fine tells that it is on a filesystem with leases, whose times are finer since Linux 6.13.
+// tickOf returns for how long the times of a file, described by st, can stand still while it
+// changes. fine tells that it is on a filesystem with leases, whose times are finer since Linux
+// 6.13.
 func tickOf(st syscalls.Stat, fine bool) time.Duration {
 	switch {
 	case st.Mtime.Nanosecond() == 0 && st.Ctime.Nanosecond() == 0:
@@ -159,8 +160,11 @@ func settle(ctx context.Context, fd int, before syscalls.Stat, tick time.Duratio
 
 // same reports whether a file has stayed the same, as far as its attributes tell.
 func same(a, b syscalls.Stat) bool {
-	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
+	return sameInode(a, b) && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
 }
+
+// sameInode reports whether two descriptions are of one file.
+func sameInode(a, b syscalls.Stat) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
 
 // pause waits before attempt i+1, or until the context ends.
 func pause(ctx context.Context, i int) error {

@@ -13,9 +13,10 @@
 // manifest is written last, when everything else is on the disk: a copy that has one is complete.
 // If backup fails or is interrupted, the destination is removed again.
 //
-// Owners are kept if root runs it; extended attributes and ACLs where no data are copied. Hard
-// links become files of their own. Symbolic links are copied as such and never followed. Sockets,
-// FIFOs and devices are named and left out. The destination is open to its owner alone.
+// Owners are kept if root runs it; extended attributes and ACLs where no data are copied, but no
+// file capabilities. Hard links become files of their own. Symbolic links are copied as such and
+// never followed. Sockets, FIFOs and devices are named and left out. The destination is open to its
+// owner alone.
 //
 // The exit status is 0; 1 if there is no copy, or it does not match its manifest; 2 for wrong
 // usage; 3 if the copy is there but lacks files that vanished, could not be read, or did not

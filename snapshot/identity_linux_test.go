@@ -1,0 +1,441 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// If another file has the name, a commit replaces it only if it has the same owner, group, mode,
+// ACL and security labels, and then takes its other attributes over.
+func TestCommitOverAnotherFile(t *testing.T) {
+	needRoot(t)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		if isCommitTo(dir) {
+			t.Skip("CommitTo replaces any file")
+		}
+		name := join(dir, "f")
+		label := func(name string, value string) func(t *testing.T, file string) error {
+			return func(t *testing.T, file string) error { return unix.Setxattr(file, name, []byte(value), 0) }
+		}
+		for what, test := range map[string]struct {
+			change   func(t *testing.T, file string) error
+			conflict bool
+		}{
+			"nothing":    {func(*testing.T, string) error { return nil }, false},
+			"owner":      {func(_ *testing.T, file string) error { return os.Chown(file, 1, 5678) }, true},
+			"group":      {func(_ *testing.T, file string) error { return os.Chown(file, 1234, 1) }, true},
+			"mode":       {func(_ *testing.T, file string) error { return os.Chmod(file, 0o641) }, true},
+			"narrower":   {func(_ *testing.T, file string) error { return os.Chmod(file, 0o600) }, true},
+			"set-id":     {func(_ *testing.T, file string) error { return os.Chmod(file, 0o640|fs.ModeSetuid) }, true},
+			"label":      {label("security.label", "another"), true},
+			"attribute":  {label("user.u", "another"), false},
+			"capability": {label("security.capability", string(capNetRaw)), false},
+			"ACL": {func(t *testing.T, file string) error {
+				err := unix.Setxattr(file, "system.posix_acl_access", acl(1234), 0)
+				return errors.Join(err, os.Chmod(file, 0o640)) // which changes the mask
+			}, true},
+		} {
+			for file, labels := range map[string][]string{
+				name:           {"security.label", "security.a", "security.z"},
+				join(dir, "g"): {"security.z", "security.a", "security.label"}, // perhaps listed in another order
+			} {
+				write(t, file, noise(1, 10000))
+				must(t, os.Chown(file, 1234, 5678))
+				must(t, os.Chmod(file, 0o640))
+				for _, label := range labels {
+					must(t, unix.Setxattr(file, label, []byte("a label"), 0))
+				}
+			}
+			m := openMut(t, name)
+			must(t, m.Resize(10))
+			if err := test.change(t, join(dir, "g")); errors.Is(err, errors.ErrUnsupported) && mounttest.Kind(dir) == "" {
+				continue // a filesystem of the machine that does not know such attributes
+			} else if err != nil {
+				t.Fatal(what, err)
+			}
+			must(t, os.Rename(join(dir, "g"), name))
+			want := attributesOf(t, name)
+			err := commit(m)
+			if test.conflict {
+				if !errors.Is(err, snapshot.ErrConflict) {
+					t.Errorf("%s: %v", what, err)
+				}
+				wantFile(t, name, noise(1, 10000))
+			} else {
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				wantFile(t, name, noise(1, 10000)[:10])
+				want = regexp.MustCompile("(?m)^security.capability=.*\n").ReplaceAllString(want, "") // see TestCapabilitiesAreDropped
+			}
+			if got := attributesOf(t, name); got != want {
+				t.Errorf("%s: attributes were\n%s\nand are now\n%s", what, want, got)
+			}
+			_ = m.Close()
+			wantNames(t, dir, "f")
+			must(t, os.Remove(name))
+		}
+	})
+}
+
+// A file that was made private since is not made public again, by whichever commit.
+func TestCommitBesidePrivacy(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, []byte("public"))
+		first, second := openMut(t, name), openMut(t, name)
+		must(t, second.Resize(3))
+		must(t, second.Commit()) // another inode
+		must(t, os.Chmod(name, 0o600))
+		err := commit(first)
+		if isCommitTo(dir) {
+			must(t, err)
+		} else if !errors.Is(err, snapshot.ErrConflict) {
+			t.Error(err)
+		}
+		wantMode(t, name, 0o600)
+		must(t, second.Commit()) // which knows that file
+		wantFile(t, name, []byte("pub"))
+		wantMode(t, name, 0o600)
+	})
+}
+
+// Link asks the file that was opened for owner and mode, wherever that is by now, and never the
+// name.
+func TestLinkOfMovedFile(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		for what, since := range map[string]func(name string) error{
+			"moved":   func(name string) error { return os.Rename(name, name+".moved") },
+			"removed": os.Remove,
+			"replaced": func(name string) error {
+				return errors.Join(os.WriteFile(name+".new", nil, 0o666), os.Chmod(name+".new", 0o666), os.Rename(name+".new", name))
+			},
+		} {
+			name := join(dir, what)
+			write(t, name, noise(1, 100))
+			m := openMut(t, name)
+			must(t, os.Chmod(name, 0o640))
+			must(t, since(name))
+			must(t, m.Link(name+".link"))
+			wantFile(t, name+".link", noise(1, 100))
+			wantMode(t, name+".link", 0o640)
+			must(t, m.Close())
+		}
+		// Of one that was never committed, it is Perm.
+		m, err := snapshot.Config{Perm: 0o604}.Create(context.Background(), join(dir, "new"))
+		must(t, err)
+		closeLater(t, m)
+		write(t, join(dir, "new"), []byte("another's"))
+		must(t, m.Link(join(dir, "newlink")))
+		wantMode(t, join(dir, "newlink"), 0o604)
+	})
+}
+
+// Link takes nothing from a file that has the new name for a moment, though it is the like of the
+// snapshot's own, and finds that the name is taken, whatever has it.
+func TestLinkIgnoresTheTarget(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m := openMut(t, name)
+		link, attribute := name+".link", "user.u"
+		put := func() error {
+			err := os.WriteFile(link, nil, 0o644)
+			if xerr := unix.Setxattr(link, attribute, []byte("planted"), 0); !errors.Is(xerr, errors.ErrUnsupported) {
+				err = errors.Join(err, xerr)
+			}
+			return err
+		}
+		undo := snapshot.Intercept(t, func(call string) error {
+			switch call {
+			case "flock":
+				return put()
+			case "linkat":
+				return os.Remove(link)
+			}
+			return nil
+		})
+		err := m.Link(link)
+		undo()
+		must(t, err)
+		if got := attributesOf(t, link); strings.Contains(got, attribute) {
+			t.Error(got)
+		}
+		must(t, os.Remove(link))
+		for what, put := range map[string]func() error{
+			"the like": put,
+			"another":  func() error { return errors.Join(put(), os.Chmod(link, 0o604)) },
+			"a FIFO":   func() error { return unix.Mkfifo(link, 0o644) },
+		} {
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == "flock" {
+					return put()
+				}
+				return nil
+			})
+			err := m.Link(link)
+			undo()
+			if !errors.Is(err, fs.ErrExist) || errors.Is(err, snapshot.ErrConflict) {
+				t.Errorf("%s: %v", what, err)
+			}
+			must(t, os.Remove(link))
+		}
+	})
+}
+
+// A file that is removed while Create's commit replaces it leaves nothing of its mode to the new
+// one.
+func TestCreateOverVanishing(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		if filepath.Base(dir) == "CommitNamed" {
+			t.Skip("locks more than the directory")
+		}
+		name := join(dir, "f")
+		put := func() {
+			write(t, name, nil)
+			must(t, os.Chmod(name, 0o666))
+		}
+		for times := 1; times <= 4; times++ {
+			put()
+			m, err := snapshot.Config{Perm: 0o604}.Create(context.Background(), name)
+			must(t, err)
+			closeLater(t, m)
+			must(t, m.Resize(10))
+			vanished, gone := 0, false
+			undo := snapshot.Intercept(t, func(call string) error {
+				switch {
+				case vanished == times:
+				case call == "flock": // the look that counts comes next
+					must(t, os.Remove(name))
+					vanished++
+					gone = true
+				case call == "openpath" && gone: // that is it
+					gone = false
+				case call == "openpath" && vanished > 0:
+					put() // for the first look of another try
+				}
+				return nil
+			})
+			err = commit(m)
+			undo()
+			if err == nil {
+				wantMode(t, name, 0o604)
+				must(t, os.Remove(name))
+			} else if !errors.Is(err, snapshot.ErrConflict) || vanished < 3 {
+				t.Errorf("after it vanished %d times: %v", vanished, err)
+			}
+			_ = os.Remove(name)
+			wantNames(t, dir)
+		}
+	})
+}
+
+// A file that another process puts under the temporary name is not published, unless that happens
+// in the few microseconds between the look at it and the rename.
+func TestTemporaryNameTaken(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		defer snapshot.NoTmpfile()()
+		name := join(dir, "f")
+		for way, commit := range map[string]func(m *snapshot.MmapMut) error{
+			"Commit": (*snapshot.MmapMut).Commit,
+			"Link":   func(m *snapshot.MmapMut) error { return m.Link(name + ".link") },
+		} {
+			taken := 0
+			for k, done := 1, false; !done; k++ {
+				write(t, name, []byte("old"))
+				m := openMut(t, name)
+				must(t, m.Resize(2))
+				calls, last := 0, ""
+				undo := snapshot.Intercept(t, func(call string) error {
+					calls++
+					temporary, _ := filepath.Glob(join(dir, ".*.mmapsnapshot-*"))
+					if calls == k && len(temporary) == 1 && call != "fstat" && !strings.HasPrefix(call, "renameat") {
+						last = call
+						must(t, os.Remove(temporary[0]))
+						write(t, temporary[0], []byte("planted"))
+						taken++
+					}
+					return nil
+				})
+				err := commit(m)
+				undo()
+				done = calls < k
+				published := name
+				if way == "Link" {
+					published += ".link"
+				}
+				got, readErr := os.ReadFile(published)
+				if string(got) == "planted" || err == nil && string(got) != "ol" {
+					t.Errorf("%s, call %d, %s: %v, and the file holds %q, %v", way, k, last, err, got, readErr)
+				}
+				_ = m.Close()
+				for _, name := range namesIn(t, dir) {
+					must(t, os.Remove(join(dir, name)))
+				}
+			}
+			if taken == 0 {
+				t.Error("nothing is tested")
+			}
+		}
+	})
+}
+
+// A file that replaces a new one as soon as that has its name is not taken for it by the next
+// commit.
+func TestReplacedWhenNamed(t *testing.T) {
+	for _, proc := range []bool{true, false} {
+		t.Run(fmt.Sprintf("proc=%t", proc), func(t *testing.T) {
+			mounttest.Each(t, func(t *testing.T, dir string) {
+				mounttest.Leaks(t)
+				name := join(dir, "f")
+				replaced := 0
+				for k, done := 1, false; !done; k++ {
+					m, err := snapshot.Config{CheckConflict: true, Perm: 0o600}.Create(context.Background(), name)
+					must(t, err)
+					must(t, m.Resize(2))
+					calls, now := 0, false
+					undo := snapshot.Intercept(t, func(call string) error {
+						if calls++; calls == k {
+							if _, err := os.Lstat(name); err == nil {
+								must(t, os.WriteFile(name+".new", []byte("another"), 0o644))
+								must(t, os.Rename(name+".new", name))
+								now = true
+								replaced++
+							}
+						}
+						if !proc && (call == "openpath follow" || call == "reopen") {
+							return errors.ErrUnsupported
+						}
+						return nil
+					})
+					must(t, m.Commit())
+					done = calls < k
+					undo()
+					err = m.Commit()
+					if now {
+						wantFile(t, name, []byte("another"))
+					}
+					if errors.Is(err, snapshot.ErrConflict) != now {
+						t.Errorf("call %d, replaced %t: %v", k, now, err)
+					}
+					must(t, m.Close())
+					must(t, os.Remove(name))
+				}
+				if replaced == 0 {
+					t.Error("nothing is tested")
+				}
+			})
+		})
+	}
+}
+
+// In place, only the file that was opened is written to; what has its name by now is not.
+func TestInPlaceElsewhere(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		for what, since := range map[string]func(name string) error{
+			"moved":    func(name string) error { return os.Rename(name, name+".moved") },
+			"removed":  os.Remove,
+			"replaced": func(name string) error { return errors.Join(os.Remove(name), os.WriteFile(name, noise(2, 100), 0o644)) },
+			"fifo":     func(name string) error { return errors.Join(os.Remove(name), unix.Mkfifo(name, 0o644)) },
+			"dir":      func(name string) error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o755)) },
+			"link":     func(name string) error { return errors.Join(os.Rename(name, name+".2"), os.Symlink(name+".2", name)) },
+		} {
+			name := join(dir, what)
+			write(t, name, noise(1, 100))
+			opened := openFile(t, name, os.O_RDONLY)
+			m, err := inPlace.OpenMut(context.Background(), name)
+			must(t, err)
+			clear(m.Bytes())
+			must(t, since(name))
+			if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) {
+				t.Errorf("%s: %v", what, err)
+			}
+			got := make([]byte, 100)
+			_, err = opened.ReadAt(got, 0)
+			must(t, err)
+			wantBytes(t, what, got, noise(1, 100))
+			if what == "replaced" {
+				wantFile(t, name, noise(2, 100))
+			}
+			must(t, m.Close())
+		}
+	})
+}
+
+// Without /proc, a file is opened for its attributes by its name, and recognized by device and
+// inode; one that has lost its name has the attributes of when it was opened, and the owner and
+// mode of now.
+func TestIdentityWithoutProc(t *testing.T) {
+	needRoot(t)
+	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		replace := func(mode fs.FileMode) error {
+			return errors.Join(os.Rename(name, name+".old"), os.WriteFile(name, nil, 0o600), os.Chmod(name, mode),
+				unix.Setxattr(name, "security.label", []byte("a label"), 0))
+		}
+		for what, test := range map[string]struct {
+			since        func() error
+			commit       error
+			mode, linked fs.FileMode
+		}{
+			"changed":              {func() error { return os.Chmod(name, 0o604) }, nil, 0o604, 0o604},
+			"replaced by the like": {func() error { return replace(0o640) }, nil, 0o640, 0o640},
+			"replaced by another":  {func() error { return replace(0o644) }, snapshot.ErrConflict, 0o644, 0o640},
+			"removed":              {func() error { return errors.Join(os.Chmod(name, 0o600), os.Remove(name)) }, nil, 0o600, 0o600},
+			"a FIFO by now": {func() error { return errors.Join(os.Remove(name), unix.Mkfifo(name, 0o640)) }, fs.ErrInvalid,
+				0o640 | fs.ModeNamedPipe, 0o640},
+		} {
+			write(t, name, noise(1, 100))
+			must(t, os.Chmod(name, 0o640))
+			must(t, unix.Setxattr(name, "security.label", []byte("a label"), 0))
+			c := snapshot.Config{InPlace: reflinks(dir) && what == "changed"}
+			m, err := c.OpenMut(context.Background(), name)
+			must(t, err)
+			must(t, test.since())
+			var commit, link error
+			withoutProc(t, func() error {
+				link, commit = m.Link(name+".link"), m.Commit()
+				return nil
+			})
+			if !errors.Is(commit, test.commit) || link != nil {
+				t.Errorf("%s: %v, %v", what, commit, link)
+			}
+			wantMode(t, name, test.mode)
+			wantMode(t, name+".link", test.linked)
+			if got := attributesOf(t, name+".link"); !strings.Contains(got, "security.label") {
+				t.Errorf("%s: a link has only %s", what, got)
+			}
+			must(t, m.Close())
+			for _, name := range []string{name, name + ".old", name + ".link"} {
+				_ = os.Remove(name)
+			}
+			wantNames(t, dir)
+		}
+		// One that was new, too.
+		withoutProc(t, func() error {
+			m, err := snapshot.Config{CheckConflict: true}.Create(context.Background(), name)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			return errors.Join(m.Commit(), os.Chmod(name, 0o600), m.Link(name+".link"))
+		})
+		wantMode(t, name+".link", 0o600)
+	})
+}

@@ -1,0 +1,168 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A target is what one look at the name of a publication finds. The name can lead to another file a
+// moment later. Therefore all questions about the file, whether it is the expected one, who owns
+// it, which attributes it has, are answered by this one descriptor.
+type target struct {
+	place      // file is -1 if the name is free
+	own   bool // the file is the one that was opened or last committed
+}
+
+// look opens what has the name of a publication now. If check is set, anything but the expected
+// file, unchanged, is ErrConflict. The caller closes the target's file.
+func (m *MmapMut) look(to *place, check bool) (target, error) {
+	t := target{place: place{dir: to.dir, base: to.base, file: -1}}
+	err := t.place.look()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+		if check {
+			err = ErrConflict
+		}
+	} else if err == nil {
+		err = m.recognize(&t, check)
+	}
+	if err != nil {
+		t.closeFile()
+	}
+	return t, err
+}
+
+// recognize compares the target's file, which is open, with the one that was opened or last
+// committed.
+func (m *MmapMut) recognize(t *target, check bool) error {
+	if check {
+		now, err := sysFstatSync(t.file)
+		if gone(err) || err == nil && !same(*m.baseline, now) {
+			return ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m.at.file < 0 {
+		return nil
+	}
+	// invariant: an inode number belongs to one file as long as a descriptor of that file is open.
+	expected, err := sysFstat(m.at.file)
+	if gone(err) {
+		return nil
+	}
+	t.own = err == nil && sameInode(expected, t.stat)
+	return err
+}
+
+// gone reports whether a call failed because the file behind a descriptor was replaced or removed
+// on a server that goes by names: NFS says ESTALE, FUSE servers ENOENT.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist)
+}
+
+// expect makes the file that this snapshot published under its own name the one that the next
+// commit expects. file is a descriptor of OpenPath of that file, or -1, and is taken over.
+func (m *MmapMut) expect(stat syscalls.Stat, a *attributes, file int) {
+	m.baseline, m.known = &stat, a
+	m.at.closeFile()
+	m.at.file = file
+}
+
+// attributesFor returns the attributes of the file that is published by p, or nil if the file is
+// new in every respect.
+func (m *MmapMut) attributesFor(p publication) (a *attributes, err error) {
+	if p.fresh {
+		return m.ownAttributes() // if a file has the name, the publication fails, whichever it is
+	}
+	for i := range attempts {
+		a, err = m.attributesByLook(p)
+		if !errors.As(err, new(transient)) {
+			break
+		}
+		time.Sleep(time.Millisecond << i)
+	}
+	return a, err
+}
+
+func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
+	t, err := m.look(p.to, p.check)
+	if err != nil {
+		return nil, err
+	}
+	if t.file < 0 {
+		return m.ownAttributes()
+	}
+	defer t.closeFile()
+	if !t.stat.Mode.IsRegular() {
+		return nil, notRegular(t.stat.Mode)
+	}
+	if p.adopt {
+		if err := t.mayReplace(); err != nil {
+			return nil, err
+		}
+	}
+	a, err := t.attributes()
+	if errors.As(err, new(unreachable)) {
+		return nil, transient{err} // replaced since the look, on a server that goes by names
+	}
+	if err == nil {
+		m.dropSetID(a, t.own || !p.adopt)
+	}
+	if t.own || p.adopt {
+		return a, err
+	}
+	// Another file has the name. If its owner and mode were taken over, whoever moved it there
+	// would decide who may read, execute or own these contents; if those of the opened file were,
+	// contents could become readable that were made private meanwhile.
+	var own *attributes
+	if err == nil {
+		own, err = m.ownAttributes()
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: another file has the name, and its owner and mode cannot be compared: %w",
+			ErrConflict, err)
+	case own == nil || !own.sameAccess(a):
+		return nil, fmt.Errorf("%w: another file has the name, with another owner, mode, ACL or security label",
+			ErrConflict)
+	}
+	return a, nil
+}
+
+// ownPlace is where the file that was opened or last committed was then. It holds no descriptor of
+// its own.
+func (m *MmapMut) ownPlace() place {
+	return place{dir: m.at.dir, base: m.at.base, file: m.at.file, stat: *m.baseline}
+}
+
+// ownAttributes returns the attributes of the file that was opened or last committed, wherever it
+// is now, or nil if there was none yet.
+func (m *MmapMut) ownAttributes() (*attributes, error) {
+	if m.baseline == nil {
+		return nil, nil
+	}
+	var a *attributes
+	own, err := m.ownPlace(), error(unreachable{fs.ErrNotExist})
+	if own.file >= 0 {
+		a, err = own.attributes()
+	}
+	if errors.As(err, new(unreachable)) {
+		then := *m.known
+		a, err = &then, nil
+		if now, err := sysFstat(own.file); err == nil { // as far as that tells
+			a.uid, a.gid, a.perm = now.UID, now.GID, now.Perm
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.dropSetID(a, true)
+	return a, nil
+}
