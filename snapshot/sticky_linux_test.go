@@ -168,6 +168,9 @@ func TestStickyUserNamespace(t *testing.T) {
 		}
 		commit(mappedFrom, 0o4755, 0o4755)
 		commit(mappedFrom+7, 0o6755, 0o6755)
+		commit(mappedFrom, 0o2755, 0o755) // the group is not mapped
+		must(t, os.Chown(rows[len(rows)-1].Name, mappedFrom, 5))
+		must(t, syscall.Chmod(rows[len(rows)-1].Name, 0o2755))
 		commit(nobody, 0o4757, 0o757)                      // no capability is certain over this owner
 		add(mappedFrom, 0, mappedFrom, false)              // the caller's
 		add(mappedFrom, mappedFrom+7, mappedFrom+7, false) // of the directory's owner

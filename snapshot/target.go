@@ -136,10 +136,14 @@ func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
 	return a, nil
 }
 
-// ownPlace is where the file that was opened or last committed was then. It holds no descriptor of
-// its own.
+// ownPlace is where the file that was opened or last committed was then, with what fstat says of it
+// now, or else said then. It holds no descriptor of its own.
 func (m *MmapMut) ownPlace() place {
-	return place{dir: m.at.dir, base: m.at.base, file: m.at.file, stat: *m.baseline}
+	own := place{dir: m.at.dir, base: m.at.base, file: m.at.file, stat: *m.baseline}
+	if now, err := sysFstat(own.file); err == nil {
+		own.stat = now
+	}
+	return own
 }
 
 // ownAttributes returns the attributes of the file that was opened or last committed, wherever it
@@ -156,9 +160,7 @@ func (m *MmapMut) ownAttributes() (*attributes, error) {
 	if errors.As(err, new(unreachable)) {
 		then := *m.known
 		a, err = &then, nil
-		if now, err := sysFstat(own.file); err == nil { // as far as that tells
-			a.uid, a.gid, a.perm = now.UID, now.GID, now.Perm
-		}
+		a.uid, a.gid, a.perm = own.stat.UID, own.stat.GID, own.stat.Perm
 	}
 	if err != nil {
 		return nil, err
