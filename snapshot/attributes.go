@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -30,12 +31,31 @@ var notCopied = []string{
 	"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT",
 }
 
-// readAttributes reads the attributes of a file that is open for reading.
+// readAttributes reads the attributes of a file that is open for reading, as they are at one
+// moment: what the group bits of a mode mean depends on whether there is an ACL.
 func readAttributes(fd int) (*attributes, error) {
-	st, err := sysFstat(fd)
-	if err != nil {
-		return nil, err
+	before, err := sysFstat(fd)
+	for range attempts {
+		if err != nil {
+			return nil, err
+		}
+		a, err := readAttributesOnce(fd, before)
+		if err != nil {
+			return nil, err
+		}
+		after, err := sysFstat(fd)
+		if err != nil {
+			return nil, err
+		}
+		if after.Ctime.Equal(before.Ctime) && after.Perm == a.perm && after.UID == a.uid && after.GID == a.gid {
+			return a, nil
+		}
+		before = after
 	}
+	return nil, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
+}
+
+func readAttributesOnce(fd int, st syscalls.Stat) (*attributes, error) {
 	a := &attributes{uid: st.UID, gid: st.GID, perm: st.Perm}
 	names, err := listAttributes(fd)
 	if err != nil {
@@ -62,16 +82,16 @@ func (a *attributes) apply(fd int) error {
 	if err != nil {
 		return err
 	}
-	// The owner first: a change of owner clears set-id bits and file capabilities.
+	// The mode comes last: the owner needs permission to write to set attributes, and no other user
+	// may open the file, by a temporary name, before it has its own group and ACL, and only these.
+	if err := sysFchmod(fd, 0o600); err != nil {
+		return err
+	}
+	// A change of owner clears set-id bits.
 	if own.UID != a.uid || own.GID != a.gid {
 		if err := sysFchown(fd, a.uid, a.gid); err != nil {
 			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.uid, a.gid, err)
 		}
-	}
-	// The mode comes last: the owner needs permission to write to set attributes, and nobody else
-	// may open the file before it has its own ACL, and only that.
-	if err := sysFchmod(fd, 0o600); err != nil {
-		return err
 	}
 	// The new file may have inherited some from its directory.
 	inherited, err := listAttributes(fd)
@@ -164,10 +184,13 @@ func (p *place) attributes() (*attributes, error) {
 const setID = 0o6000
 
 // dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
-// caller asked for stay (Config.Perm). Bits of the file that was opened stay if a write(2) to it by
-// this process would leave them. Bits of any other file do not stay.
+// caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the file that was
+// opened stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
 func (m *MmapMut) dropSetID(a *attributes, opened bool) {
-	drop := a.perm & setID &^ m.setID
+	drop := a.perm & setID
+	if a.uid == uint32(os.Geteuid()) {
+		drop &^= m.setID
+	}
 	if drop == 0 || opened && capableOver(syscalls.CapFsetid, a.uid, a.gid) {
 		return
 	}

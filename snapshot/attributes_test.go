@@ -221,14 +221,21 @@ func TestChmodDuringCommit(t *testing.T) {
 			must(t, os.Chmod(name, 0o644))
 			m := openMut(t, name)
 			must(t, m.Resize(10))
+			fsyncs := 0
 			undo := snapshot.Intercept(t, func(call string) error {
 				if call == when {
 					must(t, os.Chmod(name, 0o600))
+				}
+				if call == "fsync" {
+					fsyncs++
 				}
 				return nil
 			})
 			must(t, commit(m))
 			undo()
+			if when == "flock" && filepath.Base(dir) == "Commit" && fsyncs != 3 { // the directory is one
+				t.Errorf("%d calls of fsync: the new mode may not be on the disk", fsyncs)
+			}
 			if fileSize(t, name) != 10 {
 				t.Error("not committed")
 			}

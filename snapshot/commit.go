@@ -16,9 +16,9 @@ import (
 //
 // The file is a new one: descriptors opened before, and other hard links, keep the old contents.
 // Owner, group, mode, extended attributes and ACLs are those of the file at the time of the commit,
-// except for what write(2) would take away: file capabilities, and without CAP_FSETID the set-id
-// bits. If the name leads to another file than the one that was opened or last committed, Commit
-// replaces it if owner, group, mode, ACL and security labels are the same, and fails with
+// except that file capabilities, and without CAP_FSETID set-id bits, are dropped, as a write(2)
+// drops them. If the name leads to another file than the one that was opened or last committed,
+// Commit replaces it if owner, group, mode, ACL and security labels are the same, and fails with
 // [ErrConflict] if not, because either choice could make something readable or executable that
 // should not be. If the name is free, the attributes are those of the file that was opened. Name
 // and directory are those that were opened, even if the working directory or a symbolic link

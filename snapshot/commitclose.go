@@ -36,7 +36,7 @@ func (m *MmapMut) commitAndClose() error {
 	if m.unseal() != nil {
 		return errors.Join(err, m.close())
 	}
-	if wantsName(err) || errors.Is(err, errVanished) {
+	if wantsName(err) || errors.Is(err, errAnew) {
 		return m.commitThenClose()
 	}
 	return err

@@ -133,19 +133,25 @@
 //	                                      CheckConflict
 //
 // [MmapMut.Link], and the first commit after [Create] with CheckConflict, need a name that is free,
-// and take nothing from a file that has it. CommitTo, and the first commit after Create without
-// CheckConflict, replace a file that was never opened, and take its owner, group, mode, ACL and
-// extended attributes. In a sticky directory that is writable for group or others, such as /tmp,
-// they replace only files of the caller and of the directory's owner: any other file is
-// syscall.EACCES, as with os.Create where fs.protected_regular is 2 (proc(5)), whatever that is set
-// to. In a directory without the sticky bit, whoever may write to it decides who owns what they
-// publish: use CheckConflict or Link there. In a user namespace, owners that are not mapped have
-// one number in common (user_namespaces(7)), which is never taken for the directory's owner.
+// and take nothing from a file that has it. Use them, or a directory of your own, where other users
+// may write: CommitTo, and the first commit after Create without CheckConflict, replace a file that
+// was never opened, and take its owner, group, mode, ACL and extended attributes. In a sticky
+// directory that is writable for group or others, such as /tmp, they replace only files of the
+// caller and of the directory's owner, and follow only their symbolic links: any other is
+// syscall.EACCES, as with os.Create where fs.protected_regular is 2 and fs.protected_symlinks is 1
+// (proc(5)), whatever these are set to. Another user may still move a file of the caller there,
+// with the mode that it has. In a directory without the sticky bit, whoever may write to it decides
+// who owns what they publish. In a user namespace, owners that are not mapped have one number in
+// common (user_namespaces(7)), which is never taken for the directory's owner.
 //
-// Contents that change lose what write(2) takes away. The set-user-ID and set-group-ID bits of the
-// file that was opened stay only if the process has CAP_FSETID (capabilities(7)) and its user
-// namespace maps owner and group; those of a file that CommitTo or Create replace never stay; those
-// of Config.Perm do. File capabilities (security.capability) never stay, not even if root commits.
+// The set-user-ID and set-group-ID bits of the file that was opened or last committed stay only if
+// the process has CAP_FSETID (capabilities(7)) and its user namespace maps owner and group. Those
+// of Config.Perm stay on a file of the caller. Those of another file, which CommitTo or Create
+// replaces, do not stay. File capabilities (security.capability) never stay, not even if root
+// commits.
+//
+// A chmod by another process is taken over until a few system calls before the new file gets its
+// name; one that comes later is lost with the old file.
 //
 // Where a file can only be opened by its name, because /proc is missing or because an NFS or FUSE
 // server goes by names, it is recognized by device and inode number. If it lost its name there, its

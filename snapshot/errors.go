@@ -11,8 +11,8 @@ import (
 // with [errors.Is].
 var (
 	// ErrConflict: the file is no longer the one that was opened, or last committed. Without
-	// Config.CheckConflict it is returned where another file has the name, if owner, mode, ACL or
-	// security labels of the two differ, or if Config.InPlace is set.
+	// Config.CheckConflict it is returned where another file has the name, if owner, group, mode,
+	// ACL or security labels of the two differ, or if Config.InPlace is set.
 	ErrConflict = errors.New("file was changed by someone else")
 
 	// ErrUnstable: the file was changed each time while it was copied, or, with

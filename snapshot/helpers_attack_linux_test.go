@@ -97,12 +97,12 @@ func distances() []int {
 // fails the test if none of the moves ever succeeds. The victim works on the thread of on, if that
 // is not nil.
 func (a attack) run(t testing.TB, base string, attacker user, on *user, v victim) (tries int, harm string) {
-	moved := [2]int{}
+	moved, succeeded := [2]int{}, 0
 	const never = 1 << 20
-	for first := 1; ; first++ {
+	for first := never; ; first = first%never + 1 { // first of all, without any move
 		moments := 0
 		for i, distance := range append([]int{never}, distances()...) {
-			if i > 0 && first+distance > moments {
+			if i > 0 && (first == never || first+distance > moments) {
 				break
 			}
 			dir, err := os.MkdirTemp(base, "")
@@ -129,18 +129,23 @@ func (a attack) run(t testing.TB, base string, attacker user, on *user, v victim
 				on.do(commit)
 			}
 			tries++
+			if err == nil {
+				succeeded++
+			} else if first == never {
+				t.Fatalf("nothing is tested: without an attack, %v", err)
+			}
 			if harm = a.harm(dir, err); harm != "" {
 				return tries, fmt.Sprintf("moves before calls %d and %d of %d, error %v: %s",
 					first-1, min(first+distance-1, moments), moments-1, err, harm)
 			}
 			must(t, os.RemoveAll(dir))
 		}
-		if first > moments {
+		if first != never && first > moments {
 			break
 		}
 	}
-	if moved[0] == 0 || moved[1] == 0 {
-		t.Errorf("nothing is tested: the moves succeeded %d times", moved)
+	if moved[0] == 0 || moved[1] == 0 || succeeded < 2 {
+		t.Errorf("nothing is tested: the moves succeeded %d times, the victim %d times", moved, succeeded)
 	}
 	return tries, ""
 }
@@ -151,20 +156,23 @@ func files(dir string, f func(name string, data []byte, st *syscall.Stat_t)) {
 		if err == nil && entry.Type().IsRegular() {
 			var st syscall.Stat_t
 			if data, err := os.ReadFile(name); err == nil && syscall.Lstat(name, &st) == nil {
-				f(filepath.Base(name), data, &st)
+				f(name, data, &st)
 			}
 		}
 		return nil
 	})
 }
 
-// exposed is the harm that a file has the contents "secret" and another owner than uid, or another
-// mode than 0600.
-func exposed(uid uint32) func(dir string, err error) string {
+// exposed is the harm that a file has the contents "secret" and another owner or group than id,
+// another mode than 0600, or an ACL.
+func exposed(id uint32) func(dir string, err error) string {
 	return func(dir string, _ error) (harm string) {
 		files(dir, func(name string, data []byte, st *syscall.Stat_t) {
-			if bytes.Contains(data, []byte("secret")) && (st.Uid != uid || st.Mode&0o7777 != 0o600) {
-				harm = fmt.Sprintf("%s holds the secret, with mode %#o and owner %d", name, st.Mode&0o7777, st.Uid)
+			n, err := unix.Getxattr(name, "system.posix_acl_access", nil)
+			if bytes.Contains(data, []byte("secret")) &&
+				(st.Uid != id || st.Gid != id || st.Mode&0o7777 != 0o600 || err == nil && n > 0) {
+				harm = fmt.Sprintf("%s holds the secret, with mode %#o, owner %d:%d and %d bytes of ACL",
+					filepath.Base(name), st.Mode&0o7777, st.Uid, st.Gid, max(n, 0))
 			}
 		})
 		return harm
@@ -177,7 +185,7 @@ func promoted(dir string, _ error) (harm string) {
 		if !bytes.Contains(data, []byte("attacker")) {
 			return
 		}
-		n, err := unix.Getxattr(join(join(dir, "shared"), name), "security.capability", nil)
+		n, err := unix.Getxattr(name, "security.capability", nil)
 		if st.Mode&0o6000 != 0 || err == nil && n > 0 {
 			harm = fmt.Sprintf("%s holds the attacker's program, with mode %#o, owner %d and %d bytes of capabilities",
 				name, st.Mode&0o7777, st.Uid, max(n, 0))

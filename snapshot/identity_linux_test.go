@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -218,22 +219,44 @@ func TestCreateOverVanishing(t *testing.T) {
 			write(t, name, nil)
 			must(t, os.Chmod(name, 0o666))
 		}
+		// Under the lock, the look that counts is the last one before the file gets its name.
+		looks, locked := 0, false
+		m := create(t, name)
+		undo := snapshot.Intercept(t, func(call string) error {
+			switch call {
+			case "flock":
+				if !locked {
+					looks, locked = 0, true
+				}
+			case "openpath":
+				looks++
+			case "linkat":
+				if locked {
+					return syscall.EIO
+				}
+			}
+			return nil
+		})
+		if err := commit(m); !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+		undo()
 		for times := 1; times <= 4; times++ {
 			put()
 			m, err := snapshot.Config{Perm: 0o604}.Create(context.Background(), name)
 			must(t, err)
 			closeLater(t, m)
 			must(t, m.Resize(10))
-			vanished, gone := 0, false
+			vanished, gone := 0, 0
 			undo := snapshot.Intercept(t, func(call string) error {
 				switch {
 				case vanished == times:
-				case call == "flock": // the look that counts comes next
+				case call == "flock":
 					must(t, os.Remove(name))
 					vanished++
-					gone = true
-				case call == "openpath" && gone: // that is it
-					gone = false
+					gone = looks
+				case call == "openpath" && gone > 0:
+					gone--
 				case call == "openpath" && vanished > 0:
 					put() // for the first look of another try
 				}
@@ -300,6 +323,183 @@ func TestTemporaryNameTaken(t *testing.T) {
 			if taken == 0 {
 				t.Error("nothing is tested")
 			}
+		}
+	})
+}
+
+// Another user who opens whatever has a temporary name keeps no descriptor of a file that this user
+// may not open when it has its name, whichever owner and mode the name had in the meantime.
+func TestHeldTemporary(t *testing.T) {
+	needRoot(t)
+	defer snapshot.NoTmpfile()()
+	snapshot.SkipFsync(t, true, true)
+	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		attacker := newUser(t, attackerID, attackerID)
+		write(t, join(dir, "own"), []byte("secret"))
+		must(t, os.Chmod(join(dir, "own"), 0o600))
+		newFile := func(name string) error {
+			m, err := snapshot.Config{Perm: 0o600}.Create(context.Background(), name)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			_, err = m.WriteGrow([]byte("secret"), 0)
+			return errors.Join(err, m.Commit())
+		}
+		commitTo := func(name string) error {
+			m, err := snapshot.OpenMut(join(dir, "own"))
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			return m.CommitTo(name)
+		}
+		remove := func(d string) error { return os.Remove(join(d, "f")) }
+		for what, test := range map[string]struct {
+			victim func(name string) error
+			move   func(dir string) error
+		}{
+			"CommitTo, then removed":  {commitTo, remove},
+			"CommitTo, then replaced": {commitTo, bothWays("f", "g")[0]},
+			"Create, then removed":    {newFile, remove},
+			"Create, then replaced":   {newFile, bothWays("f", "g")[0]},
+		} {
+			held := 0
+			for k, done := 1, false; !done; k++ {
+				d := join(dir, "shared")
+				putDir(t, d, attackerID, attackerID, 0o777)
+				put(t, join(d, "f"), "planted", attackerID, attackerID, 0o666)
+				put(t, join(d, "g"), "root's", 0, 0, 0o600)
+				calls := 0
+				var descriptors []*os.File
+				undo := snapshot.Intercept(t, func(string) error {
+					calls++
+					attacker.do(func() {
+						temporary, _ := filepath.Glob(join(d, ".*.mmapsnapshot-*"))
+						for _, name := range temporary {
+							if f, err := os.OpenFile(name, os.O_RDWR, 0); err == nil {
+								descriptors = append(descriptors, f)
+							}
+						}
+						if calls == k {
+							_ = test.move(d)
+						}
+					})
+					return nil
+				})
+				err := test.victim(join(d, "f"))
+				undo()
+				done = calls < k
+				held += len(descriptors)
+				now, statErr := os.Stat(join(d, "f"))
+				for _, f := range descriptors {
+					fi, err := f.Stat()
+					must(t, err)
+					must(t, f.Close())
+					if statErr == nil && os.SameFile(fi, now) && now.Sys().(*syscall.Stat_t).Uid == 0 {
+						t.Errorf("%s, call %d: %v, %v, and another user has it open", what, k, err, now.Mode())
+					}
+				}
+				if err != nil && !errors.Is(err, snapshot.ErrConflict) {
+					t.Errorf("%s, call %d: %v", what, k, err)
+				}
+				must(t, os.RemoveAll(d))
+			}
+			if held == 0 {
+				t.Errorf("%s: nothing is tested", what)
+			}
+		}
+	})
+}
+
+// Attributes are those of one moment: of an ACL that is exchanged for a mode meanwhile, nothing is
+// left.
+func TestAttributesOfOneMoment(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		const access = "system.posix_acl_access"
+		for k, done := 1, false; !done; k++ {
+			write(t, name, noise(1, 100))
+			must(t, unix.Setxattr(name, access, acl(1234), 0))
+			before := attributesOf(t, name)
+			m := openMut(t, name)
+			calls := 0
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call != "flistxattr" {
+					return nil
+				}
+				if calls++; calls == k {
+					must(t, unix.Removexattr(name, access))
+					must(t, os.Chmod(name, 0o701))
+				}
+				return nil
+			})
+			must(t, m.Commit())
+			undo()
+			done = calls < k
+			// The change comes after the look that counts only if the look found an ACL.
+			if got := attributesOf(t, name); got != before && !strings.HasPrefix(got, "-rwx-----x ") || strings.Contains(got, access) && got != before {
+				t.Errorf("call %d: attributes were\n%s\nand are now\n%s", k, before, got)
+			}
+			must(t, m.Close())
+			must(t, os.Remove(name))
+		}
+	})
+}
+
+// Attributes that cannot be read are no obstacle to opening, nor to a commit in place.
+func TestUnreadableAttributes(t *testing.T) {
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		defer snapshot.Intercept(t, func(call string) error {
+			if call == "flistxattr" {
+				return syscall.E2BIG // as of 3000 attributes on XFS
+			}
+			return nil
+		})()
+		m, err := inPlace.OpenMut(context.Background(), name)
+		must(t, err)
+		clear(m.Bytes())
+		must(t, m.CommitAndClose())
+		wantFile(t, name, make([]byte, 100))
+		if err := openMut(t, name).Commit(); !errors.Is(err, syscall.E2BIG) {
+			t.Error(err)
+		}
+	})
+}
+
+// A file that can only be opened for writing by its name, and is leased then, is tried for again.
+func TestInPlaceByName(t *testing.T) {
+	snapshot.NoPauses(t)
+	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m, err := inPlace.OpenMut(context.Background(), name)
+		must(t, err)
+		closeLater(t, m)
+		clear(m.Bytes())
+		leased := 3
+		defer snapshot.Intercept(t, func(call string) error {
+			switch call {
+			case "reopen writable":
+				return errors.ErrUnsupported
+			case "openreadwrite":
+				if leased--; leased >= 0 {
+					return syscall.EAGAIN
+				}
+			}
+			return nil
+		})()
+		must(t, m.Commit())
+		wantFile(t, name, make([]byte, 100))
+		leased = 100
+		if err := m.Commit(); !errors.Is(err, syscall.EAGAIN) {
+			t.Error(err)
 		}
 	})
 }

@@ -114,11 +114,8 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 	defer syscalls.Close(src)
 	known, err := readAttributes(src)
 	if gone(err) { // replaced since; extended attributes of such files are not known
-		known, err = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+		known = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}
+	} // any other error is that of a commit, if that reads them, too
 	open := c
 	open.NoCopy = c.NoCopy || c.InPlace
 	copied, err := open.privateCopy(ctx, original{src, true, p.stat, p.dir}, !c.InPlace)

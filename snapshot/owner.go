@@ -23,7 +23,8 @@ func (p *place) replaceable() error {
 // fs.protected_regular=2 (proc(5)): the directory is sticky and writable for group or others, and
 // the file belongs neither to the caller nor to the owner of the directory. Another user put such a
 // file there, perhaps to become the owner of the contents. The rule does not depend on the sysctl,
-// because it protects from that, not from O_CREAT.
+// because it protects from that, not from O_CREAT. The same holds for a symbolic link at p, which
+// fs.protected_symlinks protects.
 func (p *place) mayReplace() error {
 	dir, err := sysFstat(p.dir)
 	if err != nil {
@@ -38,8 +39,7 @@ func (p *place) mayReplace() error {
 		owner == dir.UID && certainID(owner, "uid") {
 		return nil
 	}
-	return fmt.Errorf("in a sticky directory, a file of another user (%d) is not replaced: %w",
-		owner, syscall.EACCES)
+	return fmt.Errorf("a file or link of another user (%d) in a sticky directory: %w", owner, syscall.EACCES)
 }
 
 // belongsToCaller reports whether the file at p, whose owner has the number of this process's user,

@@ -29,8 +29,8 @@ type publication struct {
 // that must not be replaced: publish asks again, under the lock, and only that answer counts.
 func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 	var attrs *attributes
-	err := errVanished
-	for i := 0; errors.Is(err, errVanished) && i < vanishTries; i++ {
+	err := errAnew
+	for i := 0; errors.Is(err, errAnew) && i < anewTries; i++ {
 		if attrs, err = m.attributesFor(p); err != nil {
 			return err
 		}
@@ -47,11 +47,13 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 	return err
 }
 
-// errVanished means that the temporary file has the owner and mode of a file that was to be
-// replaced and is gone. A new one begins with what the kernel gives to new files.
-var errVanished = fmt.Errorf("%w: the file was removed each time", ErrConflict)
+// errAnew means that a publication has to begin anew, with another temporary file: this one has the
+// owner and mode of a file that was to be replaced and is gone, so that it cannot become what the
+// kernel makes of a new file; or it had other attributes while it had a temporary name, so that
+// another user may have opened it.
+var errAnew = fmt.Errorf("%w: its attributes, or whether it is there, change all the time", ErrConflict)
 
-const vanishTries = 3
+const anewTries = 3
 
 // publishNew does that with one temporary file. It reports whether that got the name, and whether
 // it had a temporary one.
@@ -96,20 +98,28 @@ func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attr
 	p.settle = func() (err error) {
 		// A chmod that was made while the data were copied and written counts.
 		now, err := m.attributesFor(p)
-		if err == nil && now == nil && attrs != nil {
-			err = errVanished
+		if err != nil {
+			return err
 		}
-		if given = now; err == nil && now == nil {
-			given, err = readAttributes(fd)
-		}
-		if err == nil && now != nil && (attrs == nil || !now.equal(attrs)) {
-			if err = now.apply(fd); err == nil {
-				err = m.syncFile(fd)
+		if given = now; now == nil {
+			if attrs != nil {
+				return errAnew
+			}
+			if given, err = readAttributes(fd); err != nil {
+				return err
+			}
+		} else if attrs == nil || !now.equal(attrs) {
+			if t.name != "" {
+				return errAnew
+			}
+			if err := now.apply(fd); err != nil {
+				return err
+			}
+			if err := m.syncFile(fd); err != nil {
+				return err
 			}
 		}
-		if err == nil {
-			before, err = sysFstat(fd)
-		}
+		before, err = sysFstat(fd)
 		return err
 	}
 	p.named = func(file int) {
@@ -167,13 +177,13 @@ func (p publication) do(ctx context.Context, t *temporary) (done bool, err error
 	if err != nil {
 		return false, fmt.Errorf("directory: %w", err)
 	}
+	removeLeftovers(t.fd, p.to.dir, p.to.base)
 	if err := p.settle(); err != nil {
 		return false, err
 	}
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	removeLeftovers(t.fd, p.to.dir, p.to.base)
 	name := t.replace
 	if p.fresh {
 		name = t.link

@@ -59,6 +59,14 @@ func resolve(name string, create bool) (*place, error) {
 		return nil, err
 	}
 	if p.isLink() {
+		if create {
+			// As with fs.protected_symlinks, whatever that is set to: the link could lead to a file
+			// of the user who put it there.
+			if err := p.mayReplace(); err != nil {
+				p.close()
+				return nil, err
+			}
+		}
 		p, err = p.follow(name, create)
 		if err != nil {
 			return nil, err
@@ -101,6 +109,9 @@ func (p *place) follow(name string, create bool) (*place, error) {
 func (p *place) followByHand(name string, create bool) (*place, error) {
 	for range maxLinks {
 		target, err := sysReadlink(p.file)
+		if err == nil && create {
+			err = p.mayReplace()
+		}
 		if err != nil {
 			p.close()
 			return nil, err

@@ -127,6 +127,14 @@ func TestSetIDOfReplacedFile(t *testing.T) {
 		m := openMut(t, join(dir, "f"))
 		for what, replace := range map[string]func(name string) error{
 			"CommitTo": m.CommitTo,
+			"CommitTo of a file with Perm": func(name string) error {
+				m, err := snapshot.Config{Perm: 0o751 | fs.ModeSetuid | fs.ModeSetgid}.Create(context.Background(), name+".new")
+				if err != nil {
+					return err
+				}
+				defer m.Close()
+				return errors.Join(m.Resize(100), m.CommitTo(name))
+			},
 			"Create": func(name string) error {
 				m, err := snapshot.Create(name)
 				if err != nil {

@@ -68,7 +68,7 @@ func TestStickyDirectory(t *testing.T) {
 				write(t, join(dir, "f"), noise(1, 3))
 				m := openMut(t, join(dir, "f"))
 				for _, mode := range []uint32{0o1777, 0o1775, 0o1755, 0o777, 0o775} {
-					for _, dirOwner := range []int{0, 2222} {
+					for _, dirOwner := range []int{0, 2222, attackerID} {
 						for _, owner := range []int{0, 2222, attackerID} {
 							d := join(dir, fmt.Sprintf("%o-%d-%d", mode, dirOwner, owner))
 							putDir(t, d, dirOwner, 77, mode)
@@ -112,7 +112,29 @@ func TestStickyDirectoryElse(t *testing.T) {
 		wantFile(t, name, []byte("ope"))
 		wantMode(t, name, 0o640)
 		must(t, m.Close())
+		// Create says so at once, and follows no link of another user.
+		if _, err := snapshot.Create(name); !refusedAsSticky(err) {
+			t.Error(err)
+		}
+		put(t, join(dir, "elsewhere"), "planted", attackerID, attackerID, 0o666)
+		m = openMut(t, join(dir, "elsewhere"))
+		for link, owner := range map[string]int{"own": 0, "another's": attackerID} {
+			link := join(d, link)
+			must(t, os.Symlink("../elsewhere", link))
+			must(t, os.Lchown(link, owner, owner))
+			created, createErr := snapshot.Create(link)
+			if createErr == nil {
+				must(t, created.Close())
+			}
+			for _, err := range []error{createErr, m.CommitTo(link)} {
+				if refusedAsSticky(err) != (owner != 0) || owner == 0 && err != nil {
+					t.Errorf("%s: %v", link, err)
+				}
+			}
+			must(t, os.Remove(link))
+		}
 		// Create of what must be new says what CheckConflict promises.
+		must(t, m.Close())
 		m, err := snapshot.Config{CheckConflict: true}.Create(context.Background(), name)
 		must(t, err)
 		if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) || errors.Is(err, fs.ErrPermission) {
@@ -131,6 +153,34 @@ func TestStickyDirectoryElse(t *testing.T) {
 		must(t, os.Remove(name))
 		must(t, m.Commit())
 		wantNames(t, d, "f")
+	})
+}
+
+// Create and CommitTo replace no file that the caller may not write to, though the directory is the
+// caller's.
+func TestReplaceUnwritable(t *testing.T) {
+	needRoot(t)
+	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		d := join(dir, "own")
+		putDir(t, d, victimID, victimID, 0o755)
+		put(t, join(d, "f"), "root's", 0, 0, 0o644)
+		put(t, join(d, "own"), "own", victimID, victimID, 0o644)
+		newUser(t, victimID, victimID).do(func() {
+			m, err := snapshot.OpenMut(join(d, "own"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer m.Close()
+			_, err = snapshot.Create(join(d, "f"))
+			for _, err := range []error{err, m.CommitTo(join(d, "f"))} {
+				if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "faccessat2") {
+					t.Error(err)
+				}
+			}
+		})
+		wantFile(t, join(d, "f"), []byte("root's"))
 	})
 }
 

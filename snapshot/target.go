@@ -129,7 +129,7 @@ func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: another file has the name, and its owner and mode cannot be compared: %w",
 			ErrConflict, err)
-	case own == nil || !own.sameAccess(a):
+	case !own.sameAccess(a):
 		return nil, fmt.Errorf("%w: another file has the name, with another owner, mode, ACL or security label",
 			ErrConflict)
 	}
@@ -157,7 +157,7 @@ func (m *MmapMut) ownAttributes() (*attributes, error) {
 	if own.file >= 0 {
 		a, err = own.attributes()
 	}
-	if errors.As(err, new(unreachable)) {
+	if errors.As(err, new(unreachable)) && m.known != nil {
 		then := *m.known
 		a, err = &then, nil
 		a.uid, a.gid, a.perm = own.stat.UID, own.stat.GID, own.stat.Perm
