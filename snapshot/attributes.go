@@ -47,7 +47,8 @@ func readAttributes(fd int) (*attributes, error) {
 		if err != nil {
 			return nil, err
 		}
-		if after.Ctime.Equal(before.Ctime) && after.Perm == a.perm && after.UID == a.uid && after.GID == a.gid {
+		if after.Ctime.Equal(before.Ctime) &&
+			after.Perm == before.Perm && after.UID == before.UID && after.GID == before.GID {
 			return a, nil
 		}
 		before = after

@@ -116,6 +116,27 @@
 // commits of two snapshots of one file do not merge: the later one wins, unless
 // Config.CheckConflict makes it fail with [ErrConflict].
 //
+// What may be retried: after any error but [ErrNotDurable], the file is as it was and the
+// snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
+// the new contents are there, and committing again makes them durable if that is possible now.
+// One failure is final: when the kernel could not write to the disk what was stored, the same
+// snapshot cannot be committed any more, because the kernel may have forgotten it.
+//
+// Between two system calls of a commit the new file has a temporary name in the same directory,
+// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
+// next commit of the same file removes it, if it is a regular file of the same owner, or of the
+// user who commits, that has no other name and is not in use. On a filesystem without unnamed
+// files (O_TMPFILE: NFS and most of FUSE), or none that can get a name, it has that name from the
+// start of the commit, with mode 0600 until it is whole, or that of Config.Perm if it is new.
+//
+// Where files lie on a server that dies, or loses the connection, while it renames the new one,
+// the commit is an error and may have been made all the same: nobody can know. It is whole or not
+// there.
+//
+// A MmapMut that is committed often with small changes in between would become slow, because
+// each change adds an extent to what has to be cloned. Commits therefore join extents again, a
+// part of the file at a time, at about the cost that the fragmentation itself has.
+//
 // # Whose owner and mode a commit takes
 //
 // The file that a commit replaces may have been moved to its name by another user. Therefore owner,
@@ -144,11 +165,10 @@
 // who owns what they publish. In a user namespace, owners that are not mapped have one number in
 // common (user_namespaces(7)), which is never taken for the directory's owner.
 //
-// The set-user-ID and set-group-ID bits of the file that was opened or last committed stay only if
-// the process has CAP_FSETID (capabilities(7)) and its user namespace maps owner and group. Those
-// of Config.Perm stay on a file of the caller. Those of another file, which CommitTo or Create
-// replaces, do not stay. File capabilities (security.capability) never stay, not even if root
-// commits.
+// Set-user-ID and set-group-ID bits of the file that was opened or last committed stay only if the
+// process has CAP_FSETID (capabilities(7)) and its user namespace maps owner and group. Such bits of
+// Config.Perm stay on a file of the caller. Such bits of another file, which CommitTo or Create
+// replaces, do not stay. File capabilities (security.capability) never stay, not even if root commits.
 //
 // A chmod by another process is taken over until a few system calls before the new file gets its
 // name; one that comes later is lost with the old file.
@@ -157,27 +177,6 @@
 // server goes by names, it is recognized by device and inode number. If it lost its name there, its
 // extended attributes are those of when it was opened, and so are owner and mode if the server does
 // not tell them any more.
-//
-// What may be retried: after any error but [ErrNotDurable], the file is as it was and the
-// snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
-// the new contents are there, and committing again makes them durable if that is possible now.
-// One failure is final: when the kernel could not write to the disk what was stored, the same
-// snapshot cannot be committed any more, because the kernel may have forgotten it.
-//
-// Between two system calls of a commit the new file has a temporary name in the same directory,
-// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
-// next commit of the same file removes it, if it is a regular file of the same owner, or of the
-// user who commits, that has no other name and is not in use. On a filesystem without unnamed
-// files (O_TMPFILE: NFS and most of FUSE), or none that can get a name, it has that name from the
-// start of the commit, with mode 0600 until it is whole, or that of Config.Perm if it is new.
-//
-// Where files lie on a server that dies, or loses the connection, while it renames the new one,
-// the commit is an error and may have been made all the same: nobody can know. It is whole or not
-// there.
-//
-// A MmapMut that is committed often with small changes in between would become slow, because
-// each change adds an extent to what has to be cloned. Commits therefore join extents again, a
-// part of the file at a time, at about the cost that the fragmentation itself has.
 //
 // # Errors
 //
