@@ -112,10 +112,12 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 		return nil, err
 	}
 	defer syscalls.Close(src)
+	// An error other than that the file was replaced is left to a commit, which may meet it again: a
+	// snapshot that is only read, or committed in place, needs no attributes.
 	known, err := readAttributes(src)
-	if gone(err) { // replaced since; extended attributes of such files are not known
+	if gone(err) {
 		known = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}
-	} // any other error is that of a commit, if that reads them, too
+	}
 	open := c
 	open.NoCopy = c.NoCopy || c.InPlace
 	copied, err := open.privateCopy(ctx, original{src, true, p.stat, p.dir}, !c.InPlace)

@@ -58,7 +58,7 @@ const anewTries = 3
 // publishNew does that with one temporary file. It reports whether that got the name, and whether
 // it had a temporary one.
 func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attributes) (done, named bool, err error) {
-	perm := uint32(0) // nobody else may open it before it has its owner and mode
+	perm := uint32(0) // no other user may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
@@ -130,7 +130,7 @@ func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attr
 			}
 			return
 		}
-		// Naming it changed its change time. All else is from when nobody else could change it.
+		// Naming it changed its change time. The rest is from when no other process could change it.
 		if after, err := sysFstat(fd); err == nil {
 			before.Ctime = after.Ctime
 		}
