@@ -38,14 +38,14 @@ func versus(b *testing.B, theirs, ours func()) {
 
 // BenchmarkAppend appends to a new file in small writes, by *os.File and by File in turn.
 func BenchmarkAppend(b *testing.B) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
-		dir := mounttest.Dir(b, kind)
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		dir := kind.Dir(b)
 		for _, x := range []struct {
 			name        string
 			size, total int
 		}{{"100B", 100, 16 << 20}, {"1000B", 1000, 64 << 20}, {"4KiB", 4096, 256 << 20}, {"64KiB", 64 << 10, 256 << 20}} {
 			p := random(x.size)
-			b.Run("fs="+kind+"/write="+x.name, func(b *testing.B) {
+			b.Run("fs="+kind.String()+"/write="+x.name, func(b *testing.B) {
 				write := func(w io.WriteCloser) {
 					for done := 0; done < x.total; done += len(p) {
 						if _, err := w.Write(p); err != nil {

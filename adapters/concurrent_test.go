@@ -16,7 +16,7 @@ import (
 // TestResizedBehindItsBack: a write arrives whole, whatever is done to the snapshot itself
 // meanwhile.
 func TestResizedBehindItsBack(t *testing.T) {
-	m := openMut(t, put(t, mounttest.Dir(t, "tmpfs"), "f", nil))
+	m := openMut(t, put(t, mounttest.Dir(t, mounttest.Memory), "f", nil))
 	f := adapters.NewFile(m)
 	p := random(5000)
 	for range 3 {

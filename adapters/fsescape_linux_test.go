@@ -92,7 +92,7 @@ func relative(t *testing.T, name string) string {
 // can: what is opened is what was checked.
 func TestFSRace(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	put(t, dir, "secret", []byte("secret"))
 	root := filepath.Join(dir, "root")
 	if err := os.Mkdir(root, 0o755); err != nil {
@@ -143,7 +143,7 @@ func TestFSRace(t *testing.T) {
 // TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)
 // that is not O_NONBLOCK.
 func TestFSWaitsForLease(t *testing.T) {
-	dir := mounttest.Dir(t, "ext4")
+	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 	content := random(10_000)
 	holder, err := os.OpenFile(put(t, dir, "f", content), os.O_RDWR, 0)
 	if err != nil {

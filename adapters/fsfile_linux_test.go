@@ -56,7 +56,7 @@ func TestFSStat(t *testing.T) {
 // it is closed and its snapshot is given back.
 func TestFSReadBesideClose(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	content := random(100_000)
 	for range mounttest.Count(50, 500, 5000) {
 		put(t, dir, "f", content) // just now, so that nobody shares the snapshot

@@ -16,13 +16,13 @@ import (
 // TestFullDisk appends until the disk is full, then frees some of it. The file must hold what
 // the counts say.
 func TestFullDisk(t *testing.T) {
-	for i, kind := range []string{"ext4", "btrfs", "xfs"} {
-		if i >= mounttest.Count(1, 3, 3) {
-			break // these must be large, and take seconds to fill
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		if kind.Smallest() > 1<<20*int64(mounttest.Count(64, 1024, 1024)) {
+			continue // it takes seconds to fill
 		}
-		size := []int64{16 << 20, 128 << 20, 320 << 20}[i]
-		t.Run(kind, func(t *testing.T) {
-			dir := mounttest.Fresh(t, kind, size)
+		size := max(kind.Smallest(), 128<<20)
+		t.Run(kind.String(), func(t *testing.T) {
+			dir := kind.Fresh(t, size)
 			m, err := snapshot.Create(filepath.Join(dir, "f"))
 			supported(t, err)
 			f := adapters.NewFile(m)

@@ -129,7 +129,7 @@ func FuzzLikeOSFile(f *testing.F) {
 	f.Add(uint16(4096), []byte("\x04\x10\x62\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0d\x00\x00\x00\x00")) // ReadRune up to the end
 	f.Add(uint16(100), []byte("\x02\x01\xc2\x85\x09"+"\x04\x00\x64\x00\x00"+"\x0d\x00\x00\x00\x00"+"\x0e\x00\x00\x00\x00"))
 
-	dir := mounttest.Dir(f, "tmpfs")
+	dir := mounttest.Dir(f, mounttest.Memory)
 	f.Fuzz(func(t *testing.T, size uint16, code []byte) {
 		content := random(int(size))
 		ourName, err := os.MkdirTemp(dir, "")

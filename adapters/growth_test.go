@@ -143,7 +143,7 @@ func TestGrowthIsOneStep(t *testing.T) {
 // TestSyncHasWholeWrites syncs as fast as it can beside appends, and looks for the size of a
 // write without its data.
 func TestSyncHasWholeWrites(t *testing.T) {
-	name := put(t, mounttest.Dir(t, "tmpfs"), "f", nil)
+	name := put(t, mounttest.Dir(t, mounttest.Memory), "f", nil)
 	f := openFile(t, name)
 	p := bytes.Repeat([]byte{1}, record)
 	meanwhile(t, func(i int) {

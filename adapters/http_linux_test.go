@@ -158,7 +158,7 @@ func TestThousandRequestsOneCopy(t *testing.T) {
 	size := mounttest.Count(65<<20, 65<<20, 1<<30) // more than is kept in memory
 	dir := os.Getenv("TEST_DIR")
 	if !mounttest.IsUserChild() {
-		dir = mounttest.Dir(t, "ext4")
+		dir = mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 		put(t, dir, "f", bytes.Repeat(random(1<<20), size>>20))
 	}
 	mounttest.AsUser(t, func(t *testing.T) {

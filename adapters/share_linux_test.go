@@ -62,7 +62,7 @@ func contents(tb testing.TB, fsys fs.FS, name string) []byte {
 // TestOneCopyForAll: those who open a file at once, and those who open it later, share a copy
 // until it changes, also below Sub.
 func TestOneCopyForAll(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Leases|mounttest.NoReflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		var c copies
 		fsys := newFS(t, dir, snapshot.Config{Progress: c.progress})
@@ -101,7 +101,7 @@ func TestOneCopyForAll(t *testing.T) {
 
 // TestReflinksAreShared, too: so is what is in memory of them.
 func TestReflinksAreShared(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		fsys := newFS(t, dir, snapshot.Config{NoCopy: true})
 		settled(t, dir, "f", random(10000))
 		contents(t, fsys, "f")
@@ -142,14 +142,14 @@ func TestNeverOld(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) { check(t, dir, mounttest.Count(20, 200, 5000)) })
 	// Inodes this small have no room for parts of a second: an opening waits for the next one.
 	t.Run("whole seconds", func(t *testing.T) {
-		check(t, mounttest.Fresh(t, "ext4", 16<<20, "-I", "128"), mounttest.Count(2, 10, 1000))
+		check(t, mounttest.Fresh(t, mounttest.WholeSeconds, 16<<20), mounttest.Count(2, 10, 1000))
 	})
 }
 
 // TestNeverOldForWaiters: whoever asks while a snapshot is being made that is not to be shared
 // waits for one that is begun later.
 func TestNeverOldForWaiters(t *testing.T) {
-	dir := mounttest.Fresh(t, "ext4", 64<<20, "-I", "128") // nothing is shared for two seconds
+	dir := mounttest.Fresh(t, mounttest.WholeSeconds, 64<<20) // nothing is shared for two seconds
 	name := put(t, dir, "f", bytes.Repeat([]byte{1}, 1<<20))
 	var version atomic.Int32
 	version.Store(1)
@@ -209,7 +209,7 @@ func TestUnusedAreDropped(t *testing.T) {
 	if adapters.IdleCount != 32 || adapters.IdleTime != 10*time.Second {
 		t.Errorf("%d are kept for %v", adapters.IdleCount, adapters.IdleTime)
 	}
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	for i := range adapters.IdleCount + 5 {
 		put(t, dir, fmt.Sprint(i), random(5000))
 	}

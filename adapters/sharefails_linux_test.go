@@ -19,7 +19,7 @@ import (
 // Progress is its caller's, and nobody waits for ever.
 func TestErrorsAreNotKept(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	content := random(10000)
 	settled(t, dir, "f", content)
 	const all = 10
@@ -56,7 +56,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 // TestFSConfig: what of a Config decides whether a file is copied. TempDir is in
 // TestThousandRequestsOneCopy, Progress above.
 func TestFSConfig(t *testing.T) {
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	name := put(t, dir, "f", random(10))
 	if _, err := newFS(t, dir, snapshot.Config{NoCopy: true}).Open("f"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("NoCopy: %v", err)
@@ -87,7 +87,7 @@ func TestAskedTooLate(t *testing.T) {
 // askedTooLate returns false, and has checked nothing, if the copy began so late that the change before it
 // was long ago.
 func askedTooLate(t *testing.T) (inTime bool) {
-	dir := mounttest.Dir(t, "tmpfs") // where a store changes no times, but the first one of a mapping
+	dir := mounttest.Dir(t, mounttest.Memory) // where a store changes no times, but the first one of a mapping
 	writer, err := os.OpenFile(put(t, dir, "f", []byte("old")), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func askedTooLate(t *testing.T) (inTime bool) {
 
 // TestOfOneSecond: files of one size and one time are told from each other.
 func TestOfOneSecond(t *testing.T) {
-	dir := mounttest.Fresh(t, "ext4", 16<<20, "-I", "128") // whose times are whole seconds
+	dir := mounttest.Fresh(t, mounttest.WholeSeconds, 16<<20) // whose times are whole seconds
 	names := []string{"a", "b", "c", "d"}
 	for _, name := range names {
 		put(t, dir, name, []byte(name))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // An edit is some pages of a file to be changed, all or none of them, and whether the change has
@@ -86,15 +87,15 @@ func (e edit) comparison(tb testing.TB, dir string) interleave.Comparison {
 
 // BenchmarkCommit edits some pages of a file.
 func BenchmarkCommit(b *testing.B) {
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, kind *mounttest.Kind, dir string) {
 		sizes := upTo(16*mib, mib, 16*mib, 256*mib, gib)
-		if kind == "ext4" || kind == "tmpfs" {
+		if kind.Has(mounttest.NoReflinks) {
 			sizes = upTo(16*mib, mib, 16*mib, 256*mib)
 		}
 		for _, size := range sizes {
 			for _, pages := range []int64{1, 100} {
 				for _, durable := range []bool{true, false} {
-					if (size >= gib || size > 16*mib && !reflinks(kind)) && (pages > 1 || !durable) {
+					if (size >= gib || size > 16*mib && !kind.Has(mounttest.Reflinks)) && (pages > 1 || !durable) {
 						continue // rewriting takes seconds
 					}
 					b.Run(fmt.Sprintf("size=%d/pages=%d/durable=%v", size, pages, durable), func(b *testing.B) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // BenchmarkCommits commits 1 000 times, each time with a hundred random pages changed in 64 MiB,
@@ -16,14 +17,14 @@ import (
 // tenth by that of the first twenty. Ahead of every tenth commit a file of that size is
 // rewritten, for comparison.
 func BenchmarkCommits(b *testing.B) {
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, kind *mounttest.Kind, dir string) {
 		n, marks := 1000, []int{20, 50, 100, 200, 400, 600, 800, 1000}
 		switch {
-		case testing.Short() && !reflinks(kind):
+		case testing.Short() && !kind.Has(mounttest.Reflinks):
 			b.Skip("a copy each time: not with -short")
 		case testing.Short():
 			n, marks = 60, []int{20, 40, 60}
-		case !reflinks(kind):
+		case !kind.Has(mounttest.Reflinks):
 			n, marks = 200, marks[:4]
 		}
 		e := edit{size: 64 * mib, pages: 100, durable: true}

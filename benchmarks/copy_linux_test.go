@@ -9,12 +9,13 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // BenchmarkCopy opens files where there are no reflinks: 64 MiB, and 10 GiB that hold 64 MiB in
 // pieces of 1 MiB, against cp. disk-MiB is what the snapshot takes of the filesystem.
 func BenchmarkCopy(b *testing.B) {
-	each(b, kinds[2:], func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known|mounttest.NoReflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		dense := file(b, dir, "dense", 64*mib)
 		sparse := sparseFile(b, dir)
 		b.Run("file=dense", func(b *testing.B) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,7 +14,7 @@ import (
 // virtual machines the first two take up to a hundred times as long as on others.
 func BenchmarkFault(b *testing.B) {
 	const size = 4 * mib
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		f, err := os.OpenFile(file(b, dir, "f", size), os.O_RDWR, 0)
 		check(b, err)
 		defer closing(b, f)

@@ -43,12 +43,11 @@ func TestGuard(t *testing.T) {
 	if !*guard {
 		t.Skip("compares times: only with -guard")
 	}
-	mounttest.EachOf(t, kinds, func(t *testing.T, dir string) {
-		kind := mounttest.Kind(dir)
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		small, large := file(t, dir, "small", 4*kib), file(t, dir, "large", 64*mib)
 		t.Run("read", func(t *testing.T) { guardReads(t, large) })
 		t.Run("allocations", func(t *testing.T) { guardAllocations(t, large) })
-		if reflinks(kind) {
+		if mounttest.Has(dir, mounttest.Reflinks) {
 			t.Run("open", func(t *testing.T) { guardOpen(t, small, large) })
 			t.Run("edit", func(t *testing.T) { guardEdit(t, dir) })
 		} else {

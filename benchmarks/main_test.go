@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -14,18 +13,10 @@ import (
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
 
-var (
-	kinds      = []string{"xfs", "btrfs", "ext4", "tmpfs"}
-	reflinking = kinds[:2]
-)
-
-// reflinks reports whether a kind of filesystem has them.
-func reflinks(kind string) bool { return slices.Contains(reflinking, kind) }
-
-// each runs f on every kind of filesystem, in a directory of its own.
-func each(b *testing.B, kinds []string, f func(b *testing.B, kind, dir string)) {
-	for _, kind := range kinds {
-		b.Run("fs="+kind, func(b *testing.B) { f(b, kind, mounttest.Dir(b, kind)) })
+// each runs f on every kind of filesystem with the properties, in a directory of its own.
+func each(b *testing.B, p mounttest.Property, f func(b *testing.B, kind *mounttest.Kind, dir string)) {
+	for _, kind := range mounttest.Kinds(p) {
+		b.Run("fs="+kind.String(), func(b *testing.B) { f(b, kind, kind.Dir(b)) })
 	}
 }
 

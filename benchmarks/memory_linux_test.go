@@ -10,6 +10,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // BenchmarkMemory reports what a file of 16 MiB that is open takes of memory, beside the page
@@ -18,7 +19,7 @@ import (
 // in the page cache, which a snapshot has for itself and may lose when memory is short.
 func BenchmarkMemory(b *testing.B) {
 	const size, count = 16 * mib, 8
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		name := file(b, dir, "f", size)
 		ways := append([]opener{{"os.ReadFile", inMemory.open}}, openers...)
 		for _, read := range []bool{false, true} {

@@ -9,6 +9,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // bare does with the kernel alone what opening and closing a snapshot by reflink has to do: it
@@ -68,7 +69,7 @@ func readingAll(tb testing.TB, name string) interleave.Way {
 // BenchmarkOpen opens and closes a file that is on the disk and of few extents. os.ReadFile is
 // the other way to have what nobody changes any more.
 func BenchmarkOpen(b *testing.B) {
-	each(b, reflinking, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Reflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, size := range upTo(64*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib, gib) {
 			b.Run(fmt.Sprint("method=reflink/size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", size)
@@ -78,7 +79,7 @@ func BenchmarkOpen(b *testing.B) {
 			})
 		}
 	})
-	each(b, kinds[2:], func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known|mounttest.NoReflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, size := range upTo(16*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib) {
 			b.Run(fmt.Sprint("method=copy/size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", size)
@@ -93,7 +94,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkOpenExtents opens and closes files of many extents, which the kernel clones one by
 // one.
 func BenchmarkOpenExtents(b *testing.B) {
-	each(b, reflinking, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Reflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, n := range upTo(1000, 1, 100, 1000, 10_000) {
 			b.Run(fmt.Sprint("extents=", n), func(b *testing.B) {
 				name := extents(b, dir, n)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/exp/mmap"
 )
 
@@ -51,7 +52,7 @@ func BenchmarkReadAt(b *testing.B) {
 	if !testing.Short() {
 		sizes = []int64{64, 512, 4 * kib, 16 * kib, 64 * kib, mib}
 	}
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, kind *mounttest.Kind, dir string) {
 		const hot, cold = 16 * mib, 64 * mib
 		name := file(b, dir, "hot", hot)
 		for _, size := range sizes {
@@ -61,7 +62,7 @@ func BenchmarkReadAt(b *testing.B) {
 				})
 			}
 		}
-		if !reflinks(kind) {
+		if !kind.Has(mounttest.Reflinks) {
 			return
 		}
 		name = file(b, dir, "cold", cold)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // BenchmarkResize grows an empty file to 64 MiB in steps, and stores a byte at each new end.
 func BenchmarkResize(b *testing.B) {
 	const size = 64 * mib
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, step := range []int64{64 * kib, 4 * mib} {
 			b.Run(fmt.Sprint("do=grow/step=", step), func(b *testing.B) {
 				interleave.Comparison{Ways: []interleave.Way{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // BenchmarkReverse reverses the bytes of a file, durably, in three styles: whole reads all of
@@ -17,7 +18,7 @@ import (
 // reverses the memory, which is the least code and takes faults for each page (see
 // BenchmarkFault); the last one is chunked as it is, given a MmapMut.
 func BenchmarkReverse(b *testing.B) {
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, size := range upTo(mib, mib, 64*mib) {
 			b.Run(fmt.Sprint("size=", size), func(b *testing.B) {
 				one, two, three := file(b, dir, "one", size), file(b, dir, "two", size), file(b, dir, "three", size)

@@ -10,6 +10,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // scan reads all of r, size bytes, a piece at a time.
@@ -24,7 +25,7 @@ func scan(tb testing.TB, r io.ReaderAt, size int64, p []byte) {
 // is read into memory first.
 func BenchmarkScan(b *testing.B) {
 	const size = 64 * mib
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, kind *mounttest.Kind, dir string) {
 		name := file(b, dir, "f", size)
 		for _, piece := range []int64{4 * kib, 256 * kib} {
 			p := make([]byte, piece)
@@ -40,7 +41,7 @@ func BenchmarkScan(b *testing.B) {
 				c.Bench(b)
 			})
 		}
-		if !reflinks(kind) {
+		if !kind.Has(mounttest.Reflinks) {
 			return
 		}
 		for _, piece := range []int64{4 * kib, 256 * kib} {
@@ -73,7 +74,7 @@ var prefetching = opener{"Prefetch", func(name string) (readerAt, error) {
 // BenchmarkReadByte reads 1 MiB byte by byte.
 func BenchmarkReadByte(b *testing.B) {
 	const size = mib
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		name := file(b, dir, "f", size)
 		f, err := os.Open(name)
 		check(b, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/exp/mmap"
 )
 
@@ -67,7 +68,7 @@ var archives = sync.OnceValues(func() (*struct{ zip, tar bytes.Buffer }, error) 
 func BenchmarkZip(b *testing.B) {
 	a, err := archives()
 	check(b, err)
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "zip")
 		check(b, os.WriteFile(name, a.zip.Bytes(), 0o600))
 		for _, read := range []string{"all", "directory"} {
@@ -111,7 +112,7 @@ func walkZip(tb testing.TB, r io.ReaderAt, size int64, all bool) {
 func BenchmarkTar(b *testing.B) {
 	a, err := archives()
 	check(b, err)
-	each(b, kinds, func(b *testing.B, _, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "tar")
 		check(b, os.WriteFile(name, a.tar.Bytes(), 0o600))
 		for _, read := range []string{"all", "headers"} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A writerAt is what is compared.
@@ -30,7 +31,7 @@ var writers = []struct {
 // for a copy of the page.
 func BenchmarkWriteAt(b *testing.B) {
 	const fileSize = 16 * mib
-	each(b, kinds, func(b *testing.B, kind, dir string) {
+	each(b, mounttest.Known, func(b *testing.B, kind *mounttest.Kind, dir string) {
 		name := file(b, dir, "f", fileSize)
 		for _, size := range []int64{64, 4 * kib, 64 * kib} {
 			for _, g := range goroutines() {
@@ -52,7 +53,7 @@ func BenchmarkWriteAt(b *testing.B) {
 				})
 			}
 		}
-		if !reflinks(kind) {
+		if !kind.Has(mounttest.Reflinks) {
 			return
 		}
 		const size = 4 * kib

@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attacked are the filesystems on which attacks are made.
-var attacked = []string{"xfs", "ext4", "tmpfs"}
-
 // capNetRaw is cap_net_raw=ep as security.capability has it (struct vfs_cap_data, revision 2).
 var capNetRaw = []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
@@ -117,9 +114,9 @@ func openMutIn(c snapshot.Config, name string) func(dir string) (*snapshot.MmapM
 // A publication takes nothing from a file that another user has in a sticky directory for a moment,
 // least of all one under a name that has to be free.
 func TestAttackOnNewNames(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	snapshot.SkipFsync(t, true, true)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		link := func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "tmp/y")) }
 		stickyAttack.fails(t, "Link", dir, attacker, nil, library(t, openMutIn(snapshot.Config{}, "f"), link))
@@ -156,9 +153,9 @@ func TestAttackOnNewNames(t *testing.T) {
 // A commit gives the contents no other owner, no looser mode, no set-id bit and no capability,
 // whatever another user moves to the name.
 func TestAttackOnCommits(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	snapshot.SkipFsync(t, true, true)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		member := newUser(t, victimID, victimID)
 		for _, way := range ways {
@@ -202,9 +199,9 @@ func TestAttackOnCommits(t *testing.T) {
 
 // In place, only the file that was opened is written to.
 func TestAttackInPlace(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	snapshot.SkipFsync(t, true, true)
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		for _, check := range []bool{false, true} {
 			c, how := snapshot.Config{InPlace: true, CheckConflict: check}, "Commit"

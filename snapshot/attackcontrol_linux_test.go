@@ -75,8 +75,8 @@ func naiveInPlace(dir string, step func()) error {
 
 // Each attack succeeds against a victim that has not the rules of this package: its tests can fail.
 func TestAttackControl(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	needOwners(t)
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		succeeds := func(a attack, how string, v victim) {
 			t.Run(a.name+" "+how, func(t *testing.T) {

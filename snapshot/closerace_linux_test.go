@@ -208,7 +208,7 @@ func TestReadBesideCloseControl(t *testing.T) {
 		c.run(int64(mounttest.Count(500_000, 500_000, 500_000)), func() bool { return true })
 		return
 	}
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	const tries = 10 // one was enough so far
 	for range tries {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestReadBesideCloseControl$", "-test.timeout=2m")

@@ -72,7 +72,7 @@ func TestCommitTo(t *testing.T) {
 func TestCommitToOtherFilesystem(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		there := mounttest.Dir(t, "tmpfs")
+		there := mounttest.Dir(t, mounttest.Memory)
 		name := join(dir, "f")
 		data := noise(1, 100000)
 		write(t, name, data)

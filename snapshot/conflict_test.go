@@ -111,7 +111,7 @@ func TestCommitToOwnName(t *testing.T) {
 // each, and no others.
 func TestDirectoryLockHeld(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, []string{"xfs", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))

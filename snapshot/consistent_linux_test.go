@@ -42,12 +42,12 @@ func TestRequireConsistent(t *testing.T) {
 
 // Who does not own a file gets no lease on it.
 func TestLeaseOfAnothers(t *testing.T) {
-	for _, kind := range leasing {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(copying) {
+		t.Run(kind.String(), func(t *testing.T) {
 			var name string
 			data := bytes.Repeat([]byte("root's"), 1000)
 			if !mounttest.IsUserChild() {
-				name = join(mounttest.Dir(t, kind), "f")
+				name = join(kind.Dir(t), "f")
 				write(t, name, data)
 			}
 			mounttest.AsUser(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestLeaseOfAnothers(t *testing.T) {
 // The client of a network filesystem may still show the attributes of some seconds ago: a change
 // made elsewhere while the file is copied is noticed all the same, and the copy made again.
 func TestChangesBehindACache(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		old, changed := noise(1, 1<<20), noise(2, 1<<20)
@@ -97,7 +97,7 @@ func TestChangesBehindACache(t *testing.T) {
 // Where times are whole seconds, a write during the copy is noticed all the same.
 func TestWholeSeconds(t *testing.T) {
 	mounttest.Leaks(t)
-	name := join(mounttest.Fresh(t, "ext4", 64<<20, "-I", "128"), "f")
+	name := join(mounttest.Fresh(t, mounttest.WholeSeconds, 64<<20), "f")
 	changed := noise(2, 1<<20)
 	write(t, name, noise(1, 1<<20))
 	f := openFile(t, name, os.O_RDWR) // so there is no lease

@@ -18,7 +18,7 @@ import (
 // is no lease.
 func TestChangesWhileCopied(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		const size = 8 << 20
@@ -69,7 +69,7 @@ func TestChangesWhileCopied(t *testing.T) {
 
 // Holes stay holes, data are found wherever they are, and lengths do not matter.
 func TestSparseCopy(t *testing.T) {
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const piece = 1 << 20
 		for _, test := range []struct {
@@ -141,7 +141,7 @@ func steps(n int, step int64) (offs []int64) {
 
 // The copy goes on by other means where copy_file_range cannot, and only there.
 func TestCopyWithoutCopyFileRange(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		data := noise(1, 3<<20+17)
@@ -168,7 +168,7 @@ func TestCopyWithoutCopyFileRange(t *testing.T) {
 
 // Progress is told of every byte, and a context ends the copy between two chunks.
 func TestProgressAndCancel(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		const size = 100<<20 + 5
@@ -206,27 +206,19 @@ func TestProgressAndCancel(t *testing.T) {
 
 // A full disk in the middle of a copy is an error, and nothing is left of the copy.
 func TestFullDiskWhileCopying(t *testing.T) {
-	for _, kind := range []string{"ext4", "tmpfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(copying) {
+		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.Leaks(t)
-			dir := mounttest.Fresh(t, kind, 48<<20)
+			dir := kind.Fresh(t, 48<<20)
 			name := join(dir, "f")
 			data := noise(1, 30<<20)
 			write(t, name, data)
 			_, err := snapshot.Open(name)
 			wantError(t, err, syscall.ENOSPC, "open "+name+": copy_file_range: no space left on device")
-			wantNames(t, dir, names(kind, "f")...)
+			wantNames(t, dir, "f")
 			wantFile(t, name, data)
 			must(t, os.Truncate(name, 1<<20))
 			wantContents(t, open(t, name), data[:1<<20])
 		})
 	}
-}
-
-// names is what is in the root of a fresh filesystem besides the names given.
-func names(kind string, names ...string) []string {
-	if kind == "ext4" {
-		names = append(names, "lost+found")
-	}
-	return names
 }

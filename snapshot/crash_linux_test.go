@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // The crash tests have a child process commit one generation of a file after the other until
@@ -43,11 +44,15 @@ const (
 var crashWays = []string{wayCommit, wayClose, wayCommitTo, wayLink, wayNamed}
 
 // What the file has besides its contents.
-const (
-	crashMode = fs.FileMode(0o640)
-	crashUID  = 1234
-	crashGID  = 5678
-)
+const crashMode = fs.FileMode(0o640)
+
+// crashOwner is another user and group where a file can be given to them.
+func crashOwner() (uid, gid int) {
+	if mounttest.Can("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER") {
+		return 1234, 5678
+	}
+	return os.Geteuid(), os.Getegid()
+}
 
 // crashExit is the exit code of a child told to exit.
 const crashExit = 3
@@ -213,6 +218,7 @@ func (w crashWork) prepare(t testing.TB) {
 	must(t, os.Mkdir(w.Dir, 0o777))
 	must(t, os.WriteFile(w.file(), w.generation(0), 0o600))
 	must(t, os.Chmod(w.file(), crashMode))
-	must(t, os.Chown(w.file(), crashUID, crashGID))
+	uid, gid := crashOwner()
+	must(t, os.Chown(w.file(), uid, gid))
 	must(t, syncfs(w.Dir))
 }

@@ -81,7 +81,8 @@ func (w crashWork) look(name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if st := fi.Sys().(*syscall.Stat_t); fi.Mode() != crashMode || st.Uid != crashUID || st.Gid != crashGID {
+	st := fi.Sys().(*syscall.Stat_t)
+	if uid, gid := crashOwner(); fi.Mode() != crashMode || int(st.Uid) != uid || int(st.Gid) != gid {
 		return 0, fmt.Errorf("%w: %s: %v %d:%d", errAttributes, name, fi.Mode(), st.Uid, st.Gid)
 	}
 	return g, nil

@@ -31,9 +31,9 @@ type crashControl struct {
 //
 // Without the fsync of the directory, all ways lose the last generation (12 to 19), until
 // something else has the filesystem write its log: the fsync of the data of the next one does.
-func crashControls(kind string) []crashControl {
+func crashControls(kind *mounttest.Kind) []crashControl {
 	dataWay := wayClose
-	if kind == "ext4" {
+	if kind.Has(mounttest.RenameWrites) {
 		dataWay = wayLink
 	}
 	return []crashControl{{"data", dataWay, errTorn}, {"names", wayCommit, errOld}}
@@ -56,9 +56,9 @@ func (c crashControl) find(t *testing.T, limit int, crash func(k int) (*tally, e
 }
 
 func TestCrashControlImages(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, "xfs"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
+			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
 			for _, c := range crashControls(kind) {
 				t.Run(c.skip, func(t *testing.T) {
 					var total tally
@@ -82,9 +82,9 @@ func TestCrashControlImages(t *testing.T) {
 }
 
 func TestCrashControlShutdown(t *testing.T) {
-	for _, kind := range shutdownKinds {
-		t.Run(kind, func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, "tmpfs"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Shutdown) {
+		t.Run(kind.String(), func(t *testing.T) {
+			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
 			i.mount(t)
 			for _, c := range crashControls(kind) {
 				t.Run(c.skip, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestCrashControlShutdown(t *testing.T) {
 // A reflink over a file of many extents is not atomic, as the documentation of Config.InPlace
 // says: killed two milliseconds into it, a process leaves a mix.
 func TestCrashControlKill(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		var total tally
 		c := crashControl{"in place", wayInPlace, errTorn}
 		c.find(t, 100, func(k int) (*tally, error) {

@@ -93,9 +93,9 @@ func (w crashWork) examine(t testing.TB, i *image, s crashState) (slots int, err
 // Whenever the power fails, the file is one generation, not older than the last one whose
 // commit returned.
 func TestCrashImages(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, "xfs"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
+			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
 			for _, way := range crashWays {
 				t.Run(way, func(t *testing.T) {
 					var total tally

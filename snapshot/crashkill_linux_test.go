@@ -9,8 +9,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-var killKinds = []string{"xfs", "btrfs", "ext4", "tmpfs"}
-
 // killWithin is how long after its first commit a child lives at most. It gets to some five
 // more.
 const killWithin = 20 * time.Millisecond
@@ -18,7 +16,7 @@ const killWithin = 20 * time.Millisecond
 // Whenever the process is killed, or exits while another goroutine commits, the file is one
 // generation, and not an old one.
 func TestCrashKill(t *testing.T) {
-	mounttest.EachOf(t, killKinds, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		for _, way := range crashWays {
 			t.Run(way, func(t *testing.T) {
 				var total tally
@@ -45,7 +43,7 @@ func TestCrashKill(t *testing.T) {
 // A process killed in the instant between the two steps that give the new contents the name
 // leaves a temporary name. The next one removes it, so that there is never more than one.
 func TestCrashLeftover(t *testing.T) {
-	mounttest.EachOf(t, killKinds, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		for _, way := range []string{wayCommit, wayClose, wayCommitTo, wayNamed} { // Link needs one step only
 			t.Run(way, func(t *testing.T) {
 				w := crashWork{Dir: join(dir, way), Way: way, Die: "renameat"}

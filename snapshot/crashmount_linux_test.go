@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,41 +15,24 @@ import (
 // An image is a filesystem in a file with a name, which unlike those of mounttest can be
 // unmounted and mounted again.
 type image struct {
-	kind    string
+	kind    *mounttest.Kind
 	path    string
 	dir     string // where it is mounted
 	mounted bool
 }
 
-// mountOptions keep the kernel from writing what nobody asked for: the image full of inodes,
-// and the log after some seconds.
-var mountOptions = map[string]string{"ext4": "noinit_itable,commit=300", "btrfs": "commit=300"}
-
 // imageSize is about as small as mkfs.xfs makes one.
 const imageSize = 320 << 20
 
 // newImage makes a filesystem in the file path. It is unmounted at the end of the test.
-func newImage(t testing.TB, kind, path string) *image {
+func newImage(t testing.TB, kind *mounttest.Kind, path string) *image {
 	t.Helper()
-	mounttest.Dir(t, kind) // skips the test where that kind cannot be had
-	i := &image{kind: kind, path: path, dir: mounttest.Dir(t, "host")}
+	i := &image{kind: kind, path: path, dir: mounttest.Dir(t, mounttest.Host)}
 	f, err := os.Create(path)
 	must(t, err)
 	defer f.Close()
 	must(t, f.Truncate(imageSize))
-	quick := map[string][]string{
-		"xfs":   {"-q", "-K"},
-		"btrfs": {"-q", "-K"},
-		"ext4":  {"-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"},
-	}
-	mkfs, err := exec.LookPath("mkfs." + kind)
-	if err != nil {
-		mkfs = "/usr/sbin/mkfs." + kind
-	}
-	out, err := exec.Command(mkfs, append(quick[kind], path)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", mkfs, err, out)
-	}
+	kind.Mkfs(t, path)
 	t.Cleanup(func() {
 		if i.mounted {
 			i.unmount(t)
@@ -65,7 +47,7 @@ func (i *image) mount(t testing.TB) {
 	device, err := attach(i.path)
 	must(t, err)
 	defer device.Close() // the mount holds it
-	if err := unix.Mount(device.Name(), i.dir, i.kind, 0, mountOptions[i.kind]); err != nil {
+	if err := unix.Mount(device.Name(), i.dir, i.kind.String(), 0, i.kind.Options()); err != nil {
 		t.Fatalf("mount %s: %v", i.kind, err)
 	}
 	i.mounted = true

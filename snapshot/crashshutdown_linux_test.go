@@ -27,14 +27,12 @@ const (
 // deadDisk matches what commits say then: ext4 may come to see itself as read-only.
 var deadDisk = regexp.MustCompile(fmt.Sprint(unix.EIO, "|", unix.EROFS))
 
-var shutdownKinds = []string{"xfs", "ext4"}
-
 // Whenever the filesystem stops, the file is one generation once it is mounted again; no commit
 // that returned, even after that, is lost; and a commit on a dead filesystem says so.
 func TestCrashShutdown(t *testing.T) {
-	for _, kind := range shutdownKinds {
-		t.Run(kind, func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, "tmpfs"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Shutdown) {
+		t.Run(kind.String(), func(t *testing.T) {
+			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
 			i.mount(t)
 			for _, way := range crashWays {
 				t.Run(way, func(t *testing.T) {
@@ -71,9 +69,9 @@ func (w crashWork) shutdown(t testing.TB, i *image, flag int) (acked int) {
 // fsync of a directory on an XFS that has stopped reports success although nothing was written:
 // xfs_dir_fsync does not look (Linux 6.18). A commit that the stop overtakes there must not.
 func TestCrashShutdownSilent(t *testing.T) {
-	for _, kind := range shutdownKinds {
-		t.Run(kind, func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, "tmpfs"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Shutdown) {
+		t.Run(kind.String(), func(t *testing.T) {
+			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
 			i.mount(t)
 			for _, way := range crashWays {
 				t.Run(way, func(t *testing.T) {

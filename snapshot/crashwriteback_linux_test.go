@@ -27,9 +27,9 @@ type fullDisk struct {
 
 const outerSize = 2 * imageSize
 
-func newFullDisk(t testing.TB, kind string) *fullDisk {
+func newFullDisk(t testing.TB, kind *mounttest.Kind) *fullDisk {
 	t.Helper()
-	outer := mounttest.Fresh(t, "tmpfs", outerSize)
+	outer := mounttest.Fresh(t, mounttest.Memory, outerSize)
 	i := newImage(t, kind, join(outer, "image"))
 	i.mount(t)
 	dir := join(i.dir, "d")
@@ -85,8 +85,8 @@ func (d *fullDisk) kernelWrites(t testing.TB) {
 // there is room again: the kernel has forgotten them, and a clone of the private file holds old
 // data. The file is as it was, and who opens it anew can go on.
 func TestCrashWriteback(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
 			for _, way := range ways {
 				if way.name != wayCommit && way.name != wayClose {
 					continue
@@ -140,8 +140,8 @@ func (d *fullDisk) wantBroken(t testing.TB) {
 // failure once more, from the clone. On ext4 it does no harm: what is copied there are the
 // pages in memory, which hold the stores as long as they are mapped.)
 func TestCrashControlWriteback(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
+		t.Run(kind.String(), func(t *testing.T) {
 			snapshot.IgnoreWriteback(t)
 			for range 10 {
 				d := newFullDisk(t, kind)

@@ -26,9 +26,9 @@ type cutDisk struct {
 
 const cutSize = 1 << 20
 
-func newCutDisk(t *testing.T, kind string) *cutDisk {
+func newCutDisk(t *testing.T, kind *mounttest.Kind) *cutDisk {
 	t.Helper()
-	i := newImage(t, kind, join(mounttest.Dir(t, "tmpfs"), "image"))
+	i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
 	i.mount(t)
 	dir := join(i.dir, "d")
 	must(t, os.Mkdir(dir, 0o777))
@@ -114,9 +114,9 @@ func (d *cutDisk) shrink() error {
 // What the disk has lost is an error of reading, in each way of it, never a crash and never wrong
 // bytes; what it has not lost is read.
 func TestCutDiskReads(t *testing.T) {
-	for _, kind := range disks {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		for what, device := range map[string]bool{"backing": false, "device": true} {
-			t.Run(kind+" "+what, func(t *testing.T) {
+			t.Run(kind.String()+" "+what, func(t *testing.T) {
 				mounttest.Leaks(t)
 				d := newCutDisk(t, kind)
 				snapshots := []reader{open(t, d.name), openMut(t, d.name)}
@@ -179,8 +179,8 @@ func readAll(t *testing.T, m reader, data []byte) (failed int) {
 // A snapshot that is stored into and committed on such a disk gives errors or right data; a
 // commit that cannot reach the disk says so, and the file is as it was where it can be read.
 func TestCutDiskWrites(t *testing.T) {
-	for _, kind := range disks {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.Leaks(t)
 			d := newCutDisk(t, kind)
 			m := openMut(t, d.name)

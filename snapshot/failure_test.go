@@ -160,15 +160,15 @@ func TestCommitFailures(t *testing.T) {
 // is there whole, or not at all.
 func TestLinkFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
-		elsewhere := mounttest.Dir(t, "tmpfs")
+		elsewhere := mounttest.Dir(t, mounttest.Memory)
 		data := noise(1, 100000)
 		write(t, join(dir, "f"), data)
 		for what, link := range map[string]func(m *snapshot.MmapMut, dir string) error{
 			"Link":     func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "new")) },
 			"CommitTo": func(m *snapshot.MmapMut, dir string) error { return m.CommitTo(join(dir, "new")) },
 		} {
-			for _, to := range []string{dir, elsewhere} {
-				t.Run(what+" "+mounttest.Kind(to), func(t *testing.T) {
+			for where, to := range map[string]string{"here": dir, "elsewhere": elsewhere} {
+				t.Run(what+" "+where, func(t *testing.T) {
 					mounttest.Leaks(t)
 					failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
 						m, err := snapshot.OpenMut(join(dir, "f"))

@@ -17,7 +17,7 @@ import (
 
 // Many commits of many small changes neither lose one nor pile up extents.
 func TestCommitsStayFlat(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size, pages = 64 << 20, 100
 		name := join(dir, "f")
@@ -63,7 +63,7 @@ func TestCommitsStayFlat(t *testing.T) {
 
 // Stores made through a mapping while a window is put in order are not lost.
 func TestFlattenBesideStores(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size = 4 << 20
 		name := join(dir, "f")

@@ -196,7 +196,7 @@ func operations(t testing.TB, m *snapshot.MmapMut) []operation {
 // Close waits for a commit, and a second commit for the first, as their docs say.
 func TestCloseWaitsForTheCommit(t *testing.T) {
 	mounttest.Leaks(t)
-	name := join(mounttest.Dir(t, "host"), "f")
+	name := join(mounttest.Dir(t, mounttest.Host), "f")
 	write(t, name, []byte("old"))
 	m := openMut(t, name)
 	must(t, m.Resize(2))
@@ -221,7 +221,7 @@ func TestCloseWaitsForTheCommit(t *testing.T) {
 
 // How long ReadAt takes beside durable commits, on a disk: a measurement, for the log.
 func TestReadAtBesideCommits(t *testing.T) {
-	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		size := mounttest.Count(8, 64, 64) << 20
 		name := join(dir, "f")

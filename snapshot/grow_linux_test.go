@@ -72,7 +72,7 @@ func TestWriteGrow(t *testing.T) {
 
 // What cannot be written is refused, and changes nothing.
 func TestWriteGrowRefuses(t *testing.T) {
-	name := join(mounttest.Dir(t, "tmpfs"), "f")
+	name := join(mounttest.Dir(t, mounttest.Memory), "f")
 	write(t, name, []byte("abc"))
 	m := openMut(t, name)
 	for _, x := range []struct {
@@ -99,7 +99,7 @@ func TestWriteGrowRefuses(t *testing.T) {
 // On a full disk it ends behind what could be written, and what could not leaves nothing that
 // shows later.
 func TestWriteGrowFullDisk(t *testing.T) {
-	m := create(t, join(mounttest.Fresh(t, "tmpfs", 1<<20), "f"))
+	m := create(t, join(mounttest.Fresh(t, mounttest.Memory, 1<<20), "f"))
 	p := bytes.Repeat([]byte("x"), 300_000)
 	size, err := int64(0), error(nil)
 	for err == nil {

@@ -69,7 +69,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 		limit <<= 10
 	}
 	size := limit / 8 * 3
-	name := join(mounttest.Dir(t, "xfs"), "f")
+	name := join(mounttest.Dir(t, mounttest.Reflinks), "f")
 	write(t, name, nil)
 	must(t, os.Truncate(name, int64(size)))
 	emptyQuarantine()
@@ -126,7 +126,7 @@ func emptyQuarantine() {
 // Prefetch returns when the pages are there, and they can be touched; View sees to the first
 // 128 KiB of what it shows.
 func TestPrefetch(t *testing.T) {
-	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size, prefault = 16 << 20, 128 << 10
 		name := join(dir, "f")
@@ -156,7 +156,7 @@ func TestPrefetch(t *testing.T) {
 // OpenMut does not open the file for writing, which would break a lease and fail on a program
 // that runs.
 func TestOpenMutOnlyReads(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -174,7 +174,7 @@ func TestOpenMutOnlyReads(t *testing.T) {
 // The locks of fcntl(2) that a process has on a file end with the first descriptor of it that is
 // closed, which the package documentation warns of.
 func TestLocksOfFcntlEnd(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "ext4"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -198,7 +198,7 @@ func TestLocksOfFcntlEnd(t *testing.T) {
 // Without a lease to be had, a writer is waited for: four tries, 7 ms in all, or ten and half a
 // second where a lease must be had.
 func TestWritersAreWaitedFor(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -218,7 +218,7 @@ func TestWritersAreWaitedFor(t *testing.T) {
 
 // Holes count for Progress, and what is done falls back when the file has to be copied again.
 func TestProgressCountsHoles(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size = 64 << 20
 		name := join(dir, "f")

@@ -17,7 +17,7 @@ import (
 // If another file has the name, a commit replaces it only if it has the same owner, group, mode,
 // ACL and security labels, and then takes its other attributes over.
 func TestCommitOverAnotherFile(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		if isCommitTo(dir) {
 			t.Skip("CommitTo replaces any file")
@@ -67,7 +67,7 @@ func TestCommitOverAnotherFile(t *testing.T) {
 			}
 			m := openMut(t, name)
 			must(t, m.Resize(10))
-			if err := test.change(t, join(dir, "g")); errors.Is(err, errors.ErrUnsupported) && mounttest.Kind(dir) == "" {
+			if err := test.change(t, join(dir, "g")); errors.Is(err, errors.ErrUnsupported) && !mounttest.Has(dir, mounttest.Known) {
 				continue // a filesystem of the machine that does not know such attributes
 			} else if err != nil {
 				t.Fatal(what, err)
@@ -207,7 +207,7 @@ func TestLinkIgnoresTheTarget(t *testing.T) {
 // Attributes are those of one moment: of an ACL that is exchanged for a mode meanwhile, nothing is
 // left.
 func TestAttributesOfOneMoment(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		const access = "system.posix_acl_access"
@@ -244,8 +244,8 @@ func TestAttributesOfOneMoment(t *testing.T) {
 // inode; one that has lost its name has the attributes of when it was opened, and the owner and
 // mode of now.
 func TestIdentityWithoutProc(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		replace := func(mode fs.FileMode) error {

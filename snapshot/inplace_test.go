@@ -20,7 +20,7 @@ var inPlace = snapshot.Config{InPlace: true}
 // In place, the file keeps its inode, and so all links to it and descriptors of it show the
 // change. It may grow, and not shrink.
 func TestInPlace(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		for _, way := range ways[:3] {
 			t.Run(way.name, func(t *testing.T) {
 				mounttest.Leaks(t)
@@ -63,7 +63,7 @@ func TestInPlace(t *testing.T) {
 
 // Without reflinks nothing can be committed in place, and that is said at once.
 func TestInPlaceUnsupported(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
@@ -76,7 +76,7 @@ func TestInPlaceUnsupported(t *testing.T) {
 
 // CheckConflict works in place, too.
 func TestInPlaceConflict(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
@@ -96,7 +96,7 @@ func TestInPlaceConflict(t *testing.T) {
 
 // A commit in place that failed after it changed the file is not its own conflict, and may be made again.
 func TestInPlaceAgain(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
@@ -121,7 +121,7 @@ func TestInPlaceAgain(t *testing.T) {
 
 // Whichever call fails in a commit in place: it is told, and the next one works, unless the snapshot is broken.
 func TestInPlaceFailures(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
@@ -149,7 +149,7 @@ func TestInPlaceFailures(t *testing.T) {
 // A file that somebody lengthens between the look at its size and the reflink keeps the tail, and
 // that is told.
 func TestInPlaceGrowsMeanwhile(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 8192))
@@ -174,7 +174,7 @@ func TestInPlaceGrowsMeanwhile(t *testing.T) {
 
 // The lock on the directory is not held while the disk is waited for.
 func TestInPlaceLocksBriefly(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		write(t, join(dir, "f"), noise(1, 10000))
 		write(t, join(dir, "g"), noise(1, 10000))
@@ -202,8 +202,8 @@ func TestInPlaceLocksBriefly(t *testing.T) {
 // A file that is a mount point cannot be replaced; the error says so and names what can be
 // done, and nothing changed.
 func TestMountPoint(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		source, name := join(dir, "source"), join(dir, "f")
 		data := noise(1, 10000)
@@ -235,8 +235,8 @@ func TestMountPoint(t *testing.T) {
 
 // On overlayfs a file of the lower layer is copied up by the commit, and the lower one stays.
 func TestOverlay(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, []string{"xfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		for _, way := range ways {
 			t.Run(way.name, func(t *testing.T) {
 				mounttest.Leaks(t)

@@ -14,7 +14,7 @@ import (
 
 // Attributes that cannot be read are no obstacle to opening, nor to a commit in place.
 func TestUnreadableAttributes(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
@@ -38,7 +38,7 @@ func TestUnreadableAttributes(t *testing.T) {
 // A file that can only be opened for writing by its name, and is leased then, is tried for again.
 func TestInPlaceByName(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
@@ -69,7 +69,7 @@ func TestInPlaceByName(t *testing.T) {
 
 // In place, only the file that was opened is written to; what has its name by now is not.
 func TestInPlaceElsewhere(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		for what, since := range map[string]func(name string) error{
 			"moved":    func(name string) error { return os.Rename(name, name+".moved") },

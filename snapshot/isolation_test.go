@@ -127,7 +127,7 @@ func TestStoresArePrivate(t *testing.T) {
 // Where the filesystem has reflinks, a snapshot shows one version of a file that is written
 // over whole, all the time, by single system calls.
 func TestNeverTorn(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size = 64 << 10
 		name := join(dir, "f")
@@ -187,7 +187,7 @@ func TestNeverTorn(t *testing.T) {
 // cut short by an error that the kernel kept to itself, as those before 6.9 did.
 func TestCopyIsChecked(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
@@ -211,7 +211,7 @@ func TestCopyIsChecked(t *testing.T) {
 
 // A file that is cut off and written anew as os.WriteFile does, while it is cloned, is cloned again.
 func TestCloneBesideWriteFile(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 10000)
 		write(t, name, data)

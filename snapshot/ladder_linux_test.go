@@ -32,7 +32,7 @@ func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 // is on the same filesystem, and then memory; and no name is left. What says something else is
 // the error.
 func TestLadder(t *testing.T) {
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
 		data := noise(1, 100000)
@@ -89,7 +89,7 @@ func TestLadder(t *testing.T) {
 
 // What fails further down says which places were tried, and why each of them could not be.
 func TestLadderErrors(t *testing.T) {
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
 		write(t, name, noise(1, 1000))
@@ -148,7 +148,7 @@ func TestLadderErrors(t *testing.T) {
 
 // A file that grows beyond what memory is for, while it is copied there, is refused.
 func TestLadderGrowth(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -164,7 +164,7 @@ func TestLadderGrowth(t *testing.T) {
 // What lies in memory is as immutable as the kernel can make it.
 func TestLadderMemory(t *testing.T) {
 	mounttest.Leaks(t)
-	name := join(mounttest.Dir(t, "ext4"), "f")
+	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")
 	data := noise(1, 100000)
 	write(t, name, data)
 	defer tmpfiles(t, 2, syscall.EOPNOTSUPP)()
@@ -189,8 +189,8 @@ func TestLadderMemory(t *testing.T) {
 // A file that lies where nothing can be written, and one in each layer of an overlayfs, is read
 // whole; by reflink where TempDir is on the same filesystem.
 func TestLadderForReal(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)
 		write(t, join(dir, "f"), data)
@@ -239,8 +239,8 @@ func TestLadderForReal(t *testing.T) {
 // A temporary directory that is full is named in the error, and nothing is left there.
 func TestLadderFullTempDir(t *testing.T) {
 	mounttest.Leaks(t)
-	temp := mounttest.Fresh(t, "tmpfs", 1<<20)
-	name := join(mounttest.Dir(t, "ext4"), "f")
+	temp := mounttest.Fresh(t, mounttest.Memory, 1<<20)
+	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")
 	write(t, name, noise(1, 2<<20))
 	defer tmpfiles(t, 1, syscall.EACCES)()
 	_, err := snapshot.Config{TempDir: temp}.Open(context.Background(), name)
@@ -254,7 +254,7 @@ func TestLadderFullTempDir(t *testing.T) {
 // On btrfs the clone of a file that is exempt from copy-on-write is one too, and the reverse in a
 // directory that would make it so.
 func TestNocow(t *testing.T) {
-	mounttest.EachOf(t, []string{"btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.NoCOW, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)
 		must(t, os.Mkdir(join(dir, "d"), 0o755))
@@ -285,7 +285,7 @@ func TestNocow(t *testing.T) {
 // XFS made without reflinks is a filesystem without reflinks like any other.
 func TestXFSWithoutReflinks(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Fresh(t, "xfs", 300<<20, "-m", "reflink=0")
+	dir := mounttest.Fresh(t, mounttest.ReflinksOff, 0)
 	name := join(dir, "f")
 	data := noise(1, 100000)
 	write(t, name, data)

@@ -50,11 +50,11 @@ func wantLarge(t *testing.T, m *snapshot.Mmap, n int) {
 
 // Files beyond 2 and 4 GiB are copied whole, in the kernel and by hand.
 func TestLargeCopies(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		sizes := []int{[...]int{10, 2100, 3 << 10}[mounttest.Count(0, 1, 2)], [...]int{20, 20, 6 << 10}[mounttest.Count(0, 1, 2)]}
 		for _, n := range sizes {
-			if mounttest.Kind(dir) == "tmpfs" && n > 3<<10 {
+			if mounttest.Has(dir, mounttest.Memory) && n > 3<<10 {
 				n = n * 3 / 4 // it is memory
 			}
 			name := join(dir, "f")
@@ -102,7 +102,7 @@ func TestLargeCopies(t *testing.T) {
 // A copy that is no longer wanted ends at once, however large the file, and nothing is left of
 // it.
 func TestCancelIsQuick(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		n := mounttest.Count(256, 1<<10, 3<<10)
@@ -157,7 +157,7 @@ func TestCopySpeed(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	mounttest.EachOf(t, []string{"ext4"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk|mounttest.NoReflinks, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		writeLarge(t, name, 512)
 		must(t, syncFile(name))

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leasing lists the filesystems where data are copied, under a lease.
-var leasing = []string{"ext4", "tmpfs"}
+// copying filesystems are those where data are copied, under a lease.
+const copying = mounttest.Leases | mounttest.NoReflinks
 
 // openNow opens a file if that does not have to wait.
 func openNow(name string, flags int) error { return openOnce(name, flags|unix.O_NONBLOCK) }
@@ -38,7 +38,7 @@ func during(f func()) snapshot.Config {
 // everybody can: a writer waits, one that does not wish to gets EAGAIN, and the copy is untorn
 // all the same. Whoever opens the file for reading, or opens a snapshot of it, is not held up.
 func TestLeaseKeepsWritersOut(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		data := noise(1, 1<<20)
@@ -76,7 +76,7 @@ func TestLeaseKeepsWritersOut(t *testing.T) {
 
 // No lease outlives the call that took it, whatever failed in it.
 func TestLeaseEndsWithTheCopy(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1<<20))
@@ -108,7 +108,7 @@ func TestLeaseEndsWithTheCopy(t *testing.T) {
 
 // open(2) with O_RDONLY|O_TRUNC empties a file in spite of the lease.
 func TestLeaseAndTruncation(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1<<20))
@@ -125,7 +125,7 @@ func TestLeaseAndTruncation(t *testing.T) {
 // without copying anything. A writer that closes in time is waited for.
 func TestLeaseBesideWriters(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		data := noise(1, 1<<20)
@@ -177,7 +177,7 @@ func TestLeaseBesideWriters(t *testing.T) {
 
 // A descriptor that can be written to is itself in the way of a lease.
 func TestLeaseOfFromFile(t *testing.T) {
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -194,7 +194,7 @@ func TestLeaseOfFromFile(t *testing.T) {
 // A lease that was not there to the end proves nothing.
 func TestLeaseThatRanOut(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
@@ -220,10 +220,11 @@ func TestLeaseThatRanOut(t *testing.T) {
 
 // A copy that takes its time does not keep a writer waiting until its end.
 func TestLeaseYields(t *testing.T) {
-	mounttest.EachOf(t, leasing[:1], func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying|mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
-		f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		write(t, name, nil)
+		f := openFile(t, name, os.O_RDWR)
 		for i := range 30 { // each a chunk
 			_, err := f.WriteAt([]byte("data"), int64(i)<<20)
 			must(t, err)

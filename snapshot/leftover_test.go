@@ -40,7 +40,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 // What only looks like a leftover stays: what a living process has locked, what belongs to
 // somebody else, what has another name as well, what is no file.
 func TestLookAlikesStay(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
@@ -98,8 +98,8 @@ func TestTemporaryNamesDiffer(t *testing.T) {
 // From a directory that is append-only (chattr +a) a temporary name could not be removed: none is made.
 func TestAppendOnlyDirectory(t *testing.T) {
 	const appendOnly = 0x20 // FS_APPEND_FL of linux/fs.h
-	needRoot(t)
-	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4"}, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
 		m := openMut(t, name)

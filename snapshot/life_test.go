@@ -110,7 +110,7 @@ func TestDropped(t *testing.T) {
 // Closed snapshots of huge files do not use the addresses up, though the garbage collector does not know how large they
 // are.
 func TestAddressesDoNotRunOut(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, nil)
@@ -130,7 +130,7 @@ func TestAddressesDoNotRunOut(t *testing.T) {
 
 // A panic in Progress, which its caller may recover from, leaves no lock behind.
 func TestPanicInProgress(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))

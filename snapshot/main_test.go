@@ -18,10 +18,9 @@ import (
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
 
-// reflinks reports whether the filesystem of dir is one that has them, as mounttest makes it.
+// reflinks reports whether the filesystem of dir has them.
 func reflinks(dir string) bool {
-	kind := mounttest.Kind(dir)
-	return kind == "xfs" || kind == "btrfs"
+	return mounttest.Has(dir, mounttest.Reflinks)
 }
 
 // noise returns n bytes that differ from seed to seed and from page to page.

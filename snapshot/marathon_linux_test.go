@@ -61,7 +61,7 @@ func countNames(t testing.TB, dir string) int {
 
 // over tells what i has more of than before, beyond what the kernel and the runtime take and give
 // back as they see fit.
-func (i inventory) over(before inventory, kind string) string {
+func (i inventory) over(before inventory, slack int64) string {
 	var more []string
 	for _, c := range []struct {
 		what        string
@@ -76,7 +76,7 @@ func (i inventory) over(before inventory, kind string) string {
 		// Poisoned ranges that are neighbours count as one mapping, so this has to be looked at, too.
 		{"bytes of addresses", i.addresses, before.addresses, 20 << 20, "the heap's arenas"},
 		{"resident bytes", i.resident, before.resident, 8 << 20, "threads' caches of the heap, the race detector's shadow"},
-		{"used bytes", i.blocks, before.blocks, blocksOver[kind], "see there"},
+		{"used bytes", i.blocks, before.blocks, slack, "see there"},
 	} {
 		if c.now > c.before+c.more {
 			more = append(more, fmt.Sprintf("%d %s, %d before", c.now, c.what, c.before))
@@ -85,58 +85,41 @@ func (i inventory) over(before inventory, kind string) string {
 	return strings.Join(more, "; ")
 }
 
-// blocksOver is how much more of a filesystem may be in use afterwards. One commit or snapshot
-// of the file that were left behind would be 100 KiB, or on a filesystem with reflinks what was
-// changed of it; the runs are long enough to make that more.
-var blocksOver = map[string]int64{
-	"tmpfs": 0,
-	"ext4":  0,
-	// Inodes are allocated 64 at a time, 32 KiB, and never freed as long as one of them is used;
-	// trees of free space and of reference counts have a few blocks more or less.
-	"xfs": 128 << 10,
-	// Trees are copied on write, and are of 16 KiB nodes: how full they are after many
-	// transactions differs.
-	"btrfs": 512 << 10,
-	// Others write there, too.
-	"": 1 << 62,
-}
-
 // Opening and closing, over and over, leaves no descriptor, mapping, name, disk block, memory or
 // goroutine.
 func TestOpenCloseLeavesNothing(t *testing.T) {
-	for _, fs := range []struct {
-		kind string
-		size int64
-	}{{"xfs", 512 << 20}, {"btrfs", 512 << 20}, {"ext4", 128 << 20}, {"tmpfs", 64 << 20}, {"host", 0}} {
-		t.Run(fs.kind, func(t *testing.T) {
-			var dir, kind string
-			if fs.kind == "host" {
-				dir = mounttest.Dir(t, "host")
-			} else {
-				dir, kind = mounttest.Fresh(t, fs.kind, fs.size), fs.kind // unmounting fails if a file is still used
-			}
-			mounttest.Leaks(t)
-			name := join(dir, "f")
-			write(t, name, noise(1, 100_000))
-			marathon(t, name, 20, 10) // what is made once
-			before := take(t, dir)
-			snapshots, commits := mounttest.Count(300, 10_000, 100_000), mounttest.Count(40, 1000, 10_000)
-			marathon(t, name, snapshots, commits)
-			var after inventory
-			var more string
-			for try := range 20 { // cleanups, and what the filesystem frees, take their time
-				after = take(t, dir)
-				if more = after.over(before, kind); more == "" {
-					break
-				}
-				time.Sleep(time.Duration(try*10) * time.Millisecond)
-			}
-			if more != "" {
-				t.Errorf("after %d snapshots and %d commits: %s", snapshots, commits, more)
-			}
-			t.Logf("%d snapshots, %d commits: %+v, before %+v", snapshots, commits, after, before)
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
+			// One commit or snapshot of the file that were left behind would be 100 KiB, or on a
+			// filesystem with reflinks what was changed of it; the runs are long enough to make that
+			// more than the slack. Unmounting fails if a file is still used.
+			leavesNothing(t, kind.Fresh(t, 512<<20), kind.Slack())
 		})
 	}
+	t.Run("host", func(t *testing.T) { leavesNothing(t, mounttest.Dir(t, mounttest.Host), 1<<62) }) // others write there, too
+}
+
+func leavesNothing(t *testing.T, dir string, slack int64) {
+	mounttest.Leaks(t)
+	name := join(dir, "f")
+	write(t, name, noise(1, 100_000))
+	marathon(t, name, 20, 10) // what is made once
+	before := take(t, dir)
+	snapshots, commits := mounttest.Count(300, 10_000, 100_000), mounttest.Count(40, 1000, 10_000)
+	marathon(t, name, snapshots, commits)
+	var after inventory
+	var more string
+	for try := range 20 { // cleanups, and what the filesystem frees, take their time
+		after = take(t, dir)
+		if more = after.over(before, slack); more == "" {
+			break
+		}
+		time.Sleep(time.Duration(try*10) * time.Millisecond)
+	}
+	if more != "" {
+		t.Errorf("after %d snapshots and %d commits: %s", snapshots, commits, more)
+	}
+	t.Logf("%d snapshots, %d commits: %+v, before %+v", snapshots, commits, after, before)
 }
 
 // marathon reads snapshots of the file, and commits it, again and again.

@@ -20,7 +20,7 @@ import (
 // storage. Elsewhere the data are copied, and Method says so.
 func TestMethod(t *testing.T) {
 	const size = 64 << 20
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, size))
@@ -54,7 +54,7 @@ func TestMethod(t *testing.T) {
 
 // Opening a gigabyte takes the same system calls as opening a page.
 func TestOpenIsFlat(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		var made []string
 		for _, size := range []int64{4 << 10, 1 << 30} {
@@ -87,9 +87,6 @@ func TestMethodString(t *testing.T) {
 		}
 	}
 }
-
-// quiet lists filesystems that nobody else uses meanwhile, so that what is used can be compared.
-var quiet = []string{"xfs", "btrfs", "ext4", "tmpfs"}
 
 // usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
 func usedBytes(t *testing.T, dir string) int64 {

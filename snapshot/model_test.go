@@ -19,13 +19,18 @@ func FuzzModel(f *testing.F) {
 	f.Add([]byte("\x00\x10\x20\x30w\x01\x02\x03c\x00\x00\x00"))
 	f.Add([]byte("r\xff\xff\x01w\x00\xf0\xffcr\x00\x10\x00r\xff\x00\x00c\x00\x00\x00e\x00\x00\x00w\x10\x10\x10e\x00\x00\x00"))
 	f.Add([]byte("v\x05\x10\x00r\x01\x00\x00v\x00\x00\x00r\x80\x10\x02w\x40\x00\xffl\x00\x00\x00t\x00\x00\x00"))
-	kinds := []string{"xfs", "btrfs", "ext4", "tmpfs", "host"}
+	kinds := mounttest.Kinds(mounttest.Known)
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) == 0 || len(script) > 400 {
 			return
 		}
-		kind := kinds[int(script[0])%len(kinds)]
-		runModel(t, mounttest.Dir(t, kind), script[1:])
+		dir := ""
+		if i := int(script[0]) % (len(kinds) + 1); i < len(kinds) {
+			dir = kinds[i].Dir(t)
+		} else {
+			dir = mounttest.Dir(t, mounttest.Host)
+		}
+		runModel(t, dir, script[1:])
 	})
 }
 

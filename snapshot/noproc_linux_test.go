@@ -9,14 +9,13 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
-	"golang.org/x/sys/unix"
 )
 
 // withoutProc runs f on a thread that sees no /proc.
 func withoutProc(t *testing.T, f func() error) {
 	t.Helper()
 	mounttest.OnThread(t, func() error {
-		if err := errors.Join(mounttest.OwnMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")); err != nil {
+		if err := mounttest.HideProc(); err != nil {
 			return err
 		}
 		return f()
@@ -26,8 +25,8 @@ func withoutProc(t *testing.T, f func() error) {
 // Without /proc files are opened and committed to all the same, by their names; descriptors are copied as they
 // are, without a lease.
 func TestWithoutProc(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		data := noise(1, 3<<20+17)

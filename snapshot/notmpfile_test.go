@@ -115,7 +115,7 @@ func TestCreateWithoutTmpfile(t *testing.T) {
 
 // An ordinary user is told at once that he may not write to the directory, not at the commit.
 func TestWithoutTmpfileUnwritable(t *testing.T) {
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	if !mounttest.IsUserChild() {
 		must(t, os.WriteFile(join(dir, "f"), nil, 0o666))
 		must(t, os.Chmod(join(dir, "f"), 0o666))
@@ -249,8 +249,8 @@ func TestMutInMemory(t *testing.T) {
 // Until the file has its own ACL nobody but its owner may open it: neither those whom the default ACL of
 // the directory names, nor those whom only the ACL keeps out.
 func TestNobodyElseBeforeTheACL(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, []string{"xfs", "btrfs", "ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	needOwners(t)
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		must(t, unix.Setxattr(dir, "system.posix_acl_default", acl(1234), 0))
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))

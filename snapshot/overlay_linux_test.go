@@ -18,16 +18,25 @@ type overlay struct {
 // overlays runs f on an overlayfs over two filesystems, in every way that matters: with and
 // without reflinks in either.
 func overlays(t *testing.T, f func(t *testing.T, o overlay)) {
-	for _, kinds := range [][2]string{{"ext4", "tmpfs"}, {"xfs", "ext4"}, {"ext4", "xfs"}, {"btrfs", "btrfs"}} {
-		t.Run(kinds[0]+" below "+kinds[1], func(t *testing.T) { f(t, newOverlay(t, kinds[0], kinds[1])) })
+	for _, layers := range []struct {
+		name         string
+		lower, upper mounttest.Property
+	}{
+		{"disk below memory", onDisk, mounttest.Memory},
+		{"reflinks below none", mounttest.Reflinks, onDisk},
+		{"none below reflinks", onDisk, mounttest.Reflinks},
+		{"one with reflinks", mounttest.Reflinks, mounttest.Reflinks},
+	} {
+		t.Run(layers.name, func(t *testing.T) { f(t, newOverlay(t, layers.lower, layers.upper)) })
 	}
 }
 
-func newOverlay(t *testing.T, lower, upper string) overlay {
+// onDisk filesystems lie on a disk and have no reflinks.
+const onDisk = mounttest.Disk | mounttest.NoReflinks
+
+func newOverlay(t *testing.T, lower, upper mounttest.Property) overlay {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("not root (needs it to mount)")
-	}
+	mounttest.Need(t, "CAP_SYS_ADMIN")
 	top := mounttest.Dir(t, upper)
 	o := overlay{mounttest.Dir(t, lower), join(top, "upper"), join(top, "merged"), noise(7, 100000), lower == upper && reflinks(top)}
 	for _, dir := range []string{o.upper, o.merged, join(top, "work")} {
@@ -44,7 +53,7 @@ func newOverlay(t *testing.T, lower, upper string) overlay {
 // readOnly shows a directory a second time, at the place returned, where nothing can be changed.
 func readOnly(t *testing.T, dir string) string {
 	t.Helper()
-	at := mounttest.Dir(t, "host")
+	at := mounttest.Dir(t, mounttest.Host)
 	must(t, unix.Mount(dir, at, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
 	must(t, unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))

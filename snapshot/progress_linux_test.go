@@ -12,7 +12,7 @@ import (
 // A panic of Progress is its caller's, and leaves nothing behind: no descriptor, no lock, no
 // name, and a MmapMut that goes on.
 func TestProgressPanics(t *testing.T) {
-	mounttest.EachOf(t, []string{"ext4", "tmpfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100000))

@@ -39,7 +39,7 @@ func TestQuota(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			mounttest.Leaks(t)
-			dir := mounttest.Fresh(t, "btrfs", 128<<20)
+			dir := mounttest.Fresh(t, mounttest.Subvolumes, 128<<20)
 			run(t, "quota", "enable", dir)
 			run(t, "subvolume", "create", join(dir, "sub"))
 			run(t, "qgroup", "limit", "4M", join(dir, "sub"))

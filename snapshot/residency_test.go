@@ -14,9 +14,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// disks are the filesystems whose pages can leave the memory.
-var disks = []string{"xfs", "btrfs", "ext4"}
-
 // The set of pages answers as a map does, across the boundaries of words and leaves.
 func TestPages(t *testing.T) {
 	const length = 3*snapshot.LeafBytes + 5000
@@ -51,7 +48,7 @@ func TestPages(t *testing.T) {
 // The first ReadAt of a page goes by a system call and touches no memory that may wait for the
 // disk; the next one makes none.
 func TestColdReads(t *testing.T) {
-	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 1<<20)
 		name := join(dir, "f")
 		write(t, name, data)
@@ -124,7 +121,7 @@ func TestResident(t *testing.T) {
 // owner that everything is there, all are read again.
 func TestSweep(t *testing.T) {
 	defer snapshot.HoldSweeper()()
-	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 4<<20)
 		name := join(dir, "f")
 		write(t, name, data)
@@ -172,7 +169,7 @@ func TestSweep(t *testing.T) {
 // A sweep looks at each snapshot once, and forgets those that are closed or were dropped.
 func TestSweepForgets(t *testing.T) {
 	defer snapshot.HoldSweeper()()
-	name := join(mounttest.Dir(t, "host"), "f")
+	name := join(mounttest.Dir(t, mounttest.Host), "f")
 	must(t, os.WriteFile(name, nil, 0o666))
 	must(t, os.Truncate(name, 3*snapshot.LeafBytes))
 	read := func(m reader) {
@@ -213,7 +210,7 @@ func TestSweepForgets(t *testing.T) {
 // written everything. What was stored either way is there.
 func TestFirstStores(t *testing.T) {
 	defer snapshot.HoldSweeper()()
-	mounttest.EachOf(t, disks, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 1<<20)
 		name := join(dir, "f")
 		write(t, name, data)

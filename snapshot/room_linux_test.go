@@ -50,7 +50,7 @@ func TestRoomIsNotSeen(t *testing.T) {
 
 // In place, room that is only room keeps nobody from committing while a View runs.
 func TestRoomInPlace(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		write(t, name, []byte("begin"))
 		m, err := snapshot.Config{InPlace: true}.OpenMut(t.Context(), name)
@@ -74,7 +74,7 @@ func limitFileSize(t *testing.T, size uint64) (undo func()) {
 // Growing up to the largest size that this process may write needs no room beyond it.
 func TestNoRoom(t *testing.T) {
 	const limit = 100_000
-	name := join(mounttest.Dir(t, "tmpfs"), "f")
+	name := join(mounttest.Dir(t, mounttest.Memory), "f")
 	write(t, name, nil)
 	m := openMut(t, name)
 	defer limitFileSize(t, limit)()

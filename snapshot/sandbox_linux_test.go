@@ -55,16 +55,16 @@ func TestUserReadsAnywhere(t *testing.T) {
 	data := noise(1, 3<<20+17)
 	var dirs string
 	if !mounttest.IsUserChild() {
-		needRoot(t)
+		mounttest.Need(t, "CAP_SYS_ADMIN")
 		var made []string
-		for _, kind := range quiet {
-			dir := mounttest.Dir(t, kind)
+		for _, kind := range mounttest.Kinds(mounttest.Known) {
+			dir := kind.Dir(t)
 			must(t, os.Mkdir(join(dir, "tmp"), 0o777))
 			must(t, os.Chmod(join(dir, "tmp"), 0o777))
 			write(t, join(dir, "f"), data)
 			made = append(made, dir, readOnly(t, dir))
 		}
-		for _, kinds := range [][2]string{{"ext4", "xfs"}, {"btrfs", "tmpfs"}} {
+		for _, kinds := range [][2]mounttest.Property{{onDisk, mounttest.Reflinks}, {mounttest.Reflinks, mounttest.Memory}} {
 			o := newOverlay(t, kinds[0], kinds[1])
 			write(t, join(o.lower, "f"), data)
 			made = append(made, o.merged)
@@ -120,7 +120,7 @@ func TestUserReadsAnywhere(t *testing.T) {
 // In a sandbox that refuses system calls the copy goes on by other means: whichever is refused,
 // a file is read whole, and the method is one that was possible.
 func TestSandbox(t *testing.T) {
-	mounttest.EachOf(t, quiet, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		data := noise(1, 3<<20+17)

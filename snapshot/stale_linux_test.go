@@ -12,7 +12,7 @@ import (
 // A server that goes by names calls a file stale that was replaced since it was looked at. Whichever look
 // that befalls, opening and committing go by the name again.
 func TestStale(t *testing.T) {
-	dir := mounttest.Dir(t, "tmpfs")
+	dir := mounttest.Dir(t, mounttest.Memory)
 	mounttest.Leaks(t)
 	name := join(dir, "f")
 	for _, call := range []string{"openpath", "reopen"} {

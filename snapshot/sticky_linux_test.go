@@ -59,11 +59,11 @@ func refusedAsSticky(err error) bool {
 // In a sticky directory that group or others may write to, Create and CommitTo replace no file but
 // those of the caller and of the directory's owner, whatever fs.protected_regular says.
 func TestStickyDirectory(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	for _, sysctl := range []string{"0", "1", "2"} {
 		t.Run("protected_regular="+sysctl, func(t *testing.T) {
 			protectedRegular(t, sysctl)
-			mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+			mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 				mounttest.Leaks(t)
 				write(t, join(dir, "f"), noise(1, 3))
 				m := openMut(t, join(dir, "f"))
@@ -98,8 +98,8 @@ func TestStickyDirectory(t *testing.T) {
 
 // The rule is for files that were not opened, and for those that exist when they are replaced.
 func TestStickyDirectoryElse(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	needOwners(t)
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		d := join(dir, "tmp")
 		putDir(t, d, 0, 0, 0o1777)
@@ -159,8 +159,8 @@ func TestStickyDirectoryElse(t *testing.T) {
 // Create and CommitTo replace no file that the caller may not write to, though the directory is the
 // caller's.
 func TestReplaceUnwritable(t *testing.T) {
-	needRoot(t)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	needOwners(t)
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		d := join(dir, "own")
 		putDir(t, d, victimID, victimID, 0o755)
@@ -201,9 +201,9 @@ const stickyRowsEnv = "SNAPSHOT_STICKY_ROWS"
 // Owners that a user namespace does not map all look the same, and like a user 65534 that it maps.
 // They are not taken for each other.
 func TestStickyUserNamespace(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	const nobody = mappedFrom + 65534
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		var rows []stickyRow
 		add := func(caller, dirOwner, owner int, refused bool) {
 			d := join(dir, fmt.Sprint(len(rows)))

@@ -137,10 +137,10 @@ func TestTemporaryNameTaken(t *testing.T) {
 // Another user who opens whatever has a temporary name keeps no descriptor of a file that this user
 // may not open when it has its name, whichever owner and mode the name had in the meantime.
 func TestHeldTemporary(t *testing.T) {
-	needRoot(t)
+	needOwners(t)
 	defer snapshot.NoTmpfile()()
 	snapshot.SkipFsync(t, true, true)
-	mounttest.EachOf(t, attacked, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		attacker := newUser(t, attackerID, attackerID)
 		write(t, join(dir, "own"), []byte("secret"))

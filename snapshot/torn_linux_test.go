@@ -122,7 +122,7 @@ func newTornFile(t *testing.T, dir string) string {
 // Without the lease and the times copies are torn, or this test would prove nothing.
 func TestTornLeasedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := newTornFile(t, dir)
 		t.Run("as it is", func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestTornLeasedCopies(t *testing.T) {
 // nothing shows that there is more to come.)
 func TestTornComparedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		if !finelyTimed(t, dir) {
 			t.Skip("this kernel gives the times of files in ticks (before Linux 6.13)")
@@ -198,7 +198,7 @@ func TestTornComparedCopies(t *testing.T) {
 // Beside a program that stores through a mapping RequireConsistent refuses.
 func TestTornByMapping(t *testing.T) {
 	snapshot.NoPauses(t)
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := newTornFile(t, dir)
 		f := openFile(t, name, os.O_RDWR)
@@ -232,7 +232,7 @@ func TestGivesUpInTime(t *testing.T) {
 	if mounttest.Count(0, 1, 1) == 0 {
 		t.Skip("takes 20 s: MOUNTTEST_COUNT=ci")
 	}
-	mounttest.EachOf(t, leasing, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		t.Parallel() // it sleeps
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {
 			name := join(dir, "f")

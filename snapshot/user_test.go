@@ -17,12 +17,12 @@ import (
 // An ordinary user reads what he may read, wherever it lies, and is told early what he cannot
 // change.
 func TestOrdinaryUser(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
 			var dir string
 			data := noise(1, 100000)
 			if !mounttest.IsUserChild() {
-				dir = mounttest.Dir(t, kind)
+				dir = kind.Dir(t)
 				write(t, join(dir, "roots"), data)
 				write(t, join(dir, "secret"), data)
 				must(t, os.Chmod(join(dir, "secret"), 0o600))
@@ -104,10 +104,10 @@ func TestOrdinaryUser(t *testing.T) {
 
 // A new file has the set-id bits of Perm, which the kernel takes away when its owner writes to it.
 func TestPermOfOrdinaryUser(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.AsUser(t, func(t *testing.T) {
-				dir := mounttest.Dir(t, kind)
+				dir := kind.Dir(t)
 				for _, way := range ways {
 					name := join(dir, way.name)
 					m, err := snapshot.Config{Perm: 0o755 | fs.ModeSetuid | fs.ModeSetgid}.Create(context.Background(), name)
@@ -134,8 +134,8 @@ func fileSize(t testing.TB, name string) int64 {
 // What a user made read-only since the file was opened is committed with its attributes.
 func TestReadOnlySince(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {
-		for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-			name := join(mounttest.Dir(t, kind), "f")
+		for _, kind := range mounttest.Kinds(mounttest.Disk) {
+			name := join(kind.Dir(t), "f")
 			write(t, name, noise(1, 100))
 			must(t, unix.Setxattr(name, "user.u", []byte("a value"), 0))
 			m := openMut(t, name)

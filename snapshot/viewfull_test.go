@@ -13,18 +13,9 @@ import (
 
 // onSmallDisks runs test on new filesystems that are soon full.
 func onSmallDisks(t *testing.T, test func(t *testing.T, dir string)) {
-	for _, fs := range []struct {
-		kind string
-		size int64
-		args []string
-	}{
-		{"xfs", 300 << 20, nil},
-		{"btrfs", 24 << 20, []string{"--mixed"}},
-		{"ext4", 24 << 20, nil},
-		{"tmpfs", 24 << 20, nil},
-	} {
-		t.Run(fs.kind, func(t *testing.T) {
-			test(t, mounttest.Fresh(t, fs.kind, fs.size, fs.args...))
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
+			test(t, kind.Fresh(t, 0))
 		})
 	}
 }

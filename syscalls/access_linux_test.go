@@ -22,8 +22,8 @@ func canWrite(t *testing.T, dir, name string) error {
 }
 
 func TestCanWriteImmutable(t *testing.T) {
-	needs(t, unix.CAP_LINUX_IMMUTABLE, "make a file immutable")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		must(t, canWrite(t, dir, "file"))
 		setFlag(t, fd, immutable, true)
@@ -34,8 +34,8 @@ func TestCanWriteImmutable(t *testing.T) {
 
 // SetNoAtime tells an owner from another user.
 func TestSetNoAtime(t *testing.T) {
-	needs(t, unix.CAP_SETUID, "become another user")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_SETUID")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		root := newFile(t, dir, "root's", nil)
 		own := newFile(t, dir, "own", nil)
 		must(t, unix.Fchown(own, 1234, 1234))
@@ -57,8 +57,8 @@ func TestSetNoAtime(t *testing.T) {
 
 // Capable is of the calling thread.
 func TestCapable(t *testing.T) {
-	needs(t, unix.CAP_FSETID, "show that it is there")
-	needs(t, unix.CAP_SETUID, "become another user")
+	mounttest.Need(t, "CAP_FSETID")
+	mounttest.Need(t, "CAP_SETUID")
 	mounttest.Leaks(t)
 	ask := func(want bool) error {
 		got, err := syscalls.Capable(syscalls.CapFsetid)
@@ -86,8 +86,8 @@ const (
 
 // From an append-only directory no name can be removed.
 func TestAppendOnly(t *testing.T) {
-	needs(t, unix.CAP_LINUX_IMMUTABLE, "make a directory append-only")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, on := range []bool{true, false} {
 			fd, err := syscalls.ReopenDir(openDir(t, dir))
 			setFlag(t, opened(t, fd, err), appendOnly, on)
@@ -123,7 +123,7 @@ func TestCanWriteRunning(t *testing.T) {
 	must(t, err)
 	program, err := os.ReadFile(sleep)
 	must(t, err)
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "program")
 		must(t, os.WriteFile(name, program, 0o700))
 		cmd := exec.Command(name, "60")
@@ -143,7 +143,7 @@ func TestCanWriteRunning(t *testing.T) {
 }
 
 func TestLookingBreaksNoLease(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
 		fd := open(t, name, unix.O_RDONLY)
@@ -158,8 +158,8 @@ func TestLookingBreaksNoLease(t *testing.T) {
 }
 
 func TestCanWriteReadOnlyMount(t *testing.T) {
-	needs(t, unix.CAP_SYS_ADMIN, "mount")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		var dirfd, path int
 		var canWrite, tmpfile error
@@ -192,7 +192,7 @@ func TestCanWriteReadOnlyMount(t *testing.T) {
 // On kernels without faccessat2, and where a sandbox refuses it, the name answers.
 func TestCanWriteByName(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	newFile(t, dir, "file", nil)
 	path, dirfd := openPath(t, dir, "file"), openDir(t, dir)
 	for errno, byName := range map[syscall.Errno]bool{
@@ -214,8 +214,8 @@ func TestCanWriteByName(t *testing.T) {
 
 // What an ordinary user may and may not, on files that root made.
 func TestPermissions(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
-		if !mounttest.IsUserChild() && os.Geteuid() == 0 {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		if mounttest.Can("CAP_SETUID") {
 			for name, perm := range map[string]os.FileMode{"none": 0, "read": 0o444, "write": 0o222, "both": 0o666} {
 				must(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
 				must(t, os.Chmod(filepath.Join(dir, name), perm))

@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // Fstat, and FstatSync, say what os.Lstat says, and besides it what the kernel does.
 func TestFstat(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		path := func(name string) string { return filepath.Join(dir, name) }
 		newFile(t, dir, "file", noise(100000, 1))
 		must(t, unix.Link(path("file"), path("hard link")))
@@ -35,7 +36,7 @@ func TestFstat(t *testing.T) {
 		must(t, err)
 		defer socket.Close()
 		names := []string{"file", "hard link", "none", "set-uid", "set-gid", "sticky", "all", "dir", "fifo", "link", "socket", "/dev/null", "/"}
-		if capable(unix.CAP_MKNOD) && capable(unix.CAP_CHOWN) {
+		if mounttest.Can("CAP_MKNOD") && mounttest.Can("CAP_CHOWN") {
 			must(t, unix.Mknod(path("block"), unix.S_IFBLK|0o600, int(unix.Mkdev(7, 0))))
 			must(t, unix.Chown(path("none"), 123, 1<<30))
 			names = append(names, "block")
@@ -71,7 +72,7 @@ func TestFstat(t *testing.T) {
 
 // What Fstat tells, Fchmod takes.
 func TestFchmod(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		for _, perm := range []uint32{0, 0o600, 0o4755, 0o2775, 0o1777, 0o7777} {
 			must(t, syscalls.Fchmod(fd, perm))
@@ -83,8 +84,8 @@ func TestFchmod(t *testing.T) {
 }
 
 func TestFchown(t *testing.T) {
-	needs(t, unix.CAP_CHOWN, "give files away")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_CHOWN")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		must(t, syscalls.Fchmod(fd, 0o6755))
 		must(t, syscalls.Fchown(fd, 1234, 1<<32-2))
@@ -97,7 +98,7 @@ func TestFchown(t *testing.T) {
 }
 
 func TestReadable(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		name := filepath.Join(dir, "file")
 		for flags, want := range map[int]bool{
@@ -112,12 +113,12 @@ func TestReadable(t *testing.T) {
 }
 
 func TestNocow(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		if on, err := syscalls.Nocow(fd); on || err != nil {
 			t.Errorf("a new file: %t, %v", on, err)
 		}
-		if !nocows[kind] {
+		if !kind.Has(mounttest.NoCOW) {
 			check := unchanged(t, fd)
 			wantUnsupported(t, syscalls.SetNocow(fd, true), "fs_ioc_setflags", syscall.EOPNOTSUPP)
 			check()
@@ -144,7 +145,7 @@ func TestNocow(t *testing.T) {
 
 // A file that has contents stays what it is, without a word.
 func TestNocowTooLate(t *testing.T) {
-	eachOf(t, nocows, func(t *testing.T, kind, dir string) {
+	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, exempt := range []bool{false, true} {
 			fd := newFile(t, dir, fmt.Sprint(exempt), nil)
 			must(t, syscalls.SetNocow(fd, exempt))
@@ -159,7 +160,7 @@ func TestNocowTooLate(t *testing.T) {
 
 // A clone needs both files to be of one kind.
 func TestFicloneNocow(t *testing.T) {
-	eachOf(t, nocows, func(t *testing.T, kind, dir string) {
+	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
 		must(t, syscalls.SetNocow(src, true))
 		data := noise(64<<10, 1)
@@ -177,8 +178,8 @@ func TestFicloneNocow(t *testing.T) {
 }
 
 func TestFicloneImmutable(t *testing.T) {
-	needs(t, unix.CAP_LINUX_IMMUTABLE, "make a file immutable")
-	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
+	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		src, dst := newFile(t, dir, "src", noise(page, 1)), newFile(t, dir, "dst", nil)
 		setFlag(t, dst, immutable, true)
 		defer setFlag(t, dst, immutable, false)

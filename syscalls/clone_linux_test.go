@@ -12,10 +12,10 @@ import (
 )
 
 func TestFiclone(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10+100, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", nil)
-		if !reflinks[kind] {
+		if !mounttest.Has(dir, mounttest.Reflinks) {
 			check := unchanged(t, dst)
 			wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EOPNOTSUPP)
 			check()
@@ -43,7 +43,7 @@ func TestFiclone(t *testing.T) {
 
 func TestFicloneWithoutReflinks(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Fresh(t, "xfs", 300<<20, "-m", "reflink=0")
+	dir := mounttest.Fresh(t, mounttest.ReflinksOff, 0)
 	src, dst := newFile(t, dir, "src", noise(8192, 1)), newFile(t, dir, "dst", nil)
 	check := unchanged(t, dst)
 	wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EOPNOTSUPP)
@@ -52,7 +52,7 @@ func TestFicloneWithoutReflinks(t *testing.T) {
 
 // The destination never gets shorter.
 func TestFicloneOntoLonger(t *testing.T) {
-	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		old := noise(64<<10, 1)
 		for name, test := range map[string]struct {
 			length int
@@ -73,7 +73,7 @@ func TestFicloneOntoLonger(t *testing.T) {
 }
 
 func TestFicloneRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
 		check := unchanged(t, dst)
@@ -94,22 +94,22 @@ func TestFicloneRefused(t *testing.T) {
 
 // Each filesystem beside each other one.
 func TestAcrossFilesystems(t *testing.T) {
-	kinds := []string{"xfs", "btrfs", "ext4", "tmpfs"}
+	kinds := mounttest.Kinds(mounttest.Known)
 	for _, from := range kinds {
 		for _, to := range kinds {
 			if from == to {
 				continue
 			}
-			t.Run(from+" to "+to, func(t *testing.T) {
+			t.Run(from.String()+" to "+to.String(), func(t *testing.T) {
 				data := noise(8192, 1)
-				src := newFile(t, mounttest.Dir(t, from), "src", data)
-				dst := newFile(t, mounttest.Dir(t, to), "dst", data)
+				src := newFile(t, from.Dir(t), "src", data)
+				dst := newFile(t, to.Dir(t), "dst", data)
 				check := unchanged(t, dst)
 				wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EXDEV)
 				n, err := syscalls.CopyFileRange(dst, 0, src, 0, len(data))
 				wantUnsupported(t, err, "copy_file_range", syscall.EXDEV)
 				m, err := syscalls.DedupeRange(dst, src, 0, len(data))
-				if reflinks[from] { // the source is asked
+				if from.Has(mounttest.Reflinks) { // the source is asked
 					wantUnsupported(t, err, "fideduperange", syscall.EXDEV)
 				} else {
 					wantUnsupported(t, err, "fideduperange", syscall.EOPNOTSUPP)
@@ -124,14 +124,14 @@ func TestAcrossFilesystems(t *testing.T) {
 }
 
 func TestDedupeRange(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
 		must(t, unix.Fsync(dst)) // it has its blocks, so that only sharing changes their number
 		check := unchanged(t, dst)
 		n, err := syscalls.DedupeRange(dst, src, 64<<10, 128<<10)
 		check()
-		if !reflinks[kind] {
+		if !mounttest.Has(dir, mounttest.Reflinks) {
 			wantUnsupported(t, err, "fideduperange", syscall.EOPNOTSUPP)
 			if n != 0 {
 				t.Errorf("shared %d bytes", n)
@@ -150,7 +150,7 @@ func TestDedupeRange(t *testing.T) {
 }
 
 func TestDedupeRangeDiffers(t *testing.T) {
-	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(128<<10, 1)
 		src := newFile(t, dir, "src", data)
 		data[100000]++

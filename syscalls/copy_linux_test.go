@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // offsets sets the offsets of descriptors and returns a check that they are still there.
@@ -31,7 +32,7 @@ func offsets(t *testing.T, fds ...int) (check func()) {
 }
 
 func TestCopyFileRange(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data, old := noise(100000, 1), noise(50000, 2)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", old)
 		check := offsets(t, dst, src)
@@ -58,7 +59,7 @@ func TestCopyFileRange(t *testing.T) {
 }
 
 func TestCopyFileRangeShares(t *testing.T) {
-	eachOf(t, reflinks, func(t *testing.T, kind, dir string) {
+	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Nothing but holes, so that a copy of what cannot be shared would be seen, and soon be
 		// over.
 		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
@@ -74,7 +75,7 @@ func TestCopyFileRangeShares(t *testing.T) {
 }
 
 func TestCopyFileRangeRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
 		var pipe [2]int
@@ -113,7 +114,7 @@ func TestCopyFileRangeRefused(t *testing.T) {
 }
 
 func TestPreadPwrite(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(10000, 1)
 		fd := newFile(t, dir, "file", data)
 		check := offsets(t, fd)

@@ -20,7 +20,7 @@ const enotsupp = syscall.Errno(524)
 // filesystems answer: the errno is put there by a filter.
 func TestErrnos(t *testing.T) {
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	a, b := newFile(t, dir, "a", zeros(page)), newFile(t, dir, "b", zeros(page))
 	dirfd := openDir(t, dir)
 	mem := mmap(t, a, page, true)
@@ -102,7 +102,7 @@ func TestErrnos(t *testing.T) {
 // knowing how: only that is a reason to go another way.
 func TestPopulateUnknown(t *testing.T) {
 	mounttest.Leaks(t)
-	mem := mmap(t, newFile(t, mounttest.Dir(t, "host"), "file", zeros(page)), page, true)
+	mem := mmap(t, newFile(t, mounttest.Dir(t, mounttest.Host), "file", zeros(page)), page, true)
 	for advice, write := range map[uint32]bool{unix.MADV_POPULATE_READ: false, unix.MADV_POPULATE_WRITE: true} {
 		err := refused(t, refusal{unix.SYS_MADVISE, 2, advice, syscall.EINVAL}, func() error { return syscalls.Populate(mem, write) })
 		wantUnsupported(t, err, "madvise POPULATE", syscall.EINVAL)
@@ -114,7 +114,7 @@ func TestPopulateUnknown(t *testing.T) {
 // On Linux, a close that was interrupted has closed, and closing again might close another's.
 func TestCloseInterrupted(t *testing.T) {
 	mounttest.Leaks(t)
-	fd := open(t, mounttest.Dir(t, "host"), unix.O_RDONLY)
+	fd := open(t, mounttest.Dir(t, mounttest.Host), unix.O_RDONLY)
 	closed := make(chan error)
 	go func() {
 		closed <- refused(t, refusal{unix.SYS_CLOSE, 0, uint32(fd), syscall.EINTR}, func() error { return syscalls.Close(fd) })
@@ -129,7 +129,7 @@ func TestCloseInterrupted(t *testing.T) {
 
 func TestBadDescriptor(t *testing.T) {
 	mounttest.Leaks(t)
-	fd := newFile(t, mounttest.Dir(t, "host"), "file", zeros(page))
+	fd := newFile(t, mounttest.Dir(t, mounttest.Host), "file", zeros(page))
 	gone, err := unix.Dup(fd)
 	must(t, err)
 	must(t, unix.Close(gone))

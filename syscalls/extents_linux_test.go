@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestExtents(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		var fd int
 		for try := 0; ; try++ {
 			fd = newFile(t, dir, fmt.Sprint("file", try), nil)
@@ -21,7 +22,7 @@ func TestExtents(t *testing.T) {
 				write(t, fd, noise(16<<10, 1), i<<20)
 			}
 			n, err := syscalls.Extents(fd, 0, 8<<20)
-			if kind == "tmpfs" {
+			if kind.Has(mounttest.Memory) {
 				wantUnsupported(t, err, "fs_ioc_fiemap", syscall.EOPNOTSUPP)
 				return
 			}

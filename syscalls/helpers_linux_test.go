@@ -3,11 +3,9 @@ package syscalls_test
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -16,50 +14,29 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// What the filesystems can; a test that depends on it looks here.
-var (
-	reflinks = map[string]bool{"xfs": true, "btrfs": true}
-	nocows   = map[string]bool{"btrfs": true}
-)
-
 var page = os.Getpagesize()
 
-// each runs f in a directory of each filesystem, tells which it is, and checks that f leaves
+// each runs f in a directory of each filesystem, tells of which kind it is, and checks that f leaves
 // neither a descriptor nor a mapping. The helpers below make clean-ups for what they open, so
 // only what the package under test opens can leak.
-func each(t *testing.T, f func(t *testing.T, kind, dir string)) {
+func each(t *testing.T, f func(t *testing.T, kind *mounttest.Kind, dir string)) {
 	t.Helper()
 	mounttest.Each(t, func(t *testing.T, dir string) { on(t, dir, f) })
 }
 
-// eachOf is each, for those that can.
-func eachOf(t *testing.T, can map[string]bool, f func(t *testing.T, kind, dir string)) {
+// eachOf is each, for those with the properties.
+func eachOf(t *testing.T, p mounttest.Property, f func(t *testing.T, kind *mounttest.Kind, dir string)) {
 	t.Helper()
-	mounttest.EachOf(t, slices.Sorted(maps.Keys(can)), func(t *testing.T, dir string) { on(t, dir, f) })
+	mounttest.EachOf(t, p, func(t *testing.T, dir string) { on(t, dir, f) })
 }
 
-func on(t *testing.T, dir string, f func(t *testing.T, kind, dir string)) {
-	kind := mounttest.Kind(dir)
-	if kind == "" {
+func on(t *testing.T, dir string, f func(t *testing.T, kind *mounttest.Kind, dir string)) {
+	kind := mounttest.KindOf(dir)
+	if kind == nil {
 		t.Skip("the host's filesystem is none of those whose answers are known")
 	}
 	mounttest.Leaks(t)
 	f(t, kind, dir)
-}
-
-// needs skips a test that this process has not the capability for.
-func needs(t *testing.T, capability int, what string) {
-	t.Helper()
-	if !capable(capability) {
-		t.Skip("not root (needs it to " + what + ")")
-	}
-}
-
-func capable(capability int) bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	err := unix.Capget(&header, &data[0])
-	return err == nil && data[capability/32].Effective>>(capability%32)&1 == 1
 }
 
 // wantErr checks that err names the call and holds the errno, and does not say that another way

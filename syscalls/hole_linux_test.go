@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestSeek(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Data, a hole, data, a hole.
 		fd := newFile(t, dir, "file", noise(64<<10, 1))
 		write(t, fd, noise(64<<10, 2), 1<<20)
@@ -79,7 +80,7 @@ func TestSeekElsewhere(t *testing.T) {
 }
 
 func TestPunchHole(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10, 1)
 		fd := newFile(t, dir, "file", data)
 		must(t, unix.Fsync(fd)) // so that blocks are counted as they will stay
@@ -108,7 +109,7 @@ func TestPunchHole(t *testing.T) {
 }
 
 func TestPunchHoleRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(8192, 1))
 		check := unchanged(t, fd)
 		wantErr(t, syscalls.PunchHole(fd, -1, 10), "fallocate PUNCH_HOLE", syscall.EINVAL)
@@ -122,7 +123,7 @@ func TestPunchHoleRefused(t *testing.T) {
 }
 
 func TestFtruncate(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)
 		fd := newFile(t, dir, "file", data)
 		must(t, syscalls.Ftruncate(fd, 1<<20))

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func wantLease(t *testing.T, fd, want int) {
 }
 
 func TestLease(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
 		fd := open(t, name, unix.O_RDONLY)
@@ -47,7 +48,7 @@ func TestLease(t *testing.T) {
 // The signal is made another for this test, one that can be told from those that the runtime
 // sends itself.
 func TestLeaseSignals(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
 		seen := make(chan os.Signal, 100)
@@ -76,7 +77,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	if mounttest.Count(0, 1, 1) == 0 {
 		t.Skip("takes as long as /proc/sys/fs/lease-break-time, 45 s: MOUNTTEST_COUNT=ci")
 	}
-	dir := mounttest.Dir(t, "ext4")
+	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 	name := filepath.Join(dir, "file")
 	must(t, os.WriteFile(name, nil, 0o600))
 	fd := open(t, name, unix.O_RDONLY)
@@ -86,17 +87,23 @@ func TestLeaseRunsOut(t *testing.T) {
 }
 
 func TestFsType(t *testing.T) {
-	types := map[string]uint32{"xfs": syscalls.XFS, "btrfs": syscalls.Btrfs, "ext4": syscalls.Ext4, "tmpfs": syscalls.Tmpfs}
-	each(t, func(t *testing.T, kind, dir string) {
-		if magic, err := syscalls.FsType(newFile(t, dir, "file", nil)); magic != types[kind] || err != nil {
-			t.Errorf("%#x, %v, want %#x", magic, err, types[kind])
+	var types []uint32
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		types = append(types, kind.Magic())
+	}
+	if want := []uint32{syscalls.XFS, syscalls.Btrfs, syscalls.Ext4, syscalls.Tmpfs}; !slices.Equal(types, want) {
+		t.Errorf("%#x, want %#x", types, want)
+	}
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		if magic, err := syscalls.FsType(newFile(t, dir, "file", nil)); magic != kind.Magic() || err != nil {
+			t.Errorf("%#x, %v, want %#x", magic, err, kind.Magic())
 		}
 	})
 }
 
 // Somebody who wants to write waits, and the holder can tell.
 func TestLeaseBroken(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
 		fd := open(t, name, unix.O_RDONLY)
@@ -131,7 +138,7 @@ func TestLeaseBroken(t *testing.T) {
 }
 
 func TestLeaseRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		writer := newFile(t, dir, "file", zeros(page))
 		fd := open(t, name, unix.O_RDONLY)
@@ -161,7 +168,7 @@ func TestLeaseRefused(t *testing.T) {
 }
 
 func TestTryFlock(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		for _, name := range []string{filepath.Join(dir, "file"), dir} {
 			first, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -185,7 +192,7 @@ func TestTryFlock(t *testing.T) {
 }
 
 func TestFunlock(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		first, second := open(t, dir, unix.O_RDONLY), open(t, dir, unix.O_RDONLY)
 		must(t, syscalls.Funlock(first)) // nothing to let go
 		must(t, syscalls.TryFlock(first))

@@ -23,8 +23,8 @@ func linkedByEmptyPath(fd, dirfd int, name string) error {
 // A process that changed its user has files that the kernel takes for another's: only
 // /proc/self/fd leads to them.
 func TestLinkatAsAnotherUser(t *testing.T) {
-	needs(t, unix.CAP_SETUID, "become another user")
-	each(t, func(t *testing.T, kind, dir string) {
+	mounttest.Need(t, "CAP_SETUID")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		must(t, os.Chmod(dir, 0o777))
 		dirfd := openDir(t, dir)
 		fd := tmpfile(t, dirfd, 0)
@@ -56,7 +56,7 @@ func TestLinkatAsAnotherUser(t *testing.T) {
 // Even without another user the kernel takes them for another's: it compares where the
 // credentials lie in memory.
 func TestLinkatAfterChange(t *testing.T) {
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	asUser(t, func(t *testing.T) {
 		dirfd := openDir(t, dir)
 		fd := tmpfile(t, dirfd, 0o600)
@@ -76,7 +76,7 @@ func TestLinkatAfterChange(t *testing.T) {
 // asUser is mounttest.AsUser for tests that need nothing of root's.
 func asUser(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if os.Geteuid() != 0 && !mounttest.IsUserChild() {
+	if !mounttest.Can("CAP_SETUID") && !mounttest.IsUserChild() {
 		f(t)
 		return
 	}
@@ -88,7 +88,7 @@ const quickly = "GORACE=atexit_sleep_ms=0"
 
 // An ordinary user of a recent kernel needs nothing else.
 func TestLinkatAsUser(t *testing.T) {
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	asUser(t, func(t *testing.T) {
 		dirfd := openDir(t, dir)
 		fd := tmpfile(t, dirfd, 0)
@@ -100,7 +100,7 @@ func TestLinkatAsUser(t *testing.T) {
 // Where the kernel or a sandbox refuses the first way, the second is taken; a failure that says
 // something about the file stays.
 func TestLinkatRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
 		for _, test := range []struct {
 			errno  syscall.Errno
@@ -125,16 +125,16 @@ func TestLinkatRefused(t *testing.T) {
 
 // Without /proc, what goes by it says so, and Linkat has one way left.
 func TestWithoutProc(t *testing.T) {
-	needs(t, unix.CAP_SYS_ADMIN, "hide /proc")
+	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, "host")
+	dir := mounttest.Dir(t, mounttest.Host)
 	dirfd := openDir(t, dir)
 	fd, path := tmpfile(t, dirfd, 0), openPath(t, filepath.Dir(dir), filepath.Base(dir))
 	excl, err := syscalls.TmpfileExcl(dirfd, 0)
 	opened(t, excl, err)
 	var reopen, fdPath, link, linkExcl, neither error
 	mounttest.OnThread(t, func() error {
-		err := errors.Join(mounttest.OwnMounts(), unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
+		err := mounttest.HideProc()
 		reopen = descriptor(syscalls.Reopen(path))
 		fdPath = second(syscalls.FdPath(path))
 		link = syscalls.Linkat(fd, dirfd, "name")

@@ -62,12 +62,12 @@ func TestMemfd(t *testing.T) {
 		return syscalls.Seal(closeLater(t, fd))
 	}))
 	// No other file can be sealed.
-	wantUnsupported(t, syscalls.Seal(newFile(t, mounttest.Dir(t, "ext4"), "file", nil)), "fcntl F_ADD_SEALS", syscall.EINVAL)
+	wantUnsupported(t, syscalls.Seal(newFile(t, mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "file", nil)), "fcntl F_ADD_SEALS", syscall.EINVAL)
 }
 
 // OpenRead opens what can be read at once, and never waits.
 func TestOpenRead(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(page, 1)
 		holder := newFile(t, dir, "file", data)
 		dirfd := openDir(t, dir)
@@ -95,7 +95,7 @@ func TestOpenRead(t *testing.T) {
 
 // OpenReadWrite follows no link, and does not wait for a lease.
 func TestOpenReadWrite(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		holder := newFile(t, dir, "file", noise(page, 1))
 		dirfd := openDir(t, dir)
 		fd, err := syscalls.OpenReadWrite(dirfd, "file")

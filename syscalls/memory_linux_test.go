@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestMmap(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(10000, 1)
 		fd := newFile(t, dir, "file", data)
 		again, err := unix.Dup(fd)
@@ -42,7 +43,7 @@ func TestMmap(t *testing.T) {
 }
 
 func TestMmapBeyondEnd(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(100, 1))
 		b := mmap(t, fd, 3*page, true)
 		// Up to its end, the last page is memory like any other.
@@ -58,7 +59,7 @@ func TestMmapBeyondEnd(t *testing.T) {
 }
 
 func TestMmapRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(100, 1))
 		for _, length := range []int{0, -1, -1 << 31} {
 			b, err := syscalls.Mmap(fd, length, false)
@@ -77,7 +78,7 @@ func TestMmapRefused(t *testing.T) {
 }
 
 func TestMunmap(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Between two others, so that nothing takes its place.
 		fd := newFile(t, dir, "file", noise(3*page, 1))
 		all, err := syscalls.Mmap(fd, 3*page, false)
@@ -94,7 +95,7 @@ func TestMunmap(t *testing.T) {
 }
 
 func TestPoison(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(4*page, 1))
 		b := mmap(t, fd, 4*page, true)
 		must(t, syscalls.Poison(b[page:2*page+1]))
@@ -120,7 +121,7 @@ func TestPoison(t *testing.T) {
 }
 
 func TestMprotect(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(2*page, 1))
 		b := mmap(t, fd, 2*page, true)
 		for _, test := range []struct{ read, write bool }{{false, false}, {true, false}, {true, true}, {false, false}} {

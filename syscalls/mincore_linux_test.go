@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestMincore(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		const pages = 64
 		fd := newFile(t, dir, "file", noise(pages*page, 1))
 		must(t, unix.Fsync(fd))
 		b := mmap(t, fd, pages*page, false)
-		if kind == "ext4" || kind == "xfs" || kind == "btrfs" { // what is in tmpfs is in memory
+		if kind.Has(mounttest.Disk) { // what is in tmpfs is in memory
 			must(t, unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)) // no read-ahead
 			for try := 0; ; try++ {
 				must(t, unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED))

@@ -33,7 +33,7 @@ func openPath(t *testing.T, dir, name string) int {
 }
 
 func TestOpenPath(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
 		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600)) // nobody writes to it: an open for reading hangs
@@ -54,7 +54,7 @@ func TestOpenPath(t *testing.T) {
 }
 
 func TestOpenDir(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		must(t, unix.Symlink(dir, filepath.Join(dir, "link")))
 		dirfd := openDir(t, dir)
@@ -78,7 +78,7 @@ func TestOpenDir(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(100, 1)
 		newFile(t, dir, "file", data)
 		path := openPath(t, dir, "file")
@@ -95,7 +95,7 @@ func TestReopen(t *testing.T) {
 }
 
 func TestReopenWritable(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(100, 1)
 		newFile(t, dir, "file", data)
 		path := openPath(t, dir, "file")
@@ -111,7 +111,7 @@ func TestReopenWritable(t *testing.T) {
 }
 
 func TestFdPath(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Longer than the buffer that is tried first.
 		long := filepath.Join(dir, strings.Repeat("d", 200), strings.Repeat("e", 200))
 		must(t, os.MkdirAll(long, 0o700))
@@ -131,7 +131,7 @@ func TestFdPath(t *testing.T) {
 }
 
 func TestReadlinkat(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Around the sizes of the buffers that are tried; XFS has no longer ones than 1023.
 		for _, length := range []int{1, 255, 256, 257, 511, 512, 513, 1023} {
 			target := strings.Repeat("x", length)
@@ -150,7 +150,7 @@ func TestReadlinkat(t *testing.T) {
 }
 
 func TestRenameat(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
 		a, b := newFile(t, dir, "a", noise(100, 1)), newFile(t, dir, "b", noise(200, 2))
 		must(t, syscalls.Renameat(dirfd, "a", "b"))
@@ -168,7 +168,7 @@ func TestRenameat(t *testing.T) {
 }
 
 func TestRenameNoReplace(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "a", []byte("a"))
 		check := unchanged(t, newFile(t, dir, "taken", []byte("taken")))
 		dirfd := openDir(t, dir)
@@ -182,7 +182,7 @@ func TestRenameNoReplace(t *testing.T) {
 }
 
 func TestCreateExcl(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		defer unix.Umask(unix.Umask(0o027))
 		dirfd := openDir(t, dir)
 		fd, err := syscalls.CreateExcl(dirfd, "new", 0o666)
@@ -202,7 +202,7 @@ func TestCreateExcl(t *testing.T) {
 }
 
 func TestUnlinkat(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
 		fd := newFile(t, dir, "file", noise(100, 1))
 		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
@@ -229,7 +229,7 @@ func wantNames(t *testing.T, dir string, want ...string) {
 
 // No program that is started gets a descriptor by accident.
 func TestCloseOnExec(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		dirfd, path := openDir(t, dir), openPath(t, dir, "file")
 		for name, call := range map[string]func() (int, error){

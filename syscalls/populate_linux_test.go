@@ -12,7 +12,7 @@ import (
 )
 
 func TestPopulateRead(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)
 		fd := newFile(t, dir, "file", data)
 		// From the disk, where there is one.
@@ -37,13 +37,13 @@ func TestPopulateRead(t *testing.T) {
 }
 
 func TestPopulateWrite(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		must(t, unix.Ftruncate(fd, int64(64*page)))
 		b := mmap(t, fd, 64*page, true)
 		before := stat(t, fd).Blocks
 		must(t, syscalls.Populate(b, false))
-		if after := stat(t, fd).Blocks; kind != "tmpfs" && after != before {
+		if after := stat(t, fd).Blocks; !kind.Has(mounttest.Memory) && after != before {
 			t.Errorf("populating for reading took %d blocks", after-before)
 		}
 		must(t, syscalls.Populate(b[:32*page], true))
@@ -58,7 +58,7 @@ func TestPopulateWrite(t *testing.T) {
 }
 
 func TestPopulateBeyondEnd(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(2*page, 1))
 		b := mmap(t, fd, 4*page, true)
 		for _, write := range []bool{false, true} {
@@ -71,7 +71,7 @@ func TestPopulateBeyondEnd(t *testing.T) {
 
 // The kernel knows how, only not for this memory: there is no other way.
 func TestPopulateRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(2*page, 1))
 		b := mmap(t, fd, 2*page, false)
 		wantErr(t, syscalls.Populate(b[1:], false), "madvise POPULATE", syscall.EINVAL)
@@ -85,21 +85,13 @@ func TestPopulateRefused(t *testing.T) {
 
 // Where a store would be a SIGBUS for want of space, Populate is an error.
 func TestPopulateFull(t *testing.T) {
-	for kind, fs := range map[string]struct {
-		size    int64
-		options []string
-	}{
-		"xfs":   {300 << 20, nil},
-		"btrfs": {64 << 20, []string{"--mixed"}},
-		"ext4":  {16 << 20, nil},
-		"tmpfs": {4 << 20, nil},
-	} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.Leaks(t)
-			dir := mounttest.Fresh(t, kind, fs.size, fs.options...)
+			dir := kind.Fresh(t, 0)
 			fd, filler := newFile(t, dir, "file", nil), newFile(t, dir, "filler", nil)
 			must(t, unix.Ftruncate(fd, 16<<20))
-			for n, off := fs.size, int64(0); n >= 1<<20; {
+			for n, off := kind.Smallest(), int64(0); n >= 1<<20; {
 				if unix.Fallocate(filler, 0, off, n) == nil {
 					off += n
 				} else {

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestMremap(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)
 		fd := newFile(t, dir, "file", data)
 		b, err := syscalls.Mmap(fd, 5000, true)
@@ -41,7 +42,7 @@ func TestMremap(t *testing.T) {
 
 // A mapping that has something behind it moves, and leaves its addresses.
 func TestMremapMoves(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(4*page, 1)
 		all := mmap(t, newFile(t, dir, "file", data), 4*page, false)
 		b := all[:page]
@@ -60,7 +61,7 @@ func TestMremapMoves(t *testing.T) {
 }
 
 func TestMremapDontunmap(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)
 		fd := newFile(t, dir, "file", data)
 		for _, test := range []struct{ from, to int }{
@@ -103,7 +104,7 @@ func TestMremapDontunmap(t *testing.T) {
 
 // The result is one mapping, as what Mmap returns is, and so can be moved again.
 func TestMremapDontunmapAgain(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(16*page, 1)
 		fd := newFile(t, dir, "file", data)
 		b := mmap(t, fd, page, true)
@@ -125,7 +126,7 @@ func TestMremapDontunmapAgain(t *testing.T) {
 
 // A failure leaves the mapping where it is, and takes no addresses.
 func TestMremapDontunmapRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(4*page, 1)
 		fd := newFile(t, dir, "file", data)
 		b := mmap(t, fd, 2*page, true)

@@ -20,7 +20,7 @@ import (
 // Which calls have the data that is only in memory given a place on the disk, as far as the
 // filesystem tells. On tmpfs, which has no disk, they do nothing, and that without an error.
 func TestWriteback(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for name, test := range map[string]struct {
 			call   func(fd int, mem []byte) error
 			writes bool
@@ -39,7 +39,7 @@ func TestWriteback(t *testing.T) {
 					must(t, unix.Ftruncate(fd, int64(64*page)))
 					mem = mmap(t, fd, 64*page, true)
 					copy(mem, data)
-					if kind == "tmpfs" || bytesWith(extents(t, fd), delalloc) > 0 {
+					if kind.Has(mounttest.Memory) || bytesWith(extents(t, fd), delalloc) > 0 {
 						break
 					}
 					if try == 4 { // the kernel may write them at any time, but not always at once
@@ -47,7 +47,7 @@ func TestWriteback(t *testing.T) {
 					}
 				}
 				must(t, test.call(fd, mem))
-				if kind != "tmpfs" {
+				if !kind.Has(mounttest.Memory) {
 					left := bytesWith(extents(t, fd), delalloc)
 					// Btrfs enters in its books a moment later where the data it has written
 					// lies.
@@ -70,7 +70,7 @@ func TestWriteback(t *testing.T) {
 
 // Part of a mapping can be written by itself.
 func TestMsyncRange(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", zeros(4*page))
 		mem := mmap(t, fd, 4*page, true)
 		must(t, syscalls.Msync(mem[page:page+1]))
@@ -84,9 +84,9 @@ func TestMsyncRange(t *testing.T) {
 
 // The disk of this filesystem, a file on a tmpfs, takes no more data from some moment on.
 func TestWritebackFails(t *testing.T) {
-	mounttest.Dir(t, "ext4") // what it takes to have one is there
+	mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks) // what it takes to have one is there
 	mounttest.Leaks(t)
-	disk := mounttest.Fresh(t, "tmpfs", 64<<20)
+	disk := mounttest.Fresh(t, mounttest.Memory, 64<<20)
 	dir := filepath.Join(disk, "mounted")
 	must(t, unix.Mkdir(dir, 0o700))
 	for _, command := range [][]string{

@@ -17,7 +17,7 @@ import (
 )
 
 func TestXattr(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		wantXattrs := func(want ...string) {
 			t.Helper()
@@ -65,7 +65,7 @@ func TestXattr(t *testing.T) {
 }
 
 func TestXattrUnsupported(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
 		_, err := syscalls.Fgetxattr(fd, "nowhere.a")
 		wantUnsupported(t, err, "fgetxattr nowhere.a", syscall.EOPNOTSUPP)
@@ -79,10 +79,10 @@ func TestXattrUnsupported(t *testing.T) {
 
 // ACLs are listed as what they are stored in; what only root may see is not listed for others.
 func TestXattrSeen(t *testing.T) {
-	each(t, func(t *testing.T, kind, dir string) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		const acl, trusted = "system.posix_acl_default", "trusted.a"
 		if !mounttest.IsUserChild() {
-			needs(t, unix.CAP_SYS_ADMIN, "set trusted attributes")
+			mounttest.Need(t, "CAP_SYS_ADMIN")
 			must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o755))
 			fd := open(t, filepath.Join(dir, "dir"), unix.O_RDONLY)
 			must(t, syscalls.Fsetxattr(fd, acl, defaultACL(7, 5, 0)))
@@ -93,7 +93,7 @@ func TestXattrSeen(t *testing.T) {
 		mounttest.AsUser(t, func(t *testing.T) {
 			fd := open(t, os.Getenv("TEST_DIR"), unix.O_RDONLY)
 			wantSeen(t, fd, acl, true)
-			wantSeen(t, fd, trusted, kind == "btrfs") // the name only
+			wantSeen(t, fd, trusted, kind.Has(mounttest.ListsTrusted)) // the name only
 			_, err := syscalls.Fgetxattr(fd, trusted)
 			wantErr(t, err, "fgetxattr "+trusted, syscall.ENODATA)
 		}, "TEST_DIR="+filepath.Join(dir, "dir"), quickly)

@@ -14,6 +14,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A readWay reads a snapshot from the start as far as it goes, and returns what it got and what it
@@ -129,8 +130,8 @@ func readWays(kind string) map[string]readWay {
 
 // eachDisk runs f with a disk with each filesystem that has one.
 func eachDisk(t *testing.T, f func(t *testing.T, d *fusetest.Disk, dir string)) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
 			d := fusetest.NewDisk(t, diskSize)
 			f(t, d, d.Mount(t, kind))
 		})

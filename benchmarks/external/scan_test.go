@@ -73,14 +73,14 @@ var scans = []struct {
 // A snapshot that nobody has read yet is read from start to end about as fast as a file that is not in
 // memory: 0.96 to 1.16 of its speed (medians of 31). scanBar leaves a margin for noise.
 func TestColdScan(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
+		t.Run(kind.String(), func(t *testing.T) {
 			d := fusetest.NewDisk(t, diskSize)
 			hurry(t, os.Getpid(), d.Pid())
 			name := filepath.Join(d.Mount(t, kind), "f")
 			write(t, name, noise(scanSize))
 			d.Delay(t, scanDelay)
-			to, err := os.Create(filepath.Join(mounttest.Dir(t, "tmpfs"), "to"))
+			to, err := os.Create(filepath.Join(mounttest.Dir(t, mounttest.Memory), "to"))
 			must(t, err)
 			defer to.Close()
 			for _, s := range scans {

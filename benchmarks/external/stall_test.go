@@ -142,8 +142,8 @@ func median(all []pace) pace {
 // mapping that is touched as it is, they do far worse, which shows that the test can fail.
 func TestStall(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	for _, kind := range []string{"xfs", "btrfs"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
+		t.Run(kind.String(), func(t *testing.T) {
 			d := fusetest.NewDisk(t, diskSize)
 			hurry(t, os.Getpid(), d.Pid())
 			name := filepath.Join(d.Mount(t, kind), "f")

@@ -37,7 +37,7 @@ var trees = map[string]fusetest.TreeConfig{
 // newTree shows a directory as c has it.
 func newTree(t *testing.T, c fusetest.TreeConfig) (tree *fusetest.Tree, back string) {
 	t.Helper()
-	back = mounttest.Dir(t, "tmpfs")
+	back = mounttest.Dir(t, mounttest.Memory)
 	return fusetest.NewTree(t, back, c), back
 }
 
@@ -84,7 +84,7 @@ func TestTreeOpen(t *testing.T) {
 	data := noise(300*page + 5)
 	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
 		must(t, os.WriteFile(filepath.Join(back, "f"), data, 0o644))
-		name, temp := filepath.Join(tree.Dir(), "f"), mounttest.Dir(t, "tmpfs")
+		name, temp := filepath.Join(tree.Dir(), "f"), mounttest.Dir(t, mounttest.Memory)
 		c := snapshot.Config{TempDir: temp}
 		m, err := c.Open(context.Background(), name)
 		must(t, err)

@@ -139,7 +139,7 @@ func TestTreeDies(t *testing.T) {
 	for _, d := range deaths {
 		t.Run(d.request+" "+d.when, func(t *testing.T) {
 			t.Parallel()
-			back := mounttest.Dir(t, "tmpfs")
+			back := mounttest.Dir(t, mounttest.Memory)
 			must(t, os.WriteFile(filepath.Join(back, "f"), generation(0), 0o640))
 			tree := fusetest.NewTree(t, back, bareTree)
 			name := filepath.Join(tree.Dir(), "f")

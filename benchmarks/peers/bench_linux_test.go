@@ -20,8 +20,6 @@ import (
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
 
-var kinds = []string{"xfs", "btrfs", "ext4", "tmpfs"}
-
 const (
 	kib  = 1 << 10
 	mib  = 1 << 20
@@ -36,8 +34,8 @@ func check(tb testing.TB, err error) {
 }
 
 func each(b *testing.B, f func(b *testing.B, dir string)) {
-	for _, kind := range kinds {
-		b.Run("fs="+kind, func(b *testing.B) { f(b, mounttest.Dir(b, kind)) })
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		b.Run("fs="+kind.String(), func(b *testing.B) { f(b, kind.Dir(b)) })
 	}
 }
 

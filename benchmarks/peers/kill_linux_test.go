@@ -20,7 +20,7 @@ const (
 
 // The program is killed while it replaces a file again and again, where it need not wait for a disk: else
 // it would hardly ever be doing anything else.
-var killScenario = scenario{"kill -9 in the middle", "tmpfs", withReplacers(replaceForever), "always whole, no stray names"}
+var killScenario = scenario{"kill -9 in the middle", mounttest.Memory, withReplacers(replaceForever), "always whole, no stray names"}
 
 // generation returns one of several contents, all of the same byte and of different lengths.
 func generation(g int) []byte { return bytes.Repeat([]byte{byte(g)}, killSize+g*page) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edsrzf/mmap-go"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	xmmap "golang.org/x/exp/mmap"
 )
 
@@ -61,7 +62,7 @@ const readSize = 256 * kib
 
 // While one goroutine reads, another closes, and opens another file, which the kernel likes to
 // map at the same addresses.
-var closeScenario = scenario{"read beside Close", "xfs", withOpeners(readBesideClose), "an error after Close"}
+var closeScenario = scenario{"read beside Close", mounttest.Reflinks, withOpeners(readBesideClose), "an error after Close"}
 
 func readBesideClose(t *testing.T, dir string, open func(name string) (readCloser, error)) string {
 	a := file(t, dir, "a", bytes.Repeat([]byte{'a'}, readSize))
@@ -107,7 +108,7 @@ func readUntilClosed(r io.ReaderAt, reading chan<- bool) string {
 }
 
 // Somebody else empties the file before it is read to its end.
-var truncateScenario = scenario{"file truncated meanwhile", "xfs", withOpeners(readTruncated), "all that was there when it was opened"}
+var truncateScenario = scenario{"file truncated meanwhile", mounttest.Reflinks, withOpeners(readTruncated), "all that was there when it was opened"}
 
 func readTruncated(t *testing.T, dir string, open func(name string) (readCloser, error)) string {
 	want := random(readSize)

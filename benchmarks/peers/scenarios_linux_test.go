@@ -13,7 +13,7 @@ const ours = "mmapsnapshot"
 // A scenario is something that goes wrong, and what each peer that has to do with it does then.
 type scenario struct {
 	name  string
-	fs    string
+	fs    mounttest.Property // in a directory of which it runs
 	peers map[string]func(t *testing.T, dir string) string
 	want  string // of ours
 }
@@ -39,13 +39,13 @@ func TestScenarios(t *testing.T) {
 				if s.peers[peer] == nil {
 					continue
 				}
-				var saw string
+				dir, saw := s.dir(t), ""
 				if s.name == killScenario.name {
 					saw = killed(t, s, peer)
 				} else {
-					saw = job{s.name, peer, s.dir(t)}.run(t)
+					saw = job{s.name, peer, dir}.run(t)
 				}
-				t.Logf("cell: %s, %s | %s | %s", s.name, s.fs, peer, saw)
+				t.Logf("cell: %s, %s | %s | %s", s.name, mounttest.KindOf(dir), peer, saw)
 				if peer == ours && saw != s.want {
 					t.Errorf("%q, want %q", saw, s.want)
 				}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"github.com/natefinch/atomic"
 )
 
@@ -71,7 +72,7 @@ func withReplacers(f func(t *testing.T, dir string, replace replacer) string) ma
 }
 
 // The new contents are larger than the filesystem.
-var fullScenario = scenario{"full disk while storing", "ext4", withReplacers(fillDisk), "no space left on device, the old contents"}
+var fullScenario = scenario{"full disk while storing", mounttest.Disk | mounttest.NoReflinks, withReplacers(fillDisk), "no space left on device, the old contents"}
 
 func fillDisk(t *testing.T, dir string, replace replacer) string {
 	old := random(mib)
@@ -92,7 +93,7 @@ func fillDisk(t *testing.T, dir string, replace replacer) string {
 }
 
 // A file of 3 GiB, with data at its end, on a filesystem without reflinks.
-var copyScenario = scenario{"copy of 3 GiB", "ext4", map[string]func(*testing.T, string) string{
+var copyScenario = scenario{"copy of 3 GiB", mounttest.Disk | mounttest.NoReflinks, map[string]func(*testing.T, string) string{
 	"reflink": func(t *testing.T, dir string) string { return copyLarge(t, dir, reflink.Auto) },
 	ours: func(t *testing.T, dir string) string {
 		return copyLarge(t, dir, func(src, dst string) error {
@@ -136,7 +137,7 @@ func copyLarge(t *testing.T, dir string, copyFile func(src, dst string) error) s
 }
 
 // What a file has besides its contents.
-var keepScenario = scenario{"replace keeps mode, owner, xattr", "xfs", withReplacers(replaceKept), "all kept"}
+var keepScenario = scenario{"replace keeps mode, owner, xattr", mounttest.Reflinks, withReplacers(replaceKept), "all kept"}
 
 func replaceKept(t *testing.T, dir string, replace replacer) string {
 	name := file(t, dir, "f", random(page))

@@ -57,16 +57,15 @@ func TestRun(t *testing.T) {
 		if err := run(t.Context(), small(t, dir), &out); err != nil {
 			t.Fatal(err)
 		}
-		kind := mounttest.Kind(dir)
 		want := []string{
-			"filesystem  " + kind, "method ", "archive ", "writer ", "through the snapshot:", "through os.File:",
+			"filesystem  " + mounttest.KindOf(dir).String(), "method ", "archive ", "writer ", "through the snapshot:", "through os.File:",
 			"change a byte of 1.0 MiB, durably", "open and close, 16 KiB", "open and close, 1.0 MiB",
 			"read in sequence", "read at random", " GiB/s", "Nothing torn was seen",
 		}
-		switch kind {
-		case "xfs", "btrfs":
+		switch {
+		case mounttest.Has(dir, mounttest.Reflinks):
 			want = append(want, "reflink\n")
-		case "ext4", "tmpfs":
+		case mounttest.Has(dir, mounttest.NoReflinks):
 			want = append(want, "copy\n", "Without reflinks")
 		}
 		for _, s := range want {
@@ -111,7 +110,7 @@ func TestRunDiskFull(t *testing.T) {
 		t.Skip("needs Linux")
 	}
 	for _, kib := range []int64{64, 1024, 1300, 1800} { // too small for the archive, the large file, a snapshot, a change
-		dir := mounttest.Fresh(t, "tmpfs", kib<<10)
+		dir := mounttest.Fresh(t, mounttest.Memory, kib<<10)
 		if err := run(t.Context(), small(t, dir), io.Discard); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("%d KiB: %v", kib, err)
 		}

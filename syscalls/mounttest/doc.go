@@ -13,6 +13,14 @@
 //		})
 //	}
 //
+// A test that depends on what a filesystem can do asks for that, and not for a name: [Kinds] has
+// the table.
+//
+//	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) { … })
+//	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
+//
+// One that depends on what the process may do says so by [Need], [AsUser] or [CanSetTrusted].
+//
 // # How it works
 //
 // Main runs the test binary again as a child in a mount namespace of its own, so
@@ -45,6 +53,8 @@
 // integration job that means to test filesystems sets
 //
 //	MOUNTTEST_REQUIRE=xfs,btrfs,ext4,tmpfs,user
+//
+// The reason names what is missing: "no CAP_SYS_ADMIN", "mkfs.xfs not found in PATH".
 //
 // Other operating systems have only "host".
 package mounttest

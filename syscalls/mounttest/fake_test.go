@@ -13,6 +13,7 @@ type fakeTB struct {
 	cleanups []func()
 	failed   string
 	skipped  string
+	panics   bool // where a test would end the goroutine
 }
 
 // fake runs f as a test of its own, with its clean-ups.
@@ -48,11 +49,20 @@ func (tb *fakeTB) Fatal(args ...any) { tb.Fatalf("%s", fmt.Sprint(args...)) }
 
 func (tb *fakeTB) Fatalf(format string, args ...any) {
 	tb.Errorf(format, args...)
-	runtime.Goexit()
+	tb.end()
 }
+
+func (tb *fakeTB) Skip(args ...any) { tb.Skipf("%s", fmt.Sprint(args...)) }
 
 func (tb *fakeTB) Skipf(format string, args ...any) {
 	tb.skipped = fmt.Sprintf(format, args...)
+	tb.end()
+}
+
+func (tb *fakeTB) end() {
+	if tb.panics {
+		panic("ended")
+	}
 	runtime.Goexit()
 }
 

@@ -25,7 +25,7 @@ func FuzzDir(f *testing.F) {
 		if os.Getenv(helperEnv) == "find" && len(data) != 4 {
 			t.Fatal("found on purpose")
 		}
-		dir := mounttest.Dir(t, "tmpfs")
+		dir := mounttest.Dir(t, mounttest.Memory)
 		if err := os.WriteFile(dir+"/file", data, 0o600); err != nil {
 			t.Fatal(err)
 		}

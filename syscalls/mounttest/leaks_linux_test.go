@@ -77,7 +77,7 @@ func TestLeaksPasses(t *testing.T) {
 // newFile returns the path of a file two pages long.
 func newFile(t *testing.T) string {
 	t.Helper()
-	name := filepath.Join(mounttest.Dir(t, "host"), "file")
+	name := filepath.Join(mounttest.Dir(t, mounttest.Host), "file")
 	if err := os.WriteFile(name, make([]byte, 2*os.Getpagesize()), 0o600); err != nil {
 		t.Fatal(err)
 	}

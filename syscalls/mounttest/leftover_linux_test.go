@@ -21,9 +21,9 @@ import (
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	devices := 0
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
-			mounttest.Dir(t, kind)
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
+			kind.Dir(t)
 			devices++
 		})
 	}
@@ -85,9 +85,7 @@ func TestNothingIsLeft(t *testing.T) {
 // TestHelperEnds mounts what it can, leaves files, and ends when it is told to.
 func TestHelperEnds(t *testing.T) {
 	end := helper(t)
-	for _, kind := range []string{"xfs", "btrfs", "ext4", "tmpfs", "host"} {
-		t.Run(kind, func(t *testing.T) { mounttest.Dir(t, kind) })
-	}
+	mounttest.Each(t, func(*testing.T, string) {})
 	f, err := os.CreateTemp("", "left-")
 	if err != nil {
 		t.Fatal(err)

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,40 +18,55 @@ import (
 // sharedSize is far more than tests write: images are sparse.
 const sharedSize = 16 << 30
 
-// magic is what statfs says of each kind that can be mounted; constant.
-var magic = map[string]uint32{
-	"xfs":   unix.XFS_SUPER_MAGIC,
-	"btrfs": unix.BTRFS_SUPER_MAGIC,
-	"ext4":  unix.EXT4_SUPER_MAGIC,
-	"tmpfs": unix.TMPFS_MAGIC,
-}
-
-// mkfsQuick makes mkfs write as little as it can and discard nothing, whatever was on the
-// device; constant.
-var mkfsQuick = map[string][]string{
-	"xfs":   {"-q", "-K", "-f"},
-	"btrfs": {"-q", "-K", "-f"},
-	"ext4":  {"-q", "-F", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"},
-}
-
-func kindOf(path string) string {
+// magicOf returns what statfs says of the type of the filesystem that path lies on.
+func magicOf(path string) (magic uint32, ok bool) {
 	var st unix.Statfs_t
-	if unix.Statfs(path, &st) == nil {
-		for kind, m := range magic {
-			if uint32(st.Type) == m {
-				return kind
-			}
-		}
+	err := unix.Statfs(path, &st)
+	return uint32(st.Type), err == nil
+}
+
+// onHost reports whether path lies on the filesystem of the machine's temporary files.
+func onHost(path string) bool {
+	var at, host unix.Stat_t
+	return unix.Stat(path, &at) == nil && unix.Stat(os.TempDir(), &host) == nil && at.Dev == host.Dev
+}
+
+// made has the kind of each device that mountNew mounted and that is still mounted.
+var made sync.Map
+
+// madeAt returns the kind of the filesystem that this process made and path lies on, or nil.
+func madeAt(path string) *Kind {
+	var at unix.Stat_t
+	if unix.Stat(path, &at) != nil {
+		return nil
 	}
-	return ""
+	k, _ := made.Load(uint64(at.Dev))
+	kind, _ := k.(*Kind)
+	return kind
+}
+
+// clones reports whether the filesystem of the machine's temporary files makes reflinks, of files
+// without a name.
+func clones() bool {
+	open := func() (int, error) {
+		return unix.Open(os.TempDir(), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	}
+	to, err := open()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(to)
+	from, err := open()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(from)
+	return unix.IoctlFileClone(to, from) == nil
 }
 
 // sharedRoot returns the root of the session's filesystem of that kind, and
 // makes it if no process of the session has.
-func sharedRoot(kind string) (string, error) {
-	if kind == "host" {
-		return os.TempDir(), nil
-	}
+func sharedRoot(k *Kind) (string, error) {
 	if current == nil {
 		return "", canMount()
 	}
@@ -58,11 +76,11 @@ func sharedRoot(kind string) (string, error) {
 	}
 	defer unlock()
 	// A child of AsUser may not mount but may use what is there.
-	dir := filepath.Join(current.base, "fs", kind)
+	dir := filepath.Join(current.base, "fs", k.name)
 	if mounted, err := isMountPoint(dir); err == nil && mounted {
 		return dir, nil
 	}
-	if err := available(kind); err != nil {
+	if err := available(k); err != nil {
 		return "", err
 	}
 	if _, err := current.mountPoints(); err != nil {
@@ -71,32 +89,29 @@ func sharedRoot(kind string) (string, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
-	return dir, mountSparse(kind, dir, sharedSize, nil)
+	return dir, mountSparse(k, dir, sharedSize)
 }
 
-func fresh(kind string, size int64, mkfsArgs []string) (dir string, unmount func() error, err error) {
-	return mountNew(kind, func(dir string) error { return mountSparse(kind, dir, size, mkfsArgs) })
+func fresh(k *Kind, size int64) (dir string, unmount func() error, err error) {
+	return mountNew(k, func(dir string) error { return mountSparse(k, dir, size) })
 }
 
-func on(kind string, image *os.File, mkfsArgs []string) (dir string, unmount func() error, err error) {
-	if kind == "tmpfs" {
+func on(k *Kind, image *os.File) (dir string, unmount func() error, err error) {
+	if !k.Has(Disk) {
 		return "", nil, errors.New("lies on no disk")
 	}
-	return mountNew(kind, func(dir string) error {
+	return mountNew(k, func(dir string) error {
 		device, err := attach(image, unix.LO_FLAGS_DIRECT_IO)
 		if err != nil {
 			return err
 		}
-		return mountDevice(kind, dir, device, mkfsArgs)
+		return mountDevice(k, dir, device)
 	})
 }
 
 // mountNew makes a mount point and has mount mount a filesystem there.
-func mountNew(kind string, mount func(dir string) error) (dir string, unmount func() error, err error) {
-	if kind == "host" {
-		return "", nil, missing("no new filesystem of this kind can be made")
-	}
-	if err := available(kind); err != nil {
+func mountNew(k *Kind, mount func(dir string) error) (dir string, unmount func() error, err error) {
+	if err := available(k); err != nil {
 		return "", nil, err
 	}
 	unlock, err := current.lock()
@@ -108,14 +123,19 @@ func mountNew(kind string, mount func(dir string) error) (dir string, unmount fu
 	if err != nil {
 		return "", nil, err
 	}
-	dir, err = os.MkdirTemp(points, kind+"-")
+	dir, err = os.MkdirTemp(points, k.name+"-")
 	if err != nil {
 		return "", nil, err
 	}
 	if err := mount(dir); err != nil {
 		return "", nil, errors.Join(err, os.Remove(dir))
 	}
+	var at unix.Stat_t
+	if unix.Stat(dir, &at) == nil {
+		made.Store(uint64(at.Dev), k)
+	}
 	return dir, func() error {
+		made.Delete(uint64(at.Dev))
 		err := unix.Unmount(dir, 0)
 		if err != nil {
 			err = fmt.Errorf("unmount %s: %w", dir, err)
@@ -126,25 +146,22 @@ func mountNew(kind string, mount func(dir string) error) (dir string, unmount fu
 }
 
 // available returns the reason why a filesystem of that kind cannot be had, or nil.
-func available(kind string) error {
-	if magic[kind] == 0 {
-		return fmt.Errorf("unknown kind, want one of %s", strings.Join(kinds, ", "))
-	}
+func available(k *Kind) error {
 	if err := canMount(); err != nil {
 		return err
 	}
 	// fsopen loads the filesystem's module if there is one, as mount would.
-	fd, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
+	fd, err := unix.Fsopen(k.name, unix.FSOPEN_CLOEXEC)
 	if errors.Is(err, unix.ENODEV) {
 		return missing("the kernel does not know this filesystem")
 	} else if err != nil {
 		return missing("fsopen: " + err.Error())
 	}
 	unix.Close(fd)
-	if kind == "tmpfs" {
+	if !k.Has(Disk) {
 		return nil
 	}
-	if _, err := findMkfs(kind); err != nil {
+	if _, err := findMkfs(k); err != nil {
 		return err
 	}
 	control, err := os.OpenFile(loopControl, os.O_RDWR, 0)
@@ -155,8 +172,8 @@ func available(kind string) error {
 }
 
 // findMkfs looks where mkfs is also if PATH leaves that out, as an ordinary user's often does.
-func findMkfs(kind string) (string, error) {
-	name := "mkfs." + kind
+func findMkfs(k *Kind) (string, error) {
+	name := "mkfs." + k.name
 	for _, dir := range []string{"", "/usr/sbin/", "/sbin/", "/usr/local/sbin/"} {
 		if path, err := exec.LookPath(dir + name); err == nil {
 			return path, nil
@@ -167,44 +184,55 @@ func findMkfs(kind string) (string, error) {
 
 // mountSparse makes a filesystem of size bytes and mounts it at dir, whose root everyone may
 // use.
-func mountSparse(kind, dir string, size int64, mkfsArgs []string) error {
-	if kind == "tmpfs" {
-		err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("mode=1777,size=%d", size))
+func mountSparse(k *Kind, dir string, size int64) error {
+	if !k.Has(Disk) {
+		err := unix.Mount(k.name, dir, k.name, 0, fmt.Sprintf("mode=1777,size=%d", size))
 		return os.NewSyscallError("mount", err)
 	}
 	device, err := attachSparse(size)
 	if err != nil {
 		return err
 	}
-	return mountDevice(kind, dir, device, mkfsArgs)
+	return mountDevice(k, dir, device)
 }
 
 // mountDevice makes a filesystem on device, mounts it at dir, and closes device: the
 // mount holds it, and it goes with its last user.
-func mountDevice(kind, dir string, device *os.File, mkfsArgs []string) error {
+func mountDevice(k *Kind, dir string, device *os.File) error {
 	defer device.Close()
-	if err := mkfs(kind, device.Name(), mkfsArgs); err != nil {
+	if err := mkfs(k, device.Name()); err != nil {
 		return err
 	}
-	options := ""
-	if kind == "ext4" {
-		options = "noinit_itable" // else the kernel fills the image in the background
-	}
-	if err := unix.Mount(device.Name(), dir, kind, 0, options); err != nil {
+	if err := unix.Mount(device.Name(), dir, k.name, 0, k.options); err != nil {
 		return fmt.Errorf("mount %s: %w", device.Name(), err)
+	}
+	if err := os.Remove(filepath.Join(dir, "lost+found")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return os.Chmod(dir, 0o777|os.ModeSticky)
 }
 
-func mkfs(kind, device string, args []string) error {
-	path, err := findMkfs(kind)
+func mkfs(k *Kind, path string) error {
+	program, err := findMkfs(k)
 	if err != nil {
 		return err
 	}
-	all := append(append([]string{}, mkfsQuick[kind]...), args...)
-	out, err := exec.Command(path, append(all, device)...).CombinedOutput()
+	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", path, strings.Join(all, " "), err, bytes.TrimSpace(out))
+		return err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd) // of a device, too
+	if err != nil {
+		return err
+	}
+	args := slices.Clone(k.mkfs)
+	if size < k.smallAt {
+		args = append(args, k.small...)
+	}
+	out, err := exec.Command(program, append(args, path)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ func TestMain(m *testing.M) { mounttest.Main(m) }
 func TestEach(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		kind := filepath.Base(t.Name())
-		if got := mounttest.Kind(dir); kind != "host" && got != kind {
-			t.Errorf("Kind(%s) = %q, want %q", dir, got, kind)
+		if got := mounttest.KindOf(dir).String(); kind != "host" && got != kind {
+			t.Errorf("KindOf(%s) = %q, want %q", dir, got, kind)
 		}
 		names, err := os.ReadDir(dir)
 		if err != nil || len(names) != 0 {
@@ -39,7 +39,7 @@ func TestEach(t *testing.T) {
 func TestDirIsRemoved(t *testing.T) {
 	var dir string
 	t.Run("test", func(t *testing.T) {
-		dir = mounttest.Dir(t, "host")
+		dir = mounttest.Dir(t, mounttest.Host)
 		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -50,29 +50,23 @@ func TestDirIsRemoved(t *testing.T) {
 }
 
 func TestFreshIsFull(t *testing.T) {
-	for _, test := range []struct {
-		kind string
-		size int64
-		args []string
-	}{
-		{"xfs", 300 << 20, []string{"-m", "reflink=0"}},
-		{"btrfs", 64 << 20, []string{"--mixed"}},
-		{"ext4", 16 << 20, nil},
-		{"tmpfs", 16 << 20, nil},
-	} {
-		t.Run(test.kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
 			var dir string
 			t.Run("fill", func(t *testing.T) {
-				dir = mounttest.Fresh(t, test.kind, test.size, test.args...)
-				if got := mounttest.Kind(dir); got != test.kind {
-					t.Errorf("Kind(%s) = %q", dir, got)
+				dir = kind.Fresh(t, 0)
+				if got := mounttest.KindOf(dir); got != kind {
+					t.Errorf("KindOf(%s) = %q", dir, got)
+				}
+				if names, err := os.ReadDir(dir); len(names) != 0 || err != nil {
+					t.Errorf("a fresh filesystem has %v, %v", names, err)
 				}
 				n, err := fill(filepath.Join(dir, "file"))
 				if !errors.Is(err, syscall.ENOSPC) {
 					t.Errorf("filled until %v, want ENOSPC", err)
 				}
-				if n > test.size || n < test.size*6/10 {
-					t.Errorf("full at %d bytes, want about %d", n, test.size)
+				if n > kind.Smallest() || n < kind.Smallest()/2 {
+					t.Errorf("full at %d bytes, want about %d", n, kind.Smallest())
 				}
 			})
 			if dir == "" {

@@ -15,9 +15,9 @@ import (
 
 // TestOn: what is written to the filesystem is in the image, and came there by direct I/O.
 func TestOn(t *testing.T) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
-			image, err := os.Create(filepath.Join(mounttest.Dir(t, "ext4"), "image"))
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
+			image, err := os.Create(filepath.Join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "image"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -26,11 +26,11 @@ func TestOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var dir string
-			t.Run("first", func(t *testing.T) { mounttest.On(t, kind, image) })
+			t.Run("first", func(t *testing.T) { kind.On(t, image) })
 			t.Run("again", func(t *testing.T) {
-				dir = mounttest.On(t, kind, image, "-L", "label")
-				if got := mounttest.Kind(dir); got != kind {
-					t.Errorf("Kind(%s) = %q", dir, got)
+				dir = kind.On(t, image)
+				if got := mounttest.KindOf(dir); got != kind {
+					t.Errorf("KindOf(%s) = %q", dir, got)
 				}
 				device := deviceOver(t, image.Name())
 				if dio, err := os.ReadFile(filepath.Join(device, "loop/dio")); string(dio) != "1\n" {
@@ -53,12 +53,12 @@ func TestOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer empty.Close()
-		mounttest.On(tb, "xfs", empty)
+		mounttest.Kinds(mounttest.Disk)[0].On(tb, empty)
 	})
 	if mkfsFails.skipped == "" {
 		mkfsFails.wantFailure(t, "mkfs.xfs")
 	}
-	fake(t, func(tb testing.TB) { mounttest.On(tb, "tmpfs", nil) }).wantFailure(t, "lies on no disk")
+	fake(t, func(tb testing.TB) { mounttest.Kinds(mounttest.Memory)[0].On(tb, nil) }).wantFailure(t, "lies on no disk")
 }
 
 // deviceOver returns the directory in /sys of the loop device over an image.

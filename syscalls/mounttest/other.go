@@ -12,22 +12,27 @@ const needsLinux = missing("needs Linux")
 
 func run(m *testing.M) int { return m.Run() }
 
-func sharedRoot(kind string) (string, error) {
-	if kind == "host" {
-		return os.TempDir(), nil
-	}
-	return "", needsLinux
-}
+func sharedRoot(*Kind) (string, error) { return "", needsLinux }
 
-func fresh(string, int64, []string) (string, func() error, error) {
-	return "", nil, needsLinux
-}
+func available(*Kind) error { return needsLinux }
 
-func on(string, *os.File, []string) (string, func() error, error) {
-	return "", nil, needsLinux
-}
+func mkfs(*Kind, string) error { return needsLinux }
 
-func kindOf(string) string { return "" }
+func fresh(*Kind, int64) (string, func() error, error) { return "", nil, needsLinux }
+
+func on(*Kind, *os.File) (string, func() error, error) { return "", nil, needsLinux }
+
+func magicOf(string) (uint32, bool) { return 0, false }
+
+func onHost(string) bool { return true }
+
+func madeAt(string) *Kind { return nil }
+
+func clones() bool { return false }
+
+func lacks(...string) string { return string(needsLinux) }
+
+func namespaceIsFirst() bool { return false }
 
 func leaks(testing.TB) {}
 
@@ -40,5 +45,7 @@ func onThread(tb testing.TB, _ func() error) { tb.Skip(needsLinux) }
 func become(int, int) error { return needsLinux }
 
 func ownMounts() error { return needsLinux }
+
+func hideProc() error { return needsLinux }
 
 func refuse(uintptr, int, uint32, syscall.Errno) error { return needsLinux }

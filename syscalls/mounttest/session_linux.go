@@ -114,19 +114,12 @@ func canMount() error {
 	switch {
 	case current == nil:
 		return missing("TestMain does not call mounttest.Main")
-	case !hasSysAdmin():
-		return missing("not root (needs CAP_SYS_ADMIN to mount)")
+	case !Can("CAP_SYS_ADMIN"):
+		return missing("no CAP_SYS_ADMIN")
 	case !current.private:
-		return missing("no mount namespace of its own (unshare is not permitted)")
+		return missing("no mount namespace of its own: unshare is not permitted")
 	}
 	return nil
-}
-
-func hasSysAdmin() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	err := unix.Capget(&header, &data[0])
-	return err == nil && data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 // mountPoints returns the directory that holds the mount points, which only this

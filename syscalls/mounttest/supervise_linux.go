@@ -74,7 +74,7 @@ func runInner(path string, args, env []string) (code int, err error) {
 // owner may run. Such a one is copied.
 func program(base string) (path string, args []string, err error) {
 	fi, err := os.Stat(selfPath)
-	if err != nil || fi.Mode()&0o005 == 0o005 || os.Geteuid() != 0 {
+	if err != nil || fi.Mode()&0o005 == 0o005 || !Can("CAP_SETUID") {
 		return selfPath, os.Args, err
 	}
 	content, err := os.ReadFile(selfPath)
@@ -98,7 +98,7 @@ func startInner(path string, args, env []string) (*exec.Cmd, error) {
 			SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Unshareflags: flags},
 		}
 	}
-	if hasSysAdmin() {
+	if Can("CAP_SYS_ADMIN") {
 		cmd := command(syscall.CLONE_NEWNS)
 		// A container may keep the capability from working.
 		if err := cmd.Start(); !errors.Is(err, syscall.EPERM) {

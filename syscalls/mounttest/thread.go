@@ -18,6 +18,10 @@ func OnThread(tb testing.TB, f func() error) {
 // Call it in [OnThread].
 func Become(uid, gid int) error { return become(uid, gid) }
 
+// HideProc gives the thread mounts of its own, with an empty directory, which cannot be written to,
+// as /proc. Call it in [OnThread].
+func HideProc() error { return hideProc() }
+
 // OwnMounts gives the thread mounts of its own, to change as it likes. Call it in [OnThread].
 func OwnMounts() error { return ownMounts() }
 

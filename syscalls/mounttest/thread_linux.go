@@ -46,6 +46,13 @@ func ownMounts() error {
 	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 }
 
+func hideProc() error {
+	if err := ownMounts(); err != nil {
+		return err
+	}
+	return unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")
+}
+
 func refuse(call uintptr, arg int, value uint32, errno unix.Errno) error {
 	const data = 16 // where the arguments begin in struct seccomp_data, little-endian, eight bytes each
 	filter := []unix.SockFilter{

@@ -33,15 +33,15 @@ func asUser(t *testing.T, f func(*testing.T), env []string) error {
 		}
 		runAndReport(t, f)
 	}
-	if os.Geteuid() != 0 {
-		return missing("not root (needs it to become another user)")
+	if reason := lacks("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN"); reason != "" {
+		return missing(reason)
 	}
 	if dir := closedAbove(os.TempDir()); dir != "" {
 		return missing("other users may not search " + dir + ", which is above the temporary directory")
 	}
 	// The child cannot mount.
-	for kind := range magic {
-		_, _ = sharedRoot(kind)
+	for _, k := range Kinds(Known) {
+		_, _ = sharedRoot(k)
 	}
 	verdict, out, err := runChild(t, env)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {

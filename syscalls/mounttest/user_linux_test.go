@@ -16,7 +16,7 @@ import (
 func TestAsUser(t *testing.T) {
 	var closed, given string
 	if !mounttest.IsUserChild() {
-		closed, given = mounttest.Dir(t, "host"), mounttest.Dir(t, "host")
+		closed, given = mounttest.Dir(t, mounttest.Host), mounttest.Dir(t, mounttest.Host)
 		if err := os.Chown(given, 65534, 65534); err != nil && os.Geteuid() == 0 {
 			t.Fatal(err)
 		}
@@ -57,11 +57,18 @@ func TestAsUser(t *testing.T) {
 // In a child, every kind is there that root has, as subtests and inside.
 func TestAsUserEach(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
-		kind := filepath.Base(t.Name())
+		kind := mounttest.KindOf(dir)
+		host := filepath.Base(t.Name()) == "host"
 		mounttest.AsUser(t, func(t *testing.T) {
-			for _, dir := range []string{dir, mounttest.Dir(t, kind)} {
-				if got := mounttest.Kind(dir); kind != "host" && got != kind {
-					t.Errorf("Kind(%s) = %q, want %q", dir, got, kind)
+			own := ""
+			if host {
+				own = mounttest.Dir(t, mounttest.Host)
+			} else {
+				own = kind.Dir(t)
+			}
+			for _, dir := range []string{dir, own} {
+				if got := mounttest.KindOf(dir); got != kind {
+					t.Errorf("KindOf(%s) = %q, want %q", dir, got, kind)
 				}
 				if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 					t.Error(err)
@@ -139,14 +146,14 @@ func TestWithoutRoot(t *testing.T) {
 	}
 	mounttest.AsUser(t, func(t *testing.T) {
 		run(t, "TestEach|TestAsUser|TestNothingIsLeft", 0, []string{
-			"--- SKIP: TestEach/xfs", "xfs: not root (needs CAP_SYS_ADMIN to mount)",
-			"--- SKIP: TestEach/tmpfs", "tmpfs: not root (needs CAP_SYS_ADMIN to mount)",
+			"--- SKIP: TestEach/xfs", "xfs: no CAP_SYS_ADMIN",
+			"--- SKIP: TestEach/tmpfs", "tmpfs: no CAP_SYS_ADMIN",
 			"--- PASS: TestEach/host",
-			"--- SKIP: TestAsUser", "user: not root (needs it to become another user)",
+			"--- SKIP: TestAsUser", "user: no CAP_SETUID",
 			"--- PASS: TestNothingIsLeft/kill_supervisor",
 		})
 		run(t, "TestEach|TestAsUser", 1, []string{
-			"--- FAIL: TestEach/xfs", "mounttest: xfs: not root (needs CAP_SYS_ADMIN to mount)",
+			"--- FAIL: TestEach/xfs", "mounttest: xfs: no CAP_SYS_ADMIN",
 			"--- SKIP: TestEach/btrfs", "--- FAIL: TestAsUser (",
 		}, "MOUNTTEST_REQUIRE=xfs,user")
 		run(t, "TestEach", 1, []string{`MOUNTTEST_REQUIRE="xsf": unknown name "xsf"`}, "MOUNTTEST_REQUIRE=xsf")
@@ -156,7 +163,7 @@ func TestWithoutRoot(t *testing.T) {
 // A child that AsUser started dies with the process that tests.
 func TestAsUserChildDies(t *testing.T) {
 	needUser(t)
-	tmp := mounttest.Dir(t, "host")
+	tmp := mounttest.Dir(t, mounttest.Host)
 	cmd := rerun("TestHelperUserHangs", helperEnv+"=hang", "TMPDIR="+tmp)
 	_, wait := startHelper(t, cmd)
 	if err := syscall.Kill(cmd.Process.Pid, syscall.SIGKILL); err != nil {

@@ -48,9 +48,9 @@ func NewDisk(tb testing.TB, size int64) *Disk {
 	return &Disk{server: start(tb, "disk", message{Size: size}, 0, "")}
 }
 
-// Mount makes a filesystem on the disk and returns its root: see [mounttest.On]. Before it is
+// Mount makes a filesystem on the disk and returns its root: see [mounttest.Kind.On]. Before it is
 // unmounted, at the end of the test, the disk is healed.
-func (d *Disk) Mount(tb testing.TB, kind string, mkfsArgs ...string) (dir string) {
+func (d *Disk) Mount(tb testing.TB, kind *mounttest.Kind) (dir string) {
 	tb.Helper()
 	image, err := os.OpenFile(filepath.Join(d.server.dir, diskName), os.O_RDWR, 0)
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *Disk) Mount(tb testing.TB, kind string, mkfsArgs ...string) (dir string
 			watch.Stop()
 		}
 	})
-	dir = mounttest.On(tb, kind, image, mkfsArgs...)
+	dir = kind.On(tb, image)
 	tb.Cleanup(func() {
 		if !d.killed {
 			d.Heal(tb)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestMain(m *testing.M) { fusetest.Main(m) }
@@ -23,8 +24,8 @@ const page = 4096
 // each runs f on a disk with each filesystem, with a file of so many pages on it, which is not in
 // memory.
 func each(t *testing.T, pages int, f func(t *testing.T, d *fusetest.Disk, file *os.File, data []byte)) {
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
 			d := fusetest.NewDisk(t, 320<<20)
 			name := filepath.Join(d.Mount(t, kind), "f")
 			data := make([]byte, pages*page)

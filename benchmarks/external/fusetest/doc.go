@@ -11,7 +11,7 @@
 // A [Disk] is a file to put a real filesystem on, whose reads take time or fail:
 //
 //	disk := fusetest.NewDisk(t, 512<<20)
-//	dir := disk.Mount(t, "xfs")
+//	dir := disk.Mount(t, mounttest.Kinds(mounttest.Disk)[0])
 //	…
 //	disk.Delay(t, 4*time.Millisecond)
 //	disk.FailReads(t, disk.Find(t, page)...)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // endEnv tells TestHelperEnds how to end.
@@ -27,9 +28,7 @@ const endEnv = "FUSETEST_END"
 // TestNothingIsLeft has this binary end in every way there is, while it waits for a disk of each
 // filesystem, and looks for loop devices, files, mounts and processes.
 func TestNothingIsLeft(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root")
-	}
+	mounttest.Need(t, "CAP_SYS_ADMIN")
 	connections := t.TempDir()
 	must(t, syscall.Mount("none", connections, "fusectl", 0, ""))
 	t.Cleanup(func() { must(t, syscall.Unmount(connections, 0)) })
@@ -151,7 +150,7 @@ func TestHelperEnds(t *testing.T) {
 	signal.Notify(told, syscall.SIGUSR1)
 	var server int
 	var connections []int
-	for _, kind := range []string{"xfs", "btrfs", "ext4"} {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		d := fusetest.NewDisk(t, 320<<20)
 		server = d.Pid()
 		connections = append(connections, d.Connection(t))

@@ -117,8 +117,8 @@ type server struct {
 // and options of FUSE besides. The server inherits files. It skips the test where there can be no server.
 func start(tb testing.TB, role string, hello message, flags uintptr, options string, files ...*os.File) *server {
 	tb.Helper()
-	if os.Geteuid() != 0 {
-		without(tb, "not root")
+	if !mounttest.Can("CAP_SYS_ADMIN") {
+		without(tb, "no CAP_SYS_ADMIN")
 	}
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {

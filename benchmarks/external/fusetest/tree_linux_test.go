@@ -17,7 +17,7 @@ import (
 )
 
 func newTree(t *testing.T, c fusetest.TreeConfig) (tree *fusetest.Tree, back string) {
-	back = mounttest.Dir(t, "tmpfs")
+	back = mounttest.Dir(t, mounttest.Memory)
 	return fusetest.NewTree(t, back, c), back
 }
 

@@ -125,18 +125,14 @@ func TestBackup(t *testing.T) {
 		before := content(t, tree)
 		must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
 		must(t, os.Chtimes(tree, modified, modified))
-		how := "; 12 by copy of a leased copy; "
-		switch mounttest.Kind(dir) {
-		case "xfs", "btrfs":
+		how, root := "; 12 by ", mounttest.Can("CAP_DAC_OVERRIDE") // else a directory is closed
+		switch {
+		case mounttest.Has(dir, mounttest.Reflinks) && root:
 			how = "; 12 by reflink; "
-		case "":
-			how = "; 12 by "
-		}
-		if os.Geteuid() != 0 { // a directory is closed to him
-			how = "; 12 by "
-			if kind := mounttest.Kind(dir); kind == "xfs" || kind == "btrfs" {
-				how = "; 11 by reflink; 1 by copy of a reflink; "
-			}
+		case mounttest.Has(dir, mounttest.Reflinks):
+			how = "; 11 by reflink; 1 by copy of a reflink; "
+		case mounttest.Has(dir, mounttest.Leases) && root:
+			how = "; 12 by copy of a leased copy; "
 		}
 		r := programtest.Call(t, run, tree, copied)
 		r.Want(t, 0, how, "fifo: left out: p")
@@ -156,7 +152,7 @@ func TestBackup(t *testing.T) {
 
 // From one filesystem to another, data are copied, of a snapshot; and sparse files stay sparse.
 func TestAcross(t *testing.T) {
-	from, to := mounttest.Dir(t, "xfs"), mounttest.Dir(t, "ext4")
+	from, to := mounttest.Dir(t, mounttest.Reflinks), mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 	mounttest.Leaks(t)
 	tree, copied := makeTree(t, from), filepath.Join(to, "copy")
 	programtest.Call(t, run, tree, copied).Want(t, 0, "; 12 by copy of a reflink; ", "")
@@ -170,9 +166,7 @@ func TestAcross(t *testing.T) {
 }
 
 func TestOwners(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root")
-	}
+	mounttest.Need(t, "CAP_CHOWN")
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		tree, copied := filepath.Join(dir, "source"), filepath.Join(dir, "copy")
 		must(t, os.Mkdir(tree, 0o755))
@@ -231,7 +225,7 @@ func TestBadInput(t *testing.T) {
 // A disk that is full ends it, and an interrupt; and nothing is left.
 func TestGivenUp(t *testing.T) {
 	tree := makeTree(t, t.TempDir())
-	small := mounttest.Fresh(t, "tmpfs", 200<<10)
+	small := mounttest.Fresh(t, mounttest.Memory, 200<<10)
 	programtest.Call(t, run, tree, filepath.Join(small, "copy")).Want(t, 1, "", "no space left")
 	must(t, syscall.Mkfifo(filepath.Join(tree, "fifo"), 0o666))
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -261,11 +255,11 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestUnreadable(t *testing.T) {
 	var dir string
 	if !mounttest.IsUserChild() {
-		dir = makeTree(t, mounttest.Dir(t, "xfs")) // "secret" is root's alone
+		dir = makeTree(t, mounttest.Dir(t, mounttest.Reflinks)) // "secret" is root's alone
 		must(t, os.Chmod(filepath.Join(dir, "d"), 0o700))
 	}
 	mounttest.AsUser(t, func(t *testing.T) {
-		tree, copied := os.Getenv("TREE"), filepath.Join(mounttest.Dir(t, "xfs"), "copy")
+		tree, copied := os.Getenv("TREE"), filepath.Join(mounttest.Dir(t, mounttest.Reflinks), "copy")
 		r := programtest.Call(t, run, tree, copied)
 		r.Want(t, 3, ", 2 files lacking", "d: left out: ") // what is in d
 		r.Want(t, 3, "9 by copy of a reflink", "secret: left out: ")

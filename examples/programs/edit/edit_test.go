@@ -118,7 +118,7 @@ func TestLikeReplaceAll(t *testing.T) {
 // An edit of the same length leaves the rest of the file shared with the old version, where there
 // are reflinks: both together take no more room than one.
 func TestSharesTheRest(t *testing.T) {
-	mounttest.EachOf(t, []string{"xfs", "btrfs"}, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		content := make([]byte, 48<<20)
 		_, _ = rand.NewChaCha8([32]byte{}).Read(content)
 		copy(content[1<<20:], "needle in a haystack")
@@ -147,7 +147,7 @@ func TestSharesTheRest(t *testing.T) {
 
 // A full disk is an error, and the file is as it was.
 func TestDiskFull(t *testing.T) {
-	dir := mounttest.Fresh(t, "tmpfs", 1<<20)
+	dir := mounttest.Fresh(t, mounttest.Memory, 1<<20)
 	content := strings.Repeat("needle\n", 60_000)
 	name := programtest.Put(t, dir, "f", content)
 	programtest.Call(t, run, "-find", "needle", "-replace", "needles and pins", name).Want(t, 1, "", "no space left")
@@ -164,13 +164,13 @@ func TestInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := programtest.Call(t, run, "-inplace", "-find", "b", "-replace", "X", name)
-		switch mounttest.Kind(dir) {
-		case "xfs", "btrfs":
+		switch {
+		case mounttest.Has(dir, mounttest.Reflinks):
 			r.Want(t, 0, "reflink", "")
 			want(t, link, "aXcX")
 			programtest.Call(t, run, "-inplace", "-find", "X", "-replace", "", name).Want(t, 1, "", "cannot shrink in place")
 			want(t, link, "aXcX")
-		case "ext4", "tmpfs":
+		case mounttest.Has(dir, mounttest.NoReflinks):
 			r.Want(t, 1, "", "in place")
 			want(t, link, "abcb")
 		}
@@ -232,7 +232,7 @@ func TestBadInput(t *testing.T) {
 func TestPermission(t *testing.T) {
 	var name string
 	if !mounttest.IsUserChild() {
-		name = programtest.Put(t, mounttest.Dir(t, "ext4"), "f", "abcb")
+		name = programtest.Put(t, mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f", "abcb")
 	}
 	mounttest.AsUser(t, func(t *testing.T) {
 		programtest.Call(t, run, "-find", "b", "-replace", "X", os.Getenv("NAME")).Want(t, 1, "", "permission denied")

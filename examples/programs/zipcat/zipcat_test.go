@@ -221,7 +221,7 @@ func TestDamaged(t *testing.T) {
 func TestPermission(t *testing.T) {
 	var name string
 	if !mounttest.IsUserChild() {
-		name = programtest.Put(t, mounttest.Dir(t, "ext4"), "a.zip", archive(t, zip.Store, few...))
+		name = programtest.Put(t, mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "a.zip", archive(t, zip.Store, few...))
 		if err := os.Chmod(name, 0o600); err != nil {
 			t.Fatal(err)
 		}

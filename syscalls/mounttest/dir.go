@@ -1,0 +1,101 @@
+package mounttest
+
+import (
+	"os"
+	"testing"
+)
+
+// Each runs f once for every kind, as a subtest of its name with a fresh empty directory:
+// "xfs", "btrfs", "ext4", "tmpfs", and "host", which is whatever filesystem the machine keeps
+// temporary files on. See [Dir].
+func Each(t *testing.T, f func(t *testing.T, dir string)) {
+	t.Helper()
+	each(t, Known, true, f)
+}
+
+// EachOf is like [Each], for those with the properties. The machine's own is among them if none
+// of its type can be made here.
+func EachOf(t *testing.T, p Property, f func(t *testing.T, dir string)) {
+	t.Helper()
+	own := kindOf(os.TempDir())
+	each(t, p, Has(os.TempDir(), p) && (own == nil || p&Host != 0 || available(own) != nil), f)
+}
+
+func each(t *testing.T, p Property, host bool, f func(t *testing.T, dir string)) {
+	t.Helper()
+	for _, k := range Kinds(p) {
+		t.Run(k.name, func(t *testing.T) { f(t, k.Dir(t)) })
+	}
+	if host {
+		t.Run("host", func(t *testing.T) { f(t, Dir(t, Host)) })
+	}
+}
+
+// Dir returns a fresh empty directory on the first filesystem of the table, or else on that of the
+// machine, that has the properties and can be had. It is removed with all it holds when the test
+// ends.
+//
+// All directories of one kind lie on one filesystem, 16 GiB in size but sparse, which is made
+// when first asked for and shared by every test of this binary. The directory has mode 0755, and
+// everyone may search those above it, up to the one that TMPDIR named before [Main].
+//
+// If none can be had, the test is skipped with the reason, see the package documentation. A kind
+// that should work and does not fails the test.
+func Dir(tb testing.TB, p Property) string {
+	tb.Helper()
+	var first string
+	for _, k := range Kinds(p) {
+		root, err := sharedRoot(k)
+		if err == nil {
+			return dirIn(tb, root)
+		}
+		reason := without(tb, k.name, err)
+		if first == "" {
+			first = reason
+		}
+	}
+	if Has(os.TempDir(), p) {
+		return dirIn(tb, os.TempDir())
+	}
+	if first == "" {
+		tb.Fatalf("mounttest: no filesystem has %v", p)
+	}
+	tb.Skip(first)
+	return ""
+}
+
+// Dir is like the function [Dir], on a filesystem of this kind.
+func (k *Kind) Dir(tb testing.TB) string {
+	tb.Helper()
+	root, err := sharedRoot(k)
+	if err != nil {
+		tb.Skip(without(tb, k.name, err))
+	}
+	return dirIn(tb, root)
+}
+
+func dirIn(tb testing.TB, root string) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(root, "dir-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Errorf("mounttest: %v", err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+// names is every name that MOUNTTEST_REQUIRE may have.
+func names() []string {
+	names := []string{"host", "user"}
+	for _, k := range table {
+		names = append(names, k.name)
+	}
+	return names
+}

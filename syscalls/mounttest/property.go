@@ -1,0 +1,115 @@
+package mounttest
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Property is something that filesystems have or lack, and on which tests depend. Properties
+// are joined by |: a filesystem has Disk|NoReflinks if it lies on a disk and has no reflinks.
+// No property at all, 0, is had by each filesystem.
+type Property uint32
+
+// What the filesystems of the table have. A filesystem of the machine that is not in the table
+// has or lacks Known, Host, Leases and Reflinks; of the others nobody knows, so that it neither has
+// nor lacks them.
+const (
+	// Known filesystems are those of the table: it is known what they answer.
+	Known Property = 1 << iota
+	// Host is the filesystem on which the machine keeps temporary files, whatever it is.
+	Host
+	// Reflinks: FICLONE makes two files share their blocks.
+	Reflinks
+	// Leases: no process writes to a file, or has it open for writing, while another one has a
+	// read lease on it.
+	Leases
+	// Disk: files lie on a disk, so that their pages can leave the memory, and a file can be
+	// had back after a crash.
+	Disk
+	// NoCOW: files can be told to be overwritten in place (FS_NOCOW_FL).
+	NoCOW
+	// Subvolumes: btrfs(8) makes trees with a quota of their own.
+	Subvolumes
+	// Shutdown: an ioctl makes the filesystem fail as if its disk was gone.
+	Shutdown
+	// RenameWrites: a rename over a file has the new contents written.
+	RenameWrites
+	// ListsTrusted: the names of trusted attributes are shown to those who may not read them.
+	ListsTrusted
+	// WholeSeconds: the times of files are whole seconds. Only [Fresh] makes one.
+	WholeSeconds
+	// ReflinksOff: it was made without the reflinks that others of its type have. Only
+	// [Fresh] makes one.
+	ReflinksOff
+
+	afterLast
+)
+
+// complement is how far the bit that says that a property is lacking is from that of the property.
+const complement = 16
+
+// What filesystems of the table without a property have.
+const (
+	// NoReflinks: FICLONE is refused.
+	NoReflinks = Reflinks << complement
+	// Memory: files lie in memory alone.
+	Memory = Disk << complement
+)
+
+// not is what a filesystem has that has none of these.
+func not(p Property) Property { return p << complement }
+
+// with returns the properties of a filesystem that has those and no other.
+func with(p Property) Property { return p | not((afterLast-1)&^p) }
+
+// String lists the properties, for messages.
+func (p Property) String() string {
+	var list []string
+	for i, name := range []string{"Known", "Host", "Reflinks", "Leases", "Disk", "NoCOW", "Subvolumes",
+		"Shutdown", "RenameWrites", "ListsTrusted", "WholeSeconds", "ReflinksOff"} {
+		one := Property(1) << i
+		if p&one != 0 {
+			list = append(list, name)
+		}
+		if p&not(one) != 0 {
+			list = append(list, "no "+name)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Has reports whether the filesystem that path lies on is known to have the properties.
+func Has(path string, p Property) bool { return propertiesOf(path)&p == p }
+
+// kindOf returns the kind of the filesystem that path lies on, or nil if it is none of the table.
+func kindOf(path string) *Kind {
+	magic, ok := magicOf(path)
+	i := slices.IndexFunc(table, func(k *Kind) bool { return ok && k.magic == magic })
+	if i < 0 {
+		return nil
+	}
+	return table[i]
+}
+
+func propertiesOf(path string) Property {
+	k := kindOf(path)
+	if own := madeAt(path); own != nil {
+		k = own
+	}
+	if !onHost(path) {
+		if k == nil {
+			return not(Known | Host)
+		}
+		return k.has
+	}
+	p := with(Host) & (not(Known|Reflinks|Leases) | Host)
+	if k != nil {
+		p = k.has&^not(Host) | Host
+	}
+	// How the machine's filesystem was made, nobody knows: it is tried.
+	p &^= Reflinks | not(Reflinks)
+	if clones() {
+		return p | Reflinks
+	}
+	return p | not(Reflinks)
+}

@@ -1,0 +1,189 @@
+package mounttest_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// tried is how to find out by doing whether the filesystem of a directory has a property.
+var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
+	mounttest.Reflinks: func(t *testing.T, dir string) bool {
+		from, to := create(t, dir, "from"), create(t, dir, "to")
+		return unix.IoctlFileClone(int(to.Fd()), int(from.Fd())) == nil
+	},
+	mounttest.Leases: func(t *testing.T, dir string) bool {
+		w := create(t, dir, "leased")
+		r, err := os.Open(w.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		lease := func() error {
+			_, err := unix.FcntlInt(r.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+			return err
+		}
+		beside := lease()
+		w.Close()
+		return beside == unix.EAGAIN && lease() == nil
+	},
+	mounttest.Disk: func(t *testing.T, dir string) bool {
+		f := create(t, dir, "cached")
+		if _, err := f.Write(make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+		var left unix.Cachestat_t
+		for i := range 50 {
+			if err := errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED),
+				unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &left, 0)); err != nil {
+				t.Skip("no cachestat(2): ", err)
+			}
+			if left.Cache == 0 {
+				return true
+			}
+			// What has just been written is held a moment longer.
+			time.Sleep(time.Duration(i) * time.Millisecond)
+		}
+		return false
+	},
+	mounttest.NoCOW: func(t *testing.T, dir string) bool {
+		const noCow = 0x00800000 // FS_NOCOW_FL of linux/fs.h
+		f := create(t, dir, "nocow")
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, noCow)
+		flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+		return err == nil && flags&noCow != 0
+	},
+	mounttest.WholeSeconds: func(t *testing.T, dir string) bool {
+		now := time.Now().Truncate(time.Second).Add(time.Second / 2)
+		name := create(t, dir, "dated").Name()
+		if err := os.Chtimes(name, now, now); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(name)
+		return err == nil && fi.ModTime().Nanosecond() == 0
+	},
+}
+
+func create(t *testing.T, dir, base string) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// What the table says of each kind is so, of a filesystem as large as can be and of a small one.
+func TestProperties(t *testing.T) {
+	check := func(t *testing.T, dir string, kind *mounttest.Kind) {
+		t.Helper()
+		for p, try := range tried {
+			if got, want := try(t, dir), kind.Has(p); got != want || mounttest.Has(dir, p) != want {
+				t.Errorf("%s: %v: %v by trying, %v in the table, %v by Has",
+					kind, p, got, want, mounttest.Has(dir, p))
+			}
+		}
+		if !mounttest.Has(dir, mounttest.Known) || mounttest.Has(dir, mounttest.Host) {
+			t.Errorf("%s is not known, or the machine's own", kind)
+		}
+	}
+	for _, kind := range mounttest.Kinds(mounttest.Known) {
+		t.Run(kind.String(), func(t *testing.T) {
+			check(t, kind.Dir(t), kind)
+			check(t, kind.Fresh(t, 0), kind)
+		})
+	}
+	for _, p := range []mounttest.Property{mounttest.WholeSeconds, mounttest.ReflinksOff} {
+		kind := mounttest.Kinds(p)[0]
+		t.Run(p.String(), func(t *testing.T) { check(t, mounttest.Fresh(t, p, 0), kind) })
+	}
+}
+
+// Of the machine's own filesystem is said what can be found out.
+func TestPropertiesOfHost(t *testing.T) {
+	dir := mounttest.Dir(t, mounttest.Host)
+	if !mounttest.Has(dir, mounttest.Host) {
+		t.Error("it is not the machine's own")
+	}
+	reflinks := tried[mounttest.Reflinks](t, dir)
+	if mounttest.Has(dir, mounttest.Reflinks) != reflinks ||
+		mounttest.Has(dir, mounttest.NoReflinks) == reflinks {
+		t.Errorf("reflinks: %v", reflinks)
+	}
+	known := mounttest.KindOf(dir) != nil
+	if mounttest.Has(dir, mounttest.Known) != known || mounttest.Has(dir, mounttest.Leases) != known {
+		t.Errorf("known: %v", known)
+	}
+	// Of a filesystem that is not in the table, nobody knows.
+	for _, p := range []mounttest.Property{
+		mounttest.Known, mounttest.Host, mounttest.Leases, mounttest.Reflinks, mounttest.Disk, mounttest.Memory,
+	} {
+		if mounttest.Has("/proc", p) {
+			t.Errorf("/proc has %v", p)
+		}
+	}
+}
+
+// Dir and Fresh take what has the properties, and EachOf runs on all that do.
+func TestPropertiesAreHad(t *testing.T) {
+	for _, p := range []mounttest.Property{
+		mounttest.Reflinks, mounttest.NoReflinks, mounttest.Memory, mounttest.Disk | mounttest.NoReflinks,
+		mounttest.NoCOW,
+	} {
+		t.Run(p.String(), func(t *testing.T) {
+			ran := 0
+			mounttest.EachOf(t, p, func(t *testing.T, dir string) {
+				ran++
+				if !mounttest.Has(dir, p) {
+					t.Errorf("%s has not", dir)
+				}
+			})
+			if dir := mounttest.Dir(t, p); !mounttest.Has(dir, p) {
+				t.Errorf("%s has not", dir)
+			}
+			if ran == 0 {
+				t.Error("Dir has a filesystem, EachOf has none")
+			}
+			if dir := mounttest.Fresh(t, p, 0); !mounttest.Has(dir, p) {
+				t.Errorf("%s has not", dir)
+			}
+		})
+	}
+	impossible := mounttest.Memory | mounttest.Disk
+	fake(t, func(tb testing.TB) { mounttest.Dir(tb, impossible) }).
+		wantFailure(t, "no filesystem has Disk, no Disk")
+	fake(t, func(tb testing.TB) { mounttest.Fresh(tb, impossible, 0) }).
+		wantFailure(t, "no kind of filesystem has")
+}
+
+// A kind makes its filesystem in a file that the test mounts.
+func TestMkfs(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Disk) {
+		t.Run(kind.String(), func(t *testing.T) {
+			f := create(t, mounttest.Dir(t, mounttest.Host), "image")
+			if err := f.Truncate(kind.Smallest()); err != nil {
+				t.Fatal(err)
+			}
+			kind.Mkfs(t, f.Name())
+			if fi, err := f.Stat(); err != nil || fi.Size() != kind.Smallest() {
+				t.Errorf("%v, %v", fi, err)
+			}
+			if _, err := f.ReadAt(make([]byte, 4096), 64<<10); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if !mounttest.Can("CAP_SYS_ADMIN") {
+		t.Skip("no CAP_SYS_ADMIN")
+	}
+	fake(t, func(tb testing.TB) {
+		mounttest.Kinds(mounttest.Disk)[0].Mkfs(tb, filepath.Join(t.TempDir(), "none"))
+	}).wantFailure(t, "no such file")
+}
