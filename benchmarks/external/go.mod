@@ -2,6 +2,8 @@ module github.com/mmapsnapshot/mmapsnapshot/benchmarks/external
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/mmapsnapshot/mmapsnapshot v0.0.0

@@ -2,6 +2,8 @@ module github.com/mmapsnapshot/mmapsnapshot/benchmarks/peers
 
 go 1.26.0
 
+toolchain go1.26.11
+
 replace github.com/mmapsnapshot/mmapsnapshot => ../..
 
 require (

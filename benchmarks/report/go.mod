@@ -2,6 +2,8 @@ module github.com/mmapsnapshot/mmapsnapshot/benchmarks/report
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	gonum.org/v1/plot v0.17.0
