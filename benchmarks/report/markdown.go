@@ -151,8 +151,8 @@ func (n *row) columns() (ways, units []string) {
 			units = append(units, unit)
 		}
 	}
-	slices.Sort(units)
-	return n.ways, units
+	slices.SortFunc(units, byNumber)
+	return slices.SortedFunc(slices.Values(n.ways), byNumber), units
 }
 
 // format returns a median and how far its confidence interval reaches.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -27,7 +29,6 @@ type picture struct {
 	*plot.Plot
 	err   error
 	any   bool
-	xs    []float64
 	width vg.Length
 }
 
@@ -55,11 +56,13 @@ func newPlot(x, y string) *picture {
 	return p
 }
 
-// line adds a line with a point for each value.
+// line adds a line with a point for each value, from left to right.
 func (p *picture) line(name string, c int, dashed bool, points plotter.XYs) {
 	if len(points) == 0 || p.err != nil {
 		return
 	}
+	points = slices.Clone(points)
+	slices.SortStableFunc(points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 	line, dots, err := plotter.NewLinePoints(points)
 	if err != nil {
 		p.err = err
@@ -74,9 +77,6 @@ func (p *picture) line(name string, c int, dashed bool, points plotter.XYs) {
 	p.Add(line, dots)
 	p.Legend.Add(name, line, dots)
 	p.any = true
-	for _, xy := range points {
-		p.xs = append(p.xs, xy.X)
-	}
 }
 
 // logSizes makes x an axis of sizes, with as many marks as there is room for.
