@@ -4,7 +4,6 @@ package external
 
 import (
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,13 +11,13 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 const (
 	scanSize  = 64 << 20
 	scanDelay = 500 * time.Microsecond
-	scanBar   = 0.85
 )
 
 // A plain writer is one that knows no other way than Write.
@@ -61,7 +60,8 @@ var scans = []struct {
 	{"ReadAt 64 KiB", inPieces(64 << 10)},
 	{"ReadAt 4 KiB", inPieces(4 << 10)},
 	{"io.Copy", func(r io.ReaderAt, _ *os.File) (int64, error) { return copied(new(plain), r) }},
-	// Handing the kernel a mapping that is not in memory is slower (measured: 0.85 on XFS, 0.8 on btrfs).
+	// Handing the kernel a mapping that is not in memory is slower (measured: 0.85 on XFS, 0.8 on
+	// btrfs).
 	{"io.Copy to a file", func(r io.ReaderAt, to *os.File) (int64, error) {
 		if _, err := to.Seek(0, io.SeekStart); err != nil {
 			return 0, err
@@ -70,60 +70,100 @@ var scans = []struct {
 	}},
 }
 
-// A snapshot that nobody has read yet is read from start to end about as fast as a file that is not in
-// memory: 0.96 to 1.16 of its speed (medians of 31). scanBar leaves a margin for noise.
-func TestColdScan(t *testing.T) {
+// eachScan runs f for every filesystem and every way to scan a cold file on a disk.
+func eachScan[TB interface {
+	testing.TB
+	Run(name string, f func(TB)) bool
+}](tb TB, f func(tb TB, d *fusetest.Disk, name string, scan func(r io.ReaderAt))) {
 	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
-		t.Run(kind.String(), func(t *testing.T) {
-			d := fusetest.NewDisk(t, diskSize)
-			hurry(t, os.Getpid(), d.Pid())
-			name := filepath.Join(d.Mount(t, kind), "f")
-			write(t, name, noise(scanSize))
-			d.Delay(t, scanDelay)
-			to, err := os.Create(filepath.Join(mounttest.Dir(t, mounttest.Memory), "to"))
-			must(t, err)
+		tb.Run(kind.String(), func(tb TB) {
+			d := fusetest.NewDisk(tb, diskSize)
+			name := filepath.Join(d.Mount(tb, kind), "f")
+			write(tb, name, noise(scanSize))
+			to, err := os.Create(filepath.Join(mounttest.Dir(tb, mounttest.Memory), "to"))
+			must(tb, err)
 			defer to.Close()
 			for _, s := range scans {
-				t.Run(s.name, func(t *testing.T) {
-					var best scanTimes
-					for try := 0; ; try++ {
-						best.measure(t, name, func(r io.ReaderAt) {
-							if n, err := s.scan(r, to); n != scanSize || err != nil {
-								t.Fatal(n, err)
-							}
-						})
-						ratio := float64(best[0]) / float64(best[1])
-						t.Logf("%.2f of the speed of os.File", ratio)
-						if ratio >= scanBar {
-							return
+				tb.Run(s.name, func(tb TB) {
+					f(tb, d, name, func(r io.ReaderAt) {
+						if n, err := s.scan(r, to); n != scanSize || err != nil {
+							tb.Fatal(n, err)
 						}
-						if try == 4 {
-							t.Errorf("%.2f of the speed of os.File", ratio)
-							return
-						}
-					}
+					})
 				})
 			}
 		})
 	}
 }
 
-// scanTimes holds the shortest scans of an os.File and of a fresh snapshot: most of a scan is waiting for the
-// disk, and what else the machine does only adds to that.
-type scanTimes [2]time.Duration
-
-// measure times scans of both in turn.
-func (best *scanTimes) measure(t *testing.T, name string, scan func(r io.ReaderAt)) {
-	t.Helper()
-	for range mounttest.Count(5, 9, 31) {
-		for _, w := range rand.Perm(len(best)) {
-			r, closeIt := stallWays[w].open(t, name)
-			start := time.Now()
-			scan(r)
-			if took := time.Since(start); best[w] == 0 || took < best[w] {
-				best[w] = took
+// A snapshot of which nothing is in memory is read from start to end by requests to the disk about
+// as large as those for a file, as the kernel reads ahead for both. It does not if a file is read
+// from end to start, which shows that the test can fail.
+func TestColdScan(t *testing.T) {
+	eachScan(t, func(t *testing.T, d *fusetest.Disk, name string, scan func(r io.ReaderAt)) {
+		file := coldWays[0]
+		most := 2 * requests(t, d, name, file, scan)
+		for _, way := range coldWays[1:3] {
+			if n := requests(t, d, name, way, scan); n > most {
+				t.Errorf("%s: %d requests, want at most %d: twice those of os.File", way.name, n, most)
 			}
-			must(t, closeIt())
+		}
+		if n := requests(t, d, name, file, backwards(t)); n <= most {
+			t.Errorf("this test proves nothing: %d requests without reading ahead", n)
+		}
+	})
+}
+
+// requests returns how many requests a scan takes of a file that is opened in a way, and checks
+// that they are of every byte once, and of little else.
+func requests(
+	t *testing.T, d *fusetest.Disk, name string, way coldWay, scan func(r io.ReaderAt),
+) int64 {
+	t.Helper()
+	r, closeIt := way.open(t, name)
+	d.Stats(t)
+	scan(r)
+	s := d.Stats(t)
+	must(t, closeIt())
+	t.Logf("%s: %d requests, for %d KiB each", way.name, s.Reads, s.ReadBytes/max(s.Reads, 1)>>10)
+	if s.ReadBytes < scanSize || s.ReadBytes > scanSize*5/4 {
+		t.Errorf("%s: %d bytes of the disk were read for %d", way.name, s.ReadBytes, scanSize)
+	}
+	return s.Reads
+}
+
+// backwards reads a file in pieces of 16 KiB, from the last to the first.
+func backwards(t *testing.T) func(r io.ReaderAt) {
+	return func(r io.ReaderAt) {
+		p := make([]byte, 16<<10)
+		for off := int64(scanSize - len(p)); off >= 0; off -= int64(len(p)) {
+			_, err := r.ReadAt(p, off)
+			must(t, err)
 		}
 	}
+}
+
+// BenchmarkColdScan reads files from start to end that are not in memory, from a disk whose reads
+// take half a millisecond: in turn an os.File and a snapshot.
+func BenchmarkColdScan(b *testing.B) {
+	eachScan(b, func(b *testing.B, d *fusetest.Disk, name string, scan func(r io.ReaderAt)) {
+		hurry(b, os.Getpid(), d.Pid())
+		d.Delay(b, scanDelay)
+		var c interleave.Comparison
+		c.Bytes = scanSize
+		for _, way := range coldWays[:2] {
+			var r io.ReaderAt
+			closeIt := func() error { return nil }
+			c.Ways = append(c.Ways, interleave.Way{
+				Name: way.name,
+				Before: func() {
+					must(b, closeIt())
+					r, closeIt = way.open(b, name)
+				},
+				Do: func(int) { scan(r) },
+			})
+			defer func() { must(b, closeIt()) }()
+		}
+		c.Bench(b)
+	})
 }

@@ -3,213 +3,203 @@
 package external
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
-	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 const (
-	stallSize    = 64 << 20 // far more pages than are read in one go
-	stallDelay   = 4 * time.Millisecond
-	stallReaders = 8 // together, 2000 reads a second of a good os.File
-	stallWindow  = 150 * time.Millisecond
+	// stallEnv tells TestHelperStall how to wait for a page, and of which file.
+	stallEnv = "EXTERNAL_STALL"
 
-	// Less lateness of a timer than this is noise.
-	stallFloor = 200 * time.Microsecond
+	// stallPage is the page that is waited for.
+	stallPage = 40
+
+	// touch is the way that holds up others: without it the tests would prove nothing.
+	touch = "touching a mapping"
 )
 
-// A raw is a mapping as other packages have it.
-type raw []byte
-
-func (b raw) ReadAt(p []byte, off int64) (int, error) { return copy(p, b[off:]), nil }
-
-// stallWays opens a file of which nothing is in memory.
-var stallWays = []struct {
-	name string
-	open func(t *testing.T, name string) (r io.ReaderAt, close func() error)
-}{
-	{"os.File", func(t *testing.T, name string) (io.ReaderAt, func() error) {
+// stallWays prepare a read of a page that is not in memory, and return it.
+var stallWays = map[string]func(t *testing.T, name string) (read func() error){
+	"Mmap.ReadAt":    coldReadAt("Mmap"),
+	"MmapMut.ReadAt": coldReadAt("MmapMut"),
+	"Mmap.View":      coldView("Mmap"),
+	"MmapMut.View":   coldView("MmapMut"),
+	"Mmap.Prefetch": func(t *testing.T, name string) func() error {
+		m := openCold(t, "Mmap", name).(*snapshot.Mmap)
+		return func() error { return m.Prefetch(0, -1) }
+	},
+	"MmapMut.WriteAt": func(t *testing.T, name string) func() error {
+		m := openCold(t, "MmapMut", name).(*snapshot.MmapMut)
+		return func() error {
+			_, err := m.WriteAt([]byte("x"), stallPage*page)
+			return err
+		}
+	},
+	"Open": func(t *testing.T, name string) func() error {
+		return func() error {
+			m, err := snapshot.Open(name)
+			if err != nil {
+				return err
+			}
+			return m.Close()
+		}
+	},
+	touch: func(t *testing.T, name string) func() error {
 		f, err := os.Open(name)
 		must(t, err)
+		t.Cleanup(func() { _ = f.Close() })
 		cool(t, f)
-		return f, f.Close
-	}},
-	{"Mmap", func(t *testing.T, name string) (io.ReaderAt, func() error) {
-		m := openCold(t, "Mmap", name)
-		return m, m.Close
-	}},
-	{"MmapMut", func(t *testing.T, name string) (io.ReaderAt, func() error) {
-		m := openCold(t, "MmapMut", name)
-		return m, m.Close
-	}},
-	{"raw", func(t *testing.T, name string) (io.ReaderAt, func() error) {
-		m := openCold(t, "Mmap", name).(*snapshot.Mmap)
-		return raw(m.Bytes()), m.Close
-	}},
-}
-
-// A pace is how a program got on while others waited for the disk.
-type pace struct {
-	work, reads float64       // a second
-	late        time.Duration // of a timer, the median
-	latest      time.Duration
-}
-
-func (p pace) String() string {
-	return fmt.Sprintf("%7.0f units/s, %5.0f reads/s, timers late by %v, at most %v",
-		p.work, p.reads, p.late.Round(time.Microsecond), p.latest.Round(10*time.Microsecond))
-}
-
-// measure has several goroutines read pages at random, one work, and one sleep.
-func measure(t *testing.T, r io.ReaderAt) pace {
-	t.Helper()
-	var (
-		stop        atomic.Bool
-		work, reads atomic.Int64
-		late        []time.Duration
-		running     sync.WaitGroup
-	)
-	for range stallReaders {
-		running.Go(func() {
-			p := make([]byte, page)
-			for !stop.Load() {
-				if _, err := r.ReadAt(p, rand.Int64N(stallSize/page)*page); err != nil {
-					t.Error(err)
-					return
-				}
-				reads.Add(1)
-			}
-		})
-	}
-	running.Go(func() {
-		for x := uint64(1); !stop.Load(); work.Add(int64(x>>63 | 1)) {
-			for range 10000 {
-				x = x*6364136223846793005 + 1442695040888963407
-			}
+		fi, err := f.Stat()
+		must(t, err)
+		mem, err := syscalls.Mmap(int(f.Fd()), int(fi.Size()), false)
+		must(t, err)
+		t.Cleanup(func() { _ = syscalls.Munmap(mem) })
+		return func() error {
+			_ = bytes.Clone(mem[min(stallPage*page, len(mem)-1):][:1])
+			return nil
 		}
-	})
-	running.Go(func() {
-		for !stop.Load() {
-			start := time.Now()
-			time.Sleep(time.Millisecond)
-			late = append(late, time.Since(start)-time.Millisecond)
-		}
-	})
-	start := time.Now()
-	time.Sleep(stallWindow)
-	n, k, took := work.Load(), reads.Load(), time.Since(start).Seconds()
-	stop.Store(true)
-	running.Wait()
-	slices.Sort(late)
-	return pace{float64(n) / took, float64(k) / took, late[len(late)/2], late[len(late)-1]}
+	},
 }
 
-// median returns the median of each figure.
-func median(all []pace) pace {
-	of := func(f func(p pace) float64) float64 {
-		v := make([]float64, 0, len(all))
-		for _, p := range all {
-			v = append(v, f(p))
+func coldReadAt(kind string) func(t *testing.T, name string) func() error {
+	return func(t *testing.T, name string) func() error {
+		m := openCold(t, kind, name)
+		return func() error {
+			_, err := m.ReadAt(make([]byte, 1), stallPage*page)
+			return err
 		}
-		slices.Sort(v)
-		return v[len(v)/2]
-	}
-	return pace{
-		of(func(p pace) float64 { return p.work }), of(func(p pace) float64 { return p.reads }),
-		time.Duration(of(func(p pace) float64 { return float64(p.late) })),
-		time.Duration(of(func(p pace) float64 { return float64(p.latest) })),
 	}
 }
 
-// Goroutines that read cold pages of a snapshot from a slow disk keep the others from their work no more
-// than with os.File: these do at least 80 % of it, and timers are at most twice as late. With a
-// mapping that is touched as it is, they do far worse, which shows that the test can fail.
+func coldView(kind string) func(t *testing.T, name string) func() error {
+	return func(t *testing.T, name string) func() error {
+		m := openCold(t, kind, name)
+		return func() error {
+			return m.View(stallPage*page, 1, func(b []byte) error {
+				_ = bytes.Clone(b)
+				return nil
+			})
+		}
+	}
+}
+
+// While a goroutine waits for a page of a snapshot that is not in memory, others go on, even with a
+// single processor. If it touches a mapping instead, none does, which shows that the test can fail.
 func TestStall(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
 		t.Run(kind.String(), func(t *testing.T) {
 			d := fusetest.NewDisk(t, diskSize)
-			hurry(t, os.Getpid(), d.Pid())
 			name := filepath.Join(d.Mount(t, kind), "f")
-			write(t, name, noise(stallSize))
-			d.Delay(t, stallDelay)
-			// Other programs on the machine can spoil a figure, so there is more than one chance.
-			paces, problem := map[string][]pace{}, ""
-			for range 3 {
-				if problem = stalls(t, name, paces); problem == "" {
-					return
+			data := noise(64 * page)
+			write(t, name, data)
+			held := d.Find(t, data[stallPage*page:][:page])
+			for way := range stallWays {
+				if way == "Open" {
+					continue // which reads nothing
 				}
-				t.Log(problem)
+				t.Run(way, func(t *testing.T) { wantOthersGoOn(t, d, held, way, name) })
 			}
-			t.Error(problem)
 		})
 	}
 }
 
-// hurry has processes of the test's come before all others on the machine, as what those take would be
-// taken for a stall, until the test ends.
-func hurry(t *testing.T, pids ...int) {
+// wantOthersGoOn runs TestHelperStall in a process of its own and checks that its other goroutine
+// goes on while a read is held back, or does not go on if a mapping is touched.
+func wantOthersGoOn(t *testing.T, d interface {
+	HoldReads(tb testing.TB, ranges ...fusetest.Range)
+	WaitHeld(tb testing.TB, n int64)
+	Heal(tb testing.TB)
+}, held []fusetest.Range, way, name string) {
 	t.Helper()
-	nice := func(n int) {
-		for _, pid := range pids {
-			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-			for _, thread := range threads {
-				if tid, err := strconv.Atoi(filepath.Base(thread)); err == nil {
-					_ = unix.Setpriority(unix.PRIO_PROCESS, tid, n) // new ones inherit it
-				}
+	fd, err := unix.MemfdCreate("counter", unix.MFD_CLOEXEC)
+	must(t, err)
+	counter := os.NewFile(uintptr(fd), "counter")
+	defer counter.Close()
+	must(t, counter.Truncate(8))
+	count := func() uint64 {
+		var p [8]byte
+		_, err := counter.ReadAt(p[:], 0)
+		must(t, err)
+		return binary.NativeEndian.Uint64(p[:])
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHelperStall$", "-test.v")
+	cmd.Env = append(os.Environ(), stallEnv+"="+way+"|"+name)
+	cmd.ExtraFiles = []*os.File{counter}
+	begin, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	cmd.Stderr = cmd.Stdout
+	must(t, cmd.Start())
+	defer func() {
+		d.Heal(t)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	said, lines := new(bytes.Buffer), bufio.NewScanner(out)
+	for lines.Scan() {
+		fmt.Fprintln(said, lines.Text())
+		if lines.Text() == "ready" {
+			d.HoldReads(t, held...)
+			must(t, begin.Close())
+			d.WaitHeld(t, 1)
+			goesOn := advances(count, way != touch)
+			d.Heal(t)
+			if goesOn != (way != touch) {
+				t.Errorf("%s: other goroutines go on: %v", way, goesOn)
 			}
 		}
-		// Where sessions share the processors, that says only who is first in the session.
-		_ = os.WriteFile("/proc/self/autogroup", fmt.Append(nil, n), 0)
 	}
-	nice(-20)
-	t.Cleanup(func() { nice(0) })
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: %v\n%s", way, err, said)
+	}
 }
 
-// stalls measures all ways in turn, adds that to paces, and says what of these is not as it should be.
-func stalls(t *testing.T, name string, paces map[string][]pace) string {
-	t.Helper()
-	for range mounttest.Count(7, 11, 51) {
-		for _, w := range rand.Perm(len(stallWays)) {
-			way := stallWays[w]
-			r, closeIt := way.open(t, name)
-			runtime.GC() // not in the middle
-			paces[way.name] = append(paces[way.name], measure(t, r))
-			must(t, closeIt())
+// advances reports whether a counter is advanced. If it should be, it may take its time.
+func advances(count func() uint64, should bool) bool {
+	first := count()
+	patience := 100 * time.Millisecond
+	if should {
+		patience = fusetest.MaxHold / 2
+	}
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(time.Millisecond) {
+		if count() > first+1 { // the store of one may have been under way
+			return true
 		}
 	}
-	base := median(paces["os.File"])
-	var problem string
-	for _, way := range stallWays {
-		p := median(paces[way.name])
-		var shares []float64 // in each round: what else the machine does often lasts longer than one
-		for i, p := range paces[way.name] {
-			shares = append(shares, p.work/paces["os.File"][i].work)
-		}
-		share, inTime := interleave.Median(shares), p.late <= 2*base.late+stallFloor
-		t.Logf("%-8s %v: %.2f of the work beside os.File", way.name, p, share)
-		switch {
-		case way.name == "raw" && (share > 0.5 || inTime):
-			problem += "this test proves nothing: a raw mapping does well; "
-		case way.name != "raw" && (share < 0.8 || !inTime):
-			problem += way.name + " holds up others; "
-		}
+	return false
+}
+
+func TestHelperStall(t *testing.T) {
+	way, name, ok := strings.Cut(os.Getenv(stallEnv), "|")
+	if !ok {
+		t.Skip("not a test: wantOthersGoOn runs it in a process of its own")
 	}
-	return problem
+	runtime.GOMAXPROCS(1)
+	counter := os.NewFile(3, "counter")
+	read := stallWays[way](t, name)
+	go func() {
+		for n := uint64(1); ; n++ {
+			_, _ = counter.WriteAt(binary.NativeEndian.AppendUint64(nil, n), 0)
+		}
+	}()
+	fmt.Println("ready")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	must(t, read())
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,16 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A file that somebody keeps writing to, through the same mount or behind it, is copied as it was at one
-// instant, or not at all: then the error is ErrUnstable, in bounded time.
+// instant, or not at all: then the error is ErrUnstable.
 func TestTreeUnstable(t *testing.T) {
 	mounttest.Leaks(t)
 	for _, test := range []struct {
@@ -49,9 +45,8 @@ func TestTreeUnstable(t *testing.T) {
 				at = back
 			}
 			defer keepWriting(t, filepath.Join(at, "f"), size)()
-			begin, copies, torn, unstable := time.Now(), 0, 0, 0
-			tries := mounttest.Count(1, 2, 100)
-			for range tries {
+			copies, torn, unstable := 0, 0, 0
+			for range mounttest.Count(1, 2, 100) {
 				m, err := snapshot.Open(filepath.Join(tree.Dir(), "f"))
 				if err != nil {
 					wantIs(t, err, snapshot.ErrUnstable)
@@ -67,10 +62,9 @@ func TestTreeUnstable(t *testing.T) {
 					torn++
 				}
 			}
-			took := time.Since(begin)
-			t.Logf("%d copies, %d of them torn, %d times unstable, in %v", copies, torn, unstable, took)
-			if torn > 0 || took > time.Duration(tries)*10*time.Second {
-				t.Errorf("%d copies, %d of them torn, %d times unstable, in %v", copies, torn, unstable, took)
+			t.Logf("%d copies, %d of them torn, %d times unstable", copies, torn, unstable)
+			if torn > 0 {
+				t.Errorf("%d copies, %d of them torn, %d times unstable", copies, torn, unstable)
 			}
 		})
 	}
@@ -180,55 +174,14 @@ func TestTreeCancel(t *testing.T) {
 	})
 }
 
-// While a slow server is waited for, other goroutines go on, as reading is a system call: even with a
-// single processor. Touching a mapping of the file holds up all, which shows that the test can fail.
+// While a server is waited for, other goroutines go on, even with a single processor, as reading is a
+// system call. Touching a mapping of the file holds up all, which shows that the test can fail.
 func TestTreeSlow(t *testing.T) {
 	tree, back := newTree(t, plainTree)
-	mounttest.Leaks(t)
 	must(t, os.WriteFile(filepath.Join(back, "f"), noise(page), 0o644))
-	name := filepath.Join(tree.Dir(), "f")
-	tree.Delay(t, 300*time.Millisecond)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-
-	goesOn := func(read func()) (meanwhile bool) {
-		var begun, ended atomic.Bool
-		var reader sync.WaitGroup
-		reader.Go(func() {
-			begun.Store(true)
-			read()
-			ended.Store(true)
-		})
-		for !begun.Load() {
-			runtime.Gosched()
-		}
-		for reading := false; !reading && !ended.Load(); {
-			reading = tree.Requests(t).Reading > 0
-			meanwhile = reading && !ended.Load()
-		}
-		reader.Wait()
-		return meanwhile
-	}
-	if !goesOn(func() {
-		m, err := snapshot.Open(name)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	}) {
-		t.Error("nobody else ran while a snapshot was made")
-	}
-	f, err := os.Open(name)
-	must(t, err)
-	defer f.Close()
-	mem, err := syscalls.Mmap(int(f.Fd()), page, false)
-	must(t, err)
-	defer func() { _ = syscalls.Munmap(mem) }()
-	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-	if goesOn(func() { _ = mem[0] }) {
-		t.Error("this test proves nothing: others ran while a mapping was touched")
+	all := []fusetest.Range{fusetest.Everything}
+	for _, way := range []string{"Open", touch} {
+		wantOthersGoOn(t, tree, all, way, filepath.Join(tree.Dir(), "f"))
 	}
 }
 

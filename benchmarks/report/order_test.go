@@ -11,7 +11,9 @@ import (
 )
 
 func TestByNumber(t *testing.T) {
-	want := []string{"", "2", "10", "Mmap", "at-020", "at-20x", "at-100", "at-1000", "at-1000-2", "at-1000-10", "rewrite"}
+	want := []string{
+		"", "2", "10", "Mmap", "at-020", "at-20x", "at-100", "at-1000", "at-1000-2", "at-1000-10", "rewrite",
+	}
 	got := slices.Clone(want)
 	slices.Reverse(got)
 	slices.SortFunc(got, byNumber)
@@ -49,7 +51,7 @@ func lines(t *testing.T, chart string) (lines [][]float64) {
 func TestNumbersInOrder(t *testing.T) {
 	const raw = `goos: linux
 pkg: example.com/m/benchmarks
-BenchmarkCommits/fs=xfs-2  1  70000000 at-100-ns/op  45000000 at-1000-ns/op  53000000 at-20-ns/op  77000000 rewrite-ns/op
+BenchmarkCommits/fs=xfs-2  1  7e7 at-100-ns/op  4.5e7 at-1000-ns/op  5.3e7 at-20-ns/op  7.7e7 rewrite-ns/op
 BenchmarkOpen/fs=xfs/method=reflink/size=1048576-2  1  20000 Mmap-ns/op  10000 bare-ns/op
 BenchmarkOpen/fs=xfs/method=reflink/size=65536-2  1  20000 Mmap-ns/op  10000 bare-ns/op
 BenchmarkOpen/fs=xfs/method=reflink/size=262144-2  1  20000 Mmap-ns/op  10000 bare-ns/op
@@ -81,7 +83,10 @@ BenchmarkOpen/fs=xfs/method=reflink/size=262144-2  1  20000 Mmap-ns/op  10000 ba
 		}
 	}
 	md := string(r.markdown(shown))
-	for _, want := range []string{"| at-20 | at-100 | at-1000 | rewrite |", "| 53.00ms ±∞ | 70.00ms ±∞ | 45.00ms ±∞ | 77.00ms ±∞ |"} {
+	for _, want := range []string{
+		"| at-20 | at-100 | at-1000 | rewrite |",
+		"| 53.00ms ±∞ | 70.00ms ±∞ | 45.00ms ±∞ | 77.00ms ±∞ |",
+	} {
 		if !strings.Contains(md, want) {
 			t.Errorf("no %q in\n%s", want, md)
 		}

@@ -34,17 +34,18 @@ type stall struct {
 }
 
 var (
-	// testRun says which test the lines below are of.
+	// testRun says which test the lines below are of, and stallRun which filesystem: it was a test.
 	testRun   = regexp.MustCompile(`^=== (?:RUN|NAME) +(\S+)`)
+	stallRun  = regexp.MustCompile(`^(?:--- BENCH: Benchmark|=== RUN +Test)Stall/(\w+)`)
 	stallLine = regexp.MustCompile(`(\S+) +(\d+) units/s, +\d+ reads/s, timers late by (\S+), at most (\S+): ([\d.]+) of the work`)
 )
 
-// parseStalls keeps the last of several attempts, which has the medians of all.
+// parseStalls reads what BenchmarkStall logs.
 func (r *report) parseStalls(data []byte) error {
-	fs, at := "", map[[2]string]int{}
+	fs := ""
 	for line := range strings.Lines(string(data)) {
-		if m := testRun.FindStringSubmatch(line); m != nil {
-			fs = strings.TrimPrefix(m[1], "TestStall/")
+		if m := stallRun.FindStringSubmatch(line); m != nil {
+			fs = m[1]
 		}
 		m := stallLine.FindStringSubmatch(line)
 		if m == nil {
@@ -61,12 +62,6 @@ func (r *report) parseStalls(data []byte) error {
 				return err
 			}
 		}
-		key := [2]string{s.fs, s.way}
-		if i, ok := at[key]; ok {
-			r.stalls[i] = s
-			continue
-		}
-		at[key] = len(r.stalls)
 		r.stalls = append(r.stalls, s)
 	}
 	return nil

@@ -51,13 +51,15 @@ func (o options) steps() []step {
 			step{rawBenchmarks, "benchmarks", nil, append(bench, ".")},
 			step{rawBenchmarks, "benchmarks/peers", nil, append(bench, ".")})
 	}
-	var ci []string
-	if !o.quick {
-		ci = []string{"MOUNTTEST_COUNT=ci"}
+	ci, rounds := []string{"MOUNTTEST_COUNT=ci"}, "21x"
+	if o.quick {
+		ci, rounds = nil, "3x"
 	}
 	all = append(all,
 		step{rawScenarios, "benchmarks/peers", ci, []string{"test", "-count", "1", "-run", "Scenarios", "-v", "."}},
-		step{rawStall, "benchmarks/external", ci, []string{"test", "-count", "1", "-run", "Stall", "-v", "."}},
+		step{rawStall, "benchmarks/external", nil, []string{
+			"test", "-run", "^$", "-bench", "Stall", "-benchtime", rounds, ".",
+		}},
 		step{rawCrash, "snapshot", ci, []string{"test", "-count", "1", "-timeout", "2h", "-run", "Crash(Images|Shutdown|Kill|Control)", "-v", "."}})
 	return all
 }

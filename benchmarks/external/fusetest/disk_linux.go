@@ -23,6 +23,7 @@ type Disk struct {
 // faults is what a disk does other than it should.
 type faults struct {
 	Delay         time.Duration
+	Holds         []Range
 	Reads, Writes []Range
 	Marker        []byte // of writes
 }
@@ -39,6 +40,7 @@ func (r Range) overlaps(off, n int64) bool { return off < r.Off+r.Len && r.Off <
 type Stats struct {
 	Reads, FailedReads   int64
 	Writes, FailedWrites int64
+	ReadBytes            int64
 	Most                 int64 // reads that were under way at the same time
 }
 
@@ -92,6 +94,29 @@ func (d *Disk) Delay(tb testing.TB, read time.Duration) {
 	wantDelay(tb, read)
 	d.faults.Delay = read
 	d.tell(tb)
+}
+
+// HoldReads holds those reads back that ask for a byte of these ranges, until it is called again or
+// the disk is healed, but not for longer than [MaxHold]; without any, none.
+func (d *Disk) HoldReads(tb testing.TB, ranges ...Range) {
+	tb.Helper()
+	d.faults.Holds = ranges
+	d.tell(tb)
+}
+
+// WaitHeld returns when n reads are held, and fails the test if that takes too long.
+func (d *Disk) WaitHeld(tb testing.TB, n int64) {
+	tb.Helper()
+	waitHeld(tb, n, func() int64 { return d.server.must(tb, message{Held: true}).Holding })
+}
+
+func waitHeld(tb testing.TB, n int64, held func() int64) {
+	tb.Helper()
+	for begin := time.Now(); held() < n; time.Sleep(time.Millisecond) {
+		if time.Since(begin) > patience {
+			tb.Fatalf("fusetest: %d reads are held, want %d", held(), n)
+		}
+	}
 }
 
 // FailReads has exactly those reads fail that ask for a byte of these ranges; without any, none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -80,27 +81,53 @@ func wantPages(t *testing.T, f *os.File, data []byte, bad map[int]bool) {
 	}
 }
 
-// Reads take as long as they should, all at the same time.
+// Reads take as long as they should.
 func TestDelay(t *testing.T) {
-	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
-		const delay = 500 * time.Millisecond
+	each(t, 1, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		const delay = 100 * time.Millisecond
 		d.Delay(t, delay)
 		d.Stats(t)
+		start := time.Now()
+		wantPages(t, f, data, nil)
+		if took := time.Since(start); took < delay {
+			t.Errorf("read in %v", took)
+		}
+		if s := d.Stats(t); s.Reads == 0 || s.ReadBytes < page {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Reads are held back until they are let go, all at the same time, and others are not.
+func TestHoldReads(t *testing.T) {
+	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, data []byte) {
+		var held []fusetest.Range
+		for i := range 32 {
+			held = append(held, d.Find(t, data[2*i*page:][:page])...)
+		}
+		d.HoldReads(t, held...)
+		d.Stats(t)
 		var readers sync.WaitGroup
+		var letGo atomic.Bool
 		for i := range 32 {
 			readers.Go(func() {
 				p := make([]byte, page)
-				start := time.Now()
 				if _, err := f.ReadAt(p, int64(2*i*page)); err != nil || !bytes.Equal(p, data[2*i*page:][:page]) {
 					t.Error(i, err)
 				}
-				if took := time.Since(start); took < delay {
-					t.Errorf("read in %v", took)
+				if !letGo.Load() {
+					t.Errorf("page %d was not held", 2*i)
 				}
 			})
 		}
+		d.WaitHeld(t, 32)
+		if _, err := f.ReadAt(make([]byte, page), page); err != nil {
+			t.Error(err)
+		}
+		letGo.Store(true)
+		d.Heal(t)
 		readers.Wait()
-		if s := d.Stats(t); s.Most < 16 {
+		if s := d.Stats(t); s.Most < 32 {
 			t.Errorf("%d reads at the same time, of %d", s.Most, s.Reads)
 		}
 	})
@@ -159,8 +186,7 @@ func TestFailWritesOf(t *testing.T) {
 // A disk that is gone answers nothing, and keeps nobody waiting.
 func TestKill(t *testing.T) {
 	each(t, 64, func(t *testing.T, d *fusetest.Disk, f *os.File, _ []byte) {
-		d.Delay(t, fusetest.MaxDelay)
-		d.Stats(t)
+		d.HoldReads(t, fusetest.Everything)
 		var readers sync.WaitGroup
 		for i := range 8 {
 			readers.Go(func() {
@@ -169,9 +195,7 @@ func TestKill(t *testing.T) {
 				}
 			})
 		}
-		for d.Stats(t).Reads == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		d.WaitHeld(t, 1)
 		d.Kill(t)
 		readers.Wait()
 	})

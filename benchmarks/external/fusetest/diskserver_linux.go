@@ -63,6 +63,8 @@ type disk struct {
 	data *os.File // constant, and so is size
 	size int64
 
+	gate gate
+
 	// mu guards what follows.
 	mu     sync.Mutex
 	faults faults
@@ -75,6 +77,13 @@ func (d *disk) answer(m message) (reply message, err error) {
 	if m.Content != nil {
 		reply.Found, err = d.find(m.Content)
 		return reply, err
+	}
+	if m.Held {
+		reply.Holding = d.gate.holding()
+		return reply, nil
+	}
+	if m.Faults != nil {
+		d.gate.hold(m.Faults.Holds)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,6 +124,7 @@ func (d *disk) read(off, n int64) (delay time.Duration, fails bool) {
 	defer d.mu.Unlock()
 	d.now++
 	d.stats.Reads++
+	d.stats.ReadBytes += n
 	d.stats.Most = max(d.stats.Most, d.now)
 	fails = anyOverlaps(d.faults.Reads, off, n)
 	if fails {
@@ -160,12 +170,13 @@ func (d *disk) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Err
 func (d *disk) Read(_ context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	delay, fails := d.read(off, int64(len(p)))
 	time.Sleep(delay)
+	passed := d.gate.pass(off, int64(len(p)))
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.now--
 	}()
-	if fails {
+	if fails || !passed {
 		return nil, syscall.EIO
 	}
 	n, err := unix.Pread(int(d.data.Fd()), p, off)

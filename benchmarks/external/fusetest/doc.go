@@ -8,12 +8,13 @@
 //
 //	func TestMain(m *testing.M) { fusetest.Main(m) }
 //
-// A [Disk] is a file to put a real filesystem on, whose reads take time or fail:
+// A [Disk] is a file to put a real filesystem on, whose reads take time, wait or fail:
 //
 //	disk := fusetest.NewDisk(t, 512<<20)
 //	dir := disk.Mount(t, mounttest.Kinds(mounttest.Disk)[0])
 //	…
 //	disk.Delay(t, 4*time.Millisecond)
+//	disk.HoldReads(t, fusetest.Everything) // until disk.Heal(t)
 //	disk.FailReads(t, disk.Find(t, page)...)
 //
 // A [Tree] is a directory shown as a FUSE filesystem, with what such filesystems lack, and fail with:

@@ -74,6 +74,8 @@ type message struct {
 	Tree     *TreeConfig   `json:",omitempty"`
 	Troubles *troubles     `json:",omitempty"` // of a tree
 	Requests *TreeRequests `json:",omitempty"`
+	Held     bool          `json:",omitempty"` // asks for Holding
+	Holding  int64         `json:",omitempty"`
 	Error    string        `json:",omitempty"` // of the server
 }
 

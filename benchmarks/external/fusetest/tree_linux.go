@@ -43,6 +43,7 @@ type TreeConfig struct {
 // troubles is what a tree does other than it should.
 type troubles struct {
 	Delay time.Duration
+	Holds []Range
 	Reads []Range
 	Fails map[string]syscall.Errno
 	Nth   int64 // of the requests from now on
@@ -53,9 +54,8 @@ type troubles struct {
 
 // TreeRequests counts the requests that a tree has got, by their names.
 type TreeRequests struct {
-	Got     map[string]int64
-	Reading int64  // reads that are under way
-	Bad     string // the last one that failed as the test wants it, or ""
+	Got map[string]int64
+	Bad string // the last one that failed as the test wants it, or ""
 }
 
 // NewTree shows the directory dir as a Tree, until the test ends.
@@ -83,6 +83,20 @@ func (f *Tree) Delay(tb testing.TB, read time.Duration) {
 	wantDelay(tb, read)
 	f.troubles.Delay = read
 	f.tell(tb)
+}
+
+// HoldReads holds those reads back that ask for a byte of these ranges of any file, until it is
+// called again or the tree is healed, but not for longer than [MaxHold]; without any, none.
+func (f *Tree) HoldReads(tb testing.TB, ranges ...Range) {
+	tb.Helper()
+	f.troubles.Holds = ranges
+	f.tell(tb)
+}
+
+// WaitHeld returns when n reads are held, and fails the test if that takes too long.
+func (f *Tree) WaitHeld(tb testing.TB, n int64) {
+	tb.Helper()
+	waitHeld(tb, n, func() int64 { return f.server.must(tb, message{Held: true}).Holding })
 }
 
 // FailReads has exactly those reads fail, with EIO, that ask for a byte of these ranges of any file.

@@ -85,22 +85,27 @@ func TestTreeTroubles(t *testing.T) {
 	tree.Heal(t)
 	wantPages(t, f, data, nil)
 
-	const delay = 500 * time.Millisecond
+	const delay = 100 * time.Millisecond
 	evict(t, f)
 	tree.Delay(t, delay)
 	start := time.Now()
+	_, err = f.ReadAt(make([]byte, page), 0)
+	must(t, err)
+	if took := time.Since(start); took < delay {
+		t.Errorf("read in %v", took)
+	}
+	evict(t, f)
+	tree.Heal(t)
+	tree.HoldReads(t, fusetest.Range{Off: 0, Len: 61 * page})
 	var readers sync.WaitGroup
 	for i := range 4 {
 		readers.Go(func() { _, _ = f.ReadAt(make([]byte, page), int64(i*20*page)) })
 	}
-	most := int64(0) // under way at the same time
-	for most < 4 && time.Since(start) < 4*delay {
-		most = max(most, tree.Requests(t).Reading)
-	}
+	tree.WaitHeld(t, 4)
+	_, err = f.ReadAt(make([]byte, page), 62*page)
+	must(t, err)
+	tree.Heal(t)
 	readers.Wait()
-	if took := time.Since(start); took < delay || most < 4 {
-		t.Errorf("4 reads, %d at the same time, took %v", most, took)
-	}
 	tree.Fail(t, syscall.ENOSPC, "WRITE")
 	_, err = f.WriteAt([]byte("x"), 0)
 	wantErrno(t, "write", err, syscall.ENOSPC)

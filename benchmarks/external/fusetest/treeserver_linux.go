@@ -54,6 +54,8 @@ type tree struct {
 	// take one file for another otherwise: a rename is done before the server knows that it is.
 	names sync.RWMutex
 
+	gate gate
+
 	// mu guards what follows.
 	mu       sync.Mutex
 	troubles troubles
@@ -63,17 +65,23 @@ type tree struct {
 
 // answer does what a message from the test says.
 func (t *tree) answer(m message) (reply message, err error) {
+	if m.Held {
+		reply.Holding = t.gate.holding()
+		return reply, nil
+	}
+	if m.Troubles != nil {
+		t.gate.hold(m.Troubles.Holds)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if m.Troubles != nil {
 		t.troubles, t.n = *m.Troubles, 0
 	}
-	reading := t.requests.Reading
 	if m.Requests != nil {
 		requests := t.requests
 		reply.Requests = &requests
 	}
-	t.requests = TreeRequests{Got: map[string]int64{}, Reading: reading}
+	t.requests = TreeRequests{Got: map[string]int64{}}
 	return reply, nil
 }
 
@@ -142,9 +150,8 @@ func (t *tree) gone(status fuse.Status) fuse.Status {
 func (t *tree) Read(c <-chan struct{}, in *fuse.ReadIn, buf []byte) (r fuse.ReadResult, status fuse.Status) {
 	return r, t.do("READ", func() fuse.Status {
 		delay, fails := t.reading(int64(in.Offset), int64(in.Size))
-		defer t.read()
 		time.Sleep(delay)
-		if fails {
+		if passed := t.gate.pass(int64(in.Offset), int64(in.Size)); fails || !passed {
 			return fuse.EIO
 		}
 		r, status = t.RawFileSystem.Read(c, in, buf)
@@ -152,18 +159,11 @@ func (t *tree) Read(c <-chan struct{}, in *fuse.ReadIn, buf []byte) (r fuse.Read
 	})
 }
 
-// reading notes that a read begins, and returns how long it takes and whether it fails.
+// reading returns how long a read takes and whether it fails.
 func (t *tree) reading(off, n int64) (time.Duration, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.requests.Reading++
 	return t.troubles.Delay, anyOverlaps(t.troubles.Reads, off, n)
-}
-
-func (t *tree) read() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.requests.Reading--
 }
 
 // The kernel asks for what the standard calls RENAME if there are no flags.
