@@ -76,7 +76,7 @@ func TestFSConfig(t *testing.T) {
 // TestAskedTooLate: a file is changed while it is copied, in a way that does not show in its
 // times. Whoever asks after that waits for the copy, and then for a newer one.
 func TestAskedTooLate(t *testing.T) {
-	for range 10 {
+	for range 100 {
 		if askedTooLate(t) {
 			return
 		}

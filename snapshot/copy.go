@@ -101,7 +101,8 @@ func (c *copier) copyRange(dst, src int, off, end, size int64) error {
 
 // copyChunk copies up to n bytes from off on.
 func (c *copier) copyChunk(dst, src int, off, n int64) (int, error) {
-	defer c.adapt(time.Now())
+	begin := time.Now()
+	defer func() { c.adapt(time.Since(begin)) }()
 	if !c.byHand {
 		done, err := sysCopyFileRange(dst, off, src, off, int(n))
 		if done > 0 || !cannotCopy(err) {
@@ -143,9 +144,9 @@ func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
 	return r, nil
 }
 
-// adapt sets the size of the next chunk after one that was begun then.
-func (c *copier) adapt(begin time.Time) {
-	switch took := time.Since(begin); {
+// adapt sets the size of the next chunk after one that took so long.
+func (c *copier) adapt(took time.Duration) {
+	switch {
 	case took < quick:
 		c.chunk = min(2*c.chunk, maxChunk)
 	case took > slow:

@@ -244,6 +244,13 @@ func NoPauses(tb testing.TB) {
 	tb.Cleanup(func() { after = real })
 }
 
+// NextChunk returns how much a copy copies at once after a chunk of that size that took so long.
+func NextChunk(size int64, took time.Duration) int64 {
+	c := copier{chunk: size}
+	c.adapt(took)
+	return c.chunk
+}
+
 // SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what
 // becomes of a promise without it; with that of files, the writeback of the private file too.
 // It lasts until the test ends.

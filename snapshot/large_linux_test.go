@@ -5,10 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
-	"os/exec"
-	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -99,9 +98,9 @@ func TestLargeCopies(t *testing.T) {
 	})
 }
 
-// A copy that is no longer wanted ends at once, however large the file, and nothing is left of
-// it.
-func TestCancelIsQuick(t *testing.T) {
+// If the context ends while a chunk is copied, no other chunk is, however large the file, and
+// nothing is left of the copy.
+func TestCancelStopsTheCopy(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -109,29 +108,27 @@ func TestCancelIsQuick(t *testing.T) {
 		writeLarge(t, name, n)
 		must(t, syncFile(name))
 		used := usedBytes(t, dir)
-		quickest := time.Hour
-		for try := 0; quickest > 200*time.Millisecond && try < 5; try++ {
+		for _, call := range []string{"copy_file_range", "pread"} {
 			ctx, cancel := context.WithCancel(context.Background())
-			var begin time.Time
-			enough := false
-			m, err := snapshot.Config{Progress: func(done, total int64) {
-				if done > total*3/4 && !enough {
-					enough = true
-					time.AfterFunc(time.Millisecond, func() { begin = time.Now(); cancel() }) // in the middle of a chunk
+			calls := 0
+			undo := snapshot.Intercept(t, func(made string) error {
+				switch {
+				case made == "copy_file_range" && call == "pread":
+					return syscall.ENOSYS
+				case made != call:
+					return nil
 				}
-			}}.Open(ctx, name)
-			end := time.Now()
-			cancel()
-			if err == nil { // it was quicker than that
-				must(t, m.Close())
-				continue
-			}
+				if calls++; calls == 5 { // on the goroutine that copies, before the call
+					cancel()
+				}
+				return nil
+			})
+			_, err := snapshot.Config{}.Open(ctx, name)
+			undo()
 			wantError(t, err, context.Canceled, "open "+name+": context canceled")
-			quickest = min(quickest, end.Sub(begin))
-		}
-		t.Logf("%d MiB: given up within %v", n, quickest)
-		if quickest > 200*time.Millisecond {
-			t.Errorf("takes %v", quickest)
+			if calls != 5 {
+				t.Errorf("%s: %d more chunks were copied", call, calls-5)
+			}
 		}
 		wantNames(t, dir, "f")
 		for try := 0; ; try++ {
@@ -148,42 +145,57 @@ func TestCancelIsQuick(t *testing.T) {
 	})
 }
 
-// Copying is as fast as cp.
-func TestCopySpeed(t *testing.T) {
-	if mounttest.Count(0, 1, 1) == 0 {
-		t.Skip("half a gigabyte, copied forty times: MOUNTTEST_COUNT=ci")
-	}
-	cp, err := exec.LookPath("cp")
-	if err != nil {
-		t.Skip(err)
-	}
-	mounttest.EachOf(t, mounttest.Disk|mounttest.NoReflinks, func(t *testing.T, dir string) {
+// The kernel copies, each byte once, in a few chunks between which there are few other calls.
+func TestCopyCalls(t *testing.T) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
 		name := join(dir, "f")
-		writeLarge(t, name, 512)
-		must(t, syncFile(name))
-		best := 0.0
-		for try := 0; best < 0.9 && try < 4; try++ {
-			var theirs, ours []time.Duration
-			for range 7 {
-				begin := time.Now()
-				if out, err := exec.Command(cp, "--reflink=never", name, name+"2").CombinedOutput(); err != nil {
-					t.Skipf("%v: %s", err, out) // not the one from GNU
-				}
-				theirs = append(theirs, time.Since(begin))
-				must(t, os.Remove(name+"2"))
-				begin = time.Now()
-				m := open(t, name)
-				ours = append(ours, time.Since(begin))
-				must(t, m.Close())
-			}
-			slices.Sort(theirs)
-			slices.Sort(ours)
-			ratio := float64(theirs[3]) / float64(ours[3])
-			t.Logf("cp %v, Open %v: %.2fx", theirs[3], ours[3], ratio)
-			best = max(best, ratio)
+		writeLarge(t, name, 64)
+		made := map[string]int{}
+		undo := snapshot.Intercept(t, func(call string) error { made[call]++; return nil })
+		var m *snapshot.Mmap
+		var err error
+		synctest.Test(t, func(*testing.T) { // whose clock stands still: all chunks are quick
+			m, err = snapshot.Open(name)
+		})
+		undo()
+		must(t, err)
+		wantLarge(t, m, 64)
+		must(t, m.Close())
+		const chunks = 9 // the sizes of eight, 256 KiB and doubled each time, make 63.75 MiB
+		if made["copy_file_range"] != chunks || made["pwrite"] != 0 || made["pread"] > 1 {
+			t.Errorf("%d chunks by the calls %v", chunks, made)
 		}
-		if best < 0.9 {
-			t.Errorf("at most %.2f times as fast as cp", best)
+		const few = 30 // that opening makes besides
+		all := 0
+		for _, n := range made {
+			all += n
+		}
+		if all > 3*chunks+few {
+			t.Errorf("%d calls for %d chunks: %v", all, chunks, made)
 		}
 	})
+}
+
+// Chunks become larger where they are quick, so that there are few, and smaller where they are
+// slow, so that others are looked after.
+func TestChunks(t *testing.T) {
+	const kib = 1 << 10
+	for _, x := range []struct {
+		size int64
+		took time.Duration
+		want int64
+	}{
+		{256 * kib, 0, 512 * kib},
+		{256 * kib, 9 * time.Millisecond, 512 * kib},
+		{256 * kib, 10 * time.Millisecond, 256 * kib},
+		{256 * kib, 50 * time.Millisecond, 256 * kib},
+		{256 * kib, 51 * time.Millisecond, 128 * kib},
+		{32 * mib, 0, 32 * mib},
+		{64 * kib, time.Hour, 64 * kib},
+	} {
+		if got := snapshot.NextChunk(x.size, x.took); got != x.want {
+			t.Errorf("after %d bytes in %v: %d, want %d", x.size, x.took, got, x.want)
+		}
+	}
 }

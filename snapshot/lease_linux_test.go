@@ -3,7 +3,9 @@ package snapshot_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -236,24 +238,43 @@ func TestLeaseYields(t *testing.T) {
 			false: snapshot.ComparedCopy,
 			true:  snapshot.LeasedCopy, // the second time, when nobody waited
 		} {
-			writer := make(chan error)
-			start := sync.OnceFunc(func() { go func() { writer <- openOnce(name, unix.O_RDWR) }() })
+			writer := make(chan error, 1)
+			start := sync.OnceFunc(func() {
+				go func() { writer <- openOnce(name, unix.O_RDWR) }()
+				waitForBreak(t, name)
+			})
 			in := false
+			waitFor := func() {
+				inTime(t, "the writer", func() {
+					if err := <-writer; err != nil {
+						t.Error(err)
+					}
+				})
+				in = true
+			}
+			leases := 0 // taken or given up
+			undo := snapshot.Intercept(t, func(call string) error {
+				if call == "setlease" {
+					if leases++; leases == 3 && !in {
+						waitFor() // or another one would be tried for in vain
+					}
+				}
+				return nil
+			})
 			c := snapshot.Config{RequireConsistent: consistent, Progress: func(done, total int64) {
 				start()
-				if done > total/2 && !in {
+				switch {
+				case in:
+				case leases > 1:
+					waitFor()
+				case done > total/2:
 					t.Error("the writer still waits")
-				}
-				if !in {
-					select {
-					case err := <-writer:
-						in = true
-						must(t, err)
-					case <-time.After(100 * time.Millisecond): // a slow disk
-					}
+				default:
+					time.Sleep(100 * time.Millisecond) // a slow disk
 				}
 			}}
 			m, err := c.Open(context.Background(), name)
+			undo()
 			must(t, err)
 			if m.Method() != want {
 				t.Errorf("%v, want %v", m.Method(), want)
@@ -262,6 +283,26 @@ func TestLeaseYields(t *testing.T) {
 			must(t, m.Close())
 		}
 	})
+}
+
+// waitForBreak returns when an open waits for the lease on a file.
+func waitForBreak(t *testing.T, name string) {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Stat(name, &st))
+	inode := fmt.Sprintf(":%d ", st.Ino)
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		locks, err := os.ReadFile("/proc/locks")
+		must(t, err)
+		for line := range strings.Lines(string(locks)) {
+			if strings.Contains(line, "BREAKING") && strings.Contains(line, inode) {
+				return
+			}
+		}
+		if time.Since(begin) > patience {
+			t.Fatal("no open waits for the lease")
+		}
+	}
 }
 
 // On filesystems where a lease proves nothing none is taken.
