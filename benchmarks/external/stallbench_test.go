@@ -21,6 +21,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 const (
@@ -140,8 +141,8 @@ func median(all []pace) pace {
 // has two processors.
 func BenchmarkStall(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	for _, kind := range []string{"xfs", "btrfs"} {
-		b.Run(kind, func(b *testing.B) {
+	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
+		b.Run(kind.String(), func(b *testing.B) {
 			d := fusetest.NewDisk(b, diskSize)
 			hurry(b, os.Getpid(), d.Pid())
 			name := filepath.Join(d.Mount(b, kind), "f")

@@ -45,16 +45,21 @@ type Comparison struct {
 	Ways  []Way
 }
 
-// A Result holds the median time of an operation of each way, in nanoseconds.
+// A Result holds the median and the least time of an operation of each way, in nanoseconds.
 type Result struct {
-	ways    []Way
-	medians []float64
+	ways           []Way
+	medians, least []float64
 }
 
 // Ns returns the median of a way, which must be there.
-func (r Result) Ns(name string) float64 {
-	i := slices.IndexFunc(r.ways, func(w Way) bool { return w.Name == name })
-	return r.medians[i]
+func (r Result) Ns(name string) float64 { return r.medians[r.index(name)] }
+
+// Least returns the least time of a way, which must be there. Other programs make a turn longer, and
+// never shorter.
+func (r Result) Least(name string) float64 { return r.least[r.index(name)] }
+
+func (r Result) index(name string) int {
+	return slices.IndexFunc(r.ways, func(w Way) bool { return w.Name == name })
 }
 
 // Ratio returns how many times as long the first way takes as the second.
@@ -149,6 +154,7 @@ func (m *measurement) result() Result {
 	r := Result{ways: m.ways}
 	for _, times := range m.times {
 		r.medians = append(r.medians, Median(times))
+		r.least = append(r.least, slices.Min(times))
 	}
 	return r
 }

@@ -19,6 +19,20 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// A turn that takes longer than others does not count for the least time.
+func TestLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := []time.Duration{5, 3, 9}
+		r := Comparison{Ways: []Way{{Name: "a", Before: func() {}, Do: func(int) {
+			time.Sleep(turns[0])
+			turns = turns[1:]
+		}}}}.Run(3)
+		if r.Least("a") != 3 || r.Ns("a") != 5 {
+			t.Errorf("least %v, median %v", r.Least("a"), r.Ns("a"))
+		}
+	})
+}
+
 // What comes before a turn does not count, and a batch is divided by its length.
 func TestTimes(t *testing.T) {
 	sleep := func(d time.Duration) func(int) {
