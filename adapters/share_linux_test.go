@@ -256,7 +256,7 @@ func TestUnusedAreDropped(t *testing.T) {
 
 func waitFor(tb testing.TB, done func() bool) {
 	tb.Helper()
-	for range 1000 {
+	for range 6000 {
 		if done() {
 			return
 		}

@@ -45,7 +45,7 @@ func newMemoryGroup(t *testing.T, limit int64) memoryGroup {
 		}
 		t.Cleanup(func() {
 			err := os.Remove(dir)
-			for try := 0; errors.Is(err, unix.EBUSY) && try < 100; try++ { // the child is about to go
+			for try := 0; errors.Is(err, unix.EBUSY) && try < 3000; try++ { // the child is about to go
 				time.Sleep(10 * time.Millisecond)
 				err = os.Remove(dir)
 			}

@@ -85,7 +85,7 @@ func Evict(tb testing.TB, m *Mmap, off, n int64) {
 		tb.Fatal(err)
 	}
 	vec := make([]byte, (n-1)/int64(os.Getpagesize())+1)
-	for try := range 20 {
+	for try := range 200 {
 		if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
 			tb.Fatal(err)
 		}

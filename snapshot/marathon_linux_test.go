@@ -109,7 +109,7 @@ func leavesNothing(t *testing.T, dir string, slack int64) {
 	marathon(t, name, snapshots, commits)
 	var after inventory
 	var more string
-	for try := range 20 { // cleanups, and what the filesystem frees, take their time
+	for try := range 80 { // cleanups, and what the filesystem frees, take their time
 		after = take(t, dir)
 		if more = after.over(before, slack); more == "" {
 			break

@@ -51,7 +51,7 @@ func TestWriteback(t *testing.T) {
 					left := bytesWith(extents(t, fd), delalloc)
 					// Btrfs enters in its books a moment later where the data it has written
 					// lies.
-					for try := 0; test.writes && left != 0 && try < 100; try++ {
+					for try := 0; test.writes && left != 0 && try < 3000; try++ {
 						time.Sleep(10 * time.Millisecond)
 						left = bytesWith(extents(t, fd), delalloc)
 					}

@@ -81,7 +81,7 @@ func TestTmpfileGoes(t *testing.T) {
 				t.Errorf("%d more inodes in use while it is mapped, want 1", n)
 			}
 			must(t, syscalls.Poison(b))
-			for range 200 { // XFS frees it in the background
+			for range 3000 { // XFS frees it in the background
 				if inodes() == before {
 					break
 				}

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
@@ -216,22 +219,37 @@ func TestStalledClient(t *testing.T) {
 
 // A client may take longer for all of a response than for a part of it.
 func TestSlowClient(t *testing.T) {
-	dir := t.TempDir()
-	const size = 64 << 20 // far more than the sockets hold
-	put(t, filepath.Join(dir, "f"), strings.Repeat("x", size))
-	s := start(t, dir, "-stall", "1s")
-	resp, err := http.Get(s.url + "f")
-	if err != nil {
-		t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowWriter{ResponseWriter: httptest.NewRecorder()}
+		pieces := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 10 {
+				if _, err := w.Write([]byte("x")); err != nil {
+					t.Fatal(i, err)
+				}
+			}
+		})
+		r := httptest.NewRequest(http.MethodGet, "/f", nil)
+		logged(log.New(io.Discard, "", 0), time.Second, pieces).ServeHTTP(w, r)
+	})
+}
+
+// A slowWriter takes 0.9 s for what is written to it, and keeps to a deadline.
+type slowWriter struct {
+	http.ResponseWriter
+	deadline time.Time
+}
+
+func (w *slowWriter) SetWriteDeadline(t time.Time) error {
+	w.deadline = t
+	return nil
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(900 * time.Millisecond)
+	if time.Now().After(w.deadline) {
+		return 0, os.ErrDeadlineExceeded
 	}
-	defer http.DefaultClient.CloseIdleConnections()
-	defer resp.Body.Close()
-	for range 64 {
-		time.Sleep(30 * time.Millisecond)
-		if n, err := io.CopyN(io.Discard, resp.Body, size/64); err != nil {
-			t.Fatal(n, err)
-		}
-	}
+	return w.ResponseWriter.Write(p)
 }
 
 func TestBadInput(t *testing.T) {
