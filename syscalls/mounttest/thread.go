@@ -27,7 +27,9 @@ func OwnMounts() error { return ownMounts() }
 
 // Refuse makes a system call fail on this thread from now on, by a seccomp filter, as it would on
 // another kernel or in a sandbox. If arg is not negative, only calls fail in which that
-// argument, the lower half of it, has the value. Call it in [OnThread], as often as needed.
+// argument, the lower half of it, has the value. On a 32-bit system the 64-bit form of the call
+// (fcntl64, fstat64, fstatfs64, ftruncate64, _llseek) is refused, too. Call it in [OnThread], as
+// often as needed.
 func Refuse(call uintptr, arg int, value uint32, errno syscall.Errno) error {
 	return refuse(call, arg, value, errno)
 }

@@ -1,6 +1,7 @@
 package mounttest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"testing"
@@ -53,18 +54,26 @@ func hideProc() error {
 	return unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")
 }
 
+// lowerHalf is where the lower half of the first argument begins in struct seccomp_data, in which
+// each argument has eight bytes.
+var lowerHalf = 16 + 4*uint32(binary.NativeEndian.Uint16([]byte{0, 1})&1)
+
 func refuse(call uintptr, arg int, value uint32, errno unix.Errno) error {
-	const data = 16 // where the arguments begin in struct seccomp_data, little-endian, eight bytes each
+	form, ok := wide[call]
+	if !ok {
+		form = call
+	}
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(call), Jf: 3},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: data + 8*uint32(max(arg, 0))},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(call), Jt: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(form), Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: lowerHalf + 8*uint32(max(arg, 0))},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	if arg < 0 {
-		filter[2] = unix.SockFilter{Code: unix.BPF_LD | unix.BPF_IMM, K: value}
+		filter[3] = unix.SockFilter{Code: unix.BPF_LD | unix.BPF_IMM, K: value}
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
