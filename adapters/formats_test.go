@@ -1,3 +1,5 @@
+//go:build linux
+
 package adapters_test
 
 import (
@@ -8,7 +10,6 @@ import (
 	"debug/elf"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -23,19 +24,8 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// reading is what Reader, File and the files of an FS have in common.
-type reading interface {
-	io.ReadSeeker
-	io.ReaderAt
-	io.ByteScanner
-	io.RuneScanner
-	Size() int64
-	Len() int
-}
 
 func picture() image.Image {
 	m := image.NewRGBA(image.Rect(0, 0, 200, 100))
@@ -200,16 +190,4 @@ func TestFormatsWhileReplaced(t *testing.T) {
 			_, _, _, _ = m.Close(), mut.Close(), f.Close(), file.(io.Closer).Close()
 		}
 	})
-}
-
-// openFS opens a file by an FS.
-func openFS(t testing.TB, dir, name string) reading {
-	t.Helper()
-	f, err := newFS(t, dir, snapshot.Config{}).Open(name)
-	supported(t, err)
-	r, ok := f.(reading)
-	if !ok {
-		t.Fatal(errors.ErrUnsupported)
-	}
-	return r
 }

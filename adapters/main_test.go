@@ -2,6 +2,7 @@ package adapters_test
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -63,6 +64,28 @@ func newFS(tb testing.TB, dir string, c snapshot.Config) *adapters.FS {
 	}
 	tb.Cleanup(func() { _ = fsys.Close() })
 	return fsys
+}
+
+// reading is what Reader, File and the files of an FS have in common.
+type reading interface {
+	io.ReadSeeker
+	io.ReaderAt
+	io.ByteScanner
+	io.RuneScanner
+	Size() int64
+	Len() int
+}
+
+// openFS opens a file by an FS.
+func openFS(t testing.TB, dir, name string) reading {
+	t.Helper()
+	f, err := newFS(t, dir, snapshot.Config{}).Open(name)
+	supported(t, err)
+	r, ok := f.(reading)
+	if !ok {
+		t.Fatal(errors.ErrUnsupported)
+	}
+	return r
 }
 
 // supported ends the test if err is not nil: skips it where there are no snapshots at all, which

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -27,22 +26,22 @@ func TestDoRetriesEINTR(t *testing.T) {
 func TestDoNamesTheCall(t *testing.T) {
 	for _, test := range []struct {
 		result error
-		text   string
+		errno  syscall.Errno // its text differs between systems
 		is     []error
 		not    []error
 	}{
-		{syscall.ENOENT, "call: no such file or directory",
+		{syscall.ENOENT, syscall.ENOENT,
 			[]error{syscall.ENOENT, fs.ErrNotExist}, []error{errors.ErrUnsupported}},
-		{syscall.EEXIST, "call: file exists",
+		{syscall.EEXIST, syscall.EEXIST,
 			[]error{syscall.EEXIST, fs.ErrExist}, []error{errors.ErrUnsupported}},
 		// Go's own word for these is ErrUnsupported already.
-		{syscall.ENOSYS, "call: function not implemented",
+		{syscall.ENOSYS, syscall.ENOSYS,
 			[]error{syscall.ENOSYS, errors.ErrUnsupported}, nil},
-		{syscalls.OrUnsupported(syscall.EXDEV, syscall.EXDEV), "call: invalid cross-device link",
+		{syscalls.OrUnsupported(syscall.EXDEV, syscall.EXDEV), syscall.EXDEV,
 			[]error{syscall.EXDEV, errors.ErrUnsupported}, []error{syscall.EINVAL, fs.ErrPermission}},
-		{syscalls.OrUnsupported(syscall.EPERM, syscall.EXDEV, syscall.EPERM), "call: operation not permitted",
+		{syscalls.OrUnsupported(syscall.EPERM, syscall.EXDEV, syscall.EPERM), syscall.EPERM,
 			[]error{syscall.EPERM, fs.ErrPermission, errors.ErrUnsupported}, nil},
-		{syscalls.OrUnsupported(syscall.EIO, syscall.EXDEV), "call: input/output error",
+		{syscalls.OrUnsupported(syscall.EIO, syscall.EXDEV), syscall.EIO,
 			[]error{syscall.EIO}, []error{errors.ErrUnsupported, syscall.EXDEV}},
 	} {
 		calls := 0
@@ -53,14 +52,14 @@ func TestDoNamesTheCall(t *testing.T) {
 		if calls != 1 {
 			t.Errorf("%v: %d calls, want 1", test.result, calls)
 		}
-		if err == nil || err.Error() != test.text {
-			t.Errorf("%v: error %q, want %q", test.result, err, test.text)
+		if want := "call: " + test.errno.Error(); err == nil || err.Error() != want {
+			t.Errorf("%v: error %q, want %q", test.result, err, want)
 		}
 		if named, ok := err.(*os.SyscallError); !ok || named.Syscall != "call" { //nolint:errorlint // the outermost names the call
 			t.Errorf("%v: %#v, want a *os.SyscallError that names the call", test.result, err)
 		}
 		var errno syscall.Errno
-		if !errors.As(err, &errno) || !slices.Contains(test.is, error(errno)) {
+		if !errors.As(err, &errno) || errno != test.errno {
 			t.Errorf("%v: the errno is %v", test.result, errno)
 		}
 		for _, is := range test.is {

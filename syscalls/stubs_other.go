@@ -2,11 +2,14 @@
 
 package syscalls
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 const seekData, seekHole = 3, 4
 
-var errOther = errors.ErrUnsupported // this is not Linux
+var errOther = fmt.Errorf("needs Linux: %w", errors.ErrUnsupported)
 
 func ficlone(int, int) error                                 { return errOther }
 func copyFileRange(int, int64, int, int64, int) (int, error) { return 0, errOther }

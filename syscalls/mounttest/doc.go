@@ -56,5 +56,5 @@
 //
 // The reason names what is missing: "no CAP_SYS_ADMIN", "mkfs.xfs not found in PATH".
 //
-// Other operating systems have only "host".
+// Off Linux, every test that asks for a directory is skipped: "needs Linux".
 package mounttest

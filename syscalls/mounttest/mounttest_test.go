@@ -44,6 +44,9 @@ func TestDirIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	if dir == "" {
+		return // skipped, with the reason
+	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Stat(%s) = %v after the test", dir, err)
 	}
