@@ -1,5 +1,5 @@
-// Package benchmarks measures the library against os.File, golang.org/x/exp/mmap and bytes in
-// memory on real filesystems. It has no code but benchmarks and their tests:
+// Package benchmarks measures the library against os.File, a plain mapping and bytes in memory on
+// real filesystems. It has no code but benchmarks and their tests:
 //
 //	go test -run '^$' -bench . ./benchmarks                   # -short: small sizes
 //	go test -run '^$' -bench ReadAt/fs=xfs ./benchmarks

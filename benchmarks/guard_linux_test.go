@@ -56,7 +56,7 @@ func guardOpen(t *testing.T, small, large string) {
 func guardReads(t *testing.T, name string) {
 	r := readingHot(t, name, 16*mib, 64, 1).Run(101)
 	for _, way := range []string{"Mmap", "MmapMut"} {
-		wantWithin(t, r, way, 6, "exp-mmap")
+		wantWithin(t, r, way, 6, "mapping")
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
-	"golang.org/x/exp/mmap"
 )
 
 // A readerAt is what is compared.
@@ -30,7 +29,7 @@ type opener struct {
 
 var openers = []opener{
 	{"os.File", func(name string) (readerAt, error) { return os.Open(name) }},
-	{"exp-mmap", func(name string) (readerAt, error) { return mmap.Open(name) }},
+	{"mapping", func(name string) (readerAt, error) { return openMapping(name) }},
 	{"MmapMut", func(name string) (readerAt, error) { return snapshot.OpenMut(name) }},
 	{"Mmap", func(name string) (readerAt, error) { return snapshot.Open(name) }},
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"github.com/natefinch/atomic"
+	xmmap "golang.org/x/exp/mmap"
 )
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
@@ -98,8 +99,8 @@ func BenchmarkOpen(b *testing.B) {
 	})
 }
 
-// BenchmarkReadAt copies pieces out of a file that is in memory. With mmap-go that is copy from a
-// slice, with nothing to guard it.
+// BenchmarkReadAt copies pieces out of a file that is in memory. With x/exp/mmap and mmap-go that
+// is copy from a slice, with nothing to guard it.
 func BenchmarkReadAt(b *testing.B) {
 	const size = 16 * mib
 	each(b, func(b *testing.B, dir string) {
@@ -107,6 +108,9 @@ func BenchmarkReadAt(b *testing.B) {
 		raw, f := mapped(b, name, mmap.RDONLY)
 		defer f.Close()
 		defer func() { check(b, raw.Unmap()) }()
+		x, err := xmmap.Open(name)
+		check(b, err)
+		defer x.Close()
 		m, err := snapshot.Open(name)
 		check(b, err)
 		defer m.Close()
@@ -122,7 +126,7 @@ func BenchmarkReadAt(b *testing.B) {
 					return interleave.Once(name, func() { _, _ = r.ReadAt(p, rnd.Int64N(size-int64(piece))) })
 				}
 				interleave.Comparison{Bytes: int64(piece), Ways: []interleave.Way{
-					way("os.File", f), way("mmap-go", slice(raw)), way("Mmap", m),
+					way("os.File", f), way("exp-mmap", x), way("mmap-go", slice(raw)), way("Mmap", m),
 				}}.Bench(b)
 			})
 		}

@@ -87,7 +87,7 @@ func (r *report) bars() []bar {
 		most("Open and Close by reflink, of that of the best size", 1.3, open, flat(open, "Mmap")),
 		most("the bare system calls, of those of the best size", 1.3, open, flat(open, "bare")),
 		least("ReadAt of 4 KiB, hot: os.File, of Mmap", 5, hot, over("os.File", "Mmap")),
-		most("ReadAt of 4 KiB, hot: Mmap, of x/exp/mmap", 1.5, hot, over("Mmap", "exp-mmap")),
+		most("ReadAt of 4 KiB, hot: Mmap, of a plain mapping", 1.5, hot, over("Mmap", "mapping")),
 		most("ReadAt of 4 KiB, hot: allocations", 0, r.find("ReadAt", "size=4096", "cache=hot", "goroutines=1"), metric("Mmap-allocs/op")),
 		least("zip walk: os.File, of Mmap", 0.95, r.find("Zip"), over("os.File", "Mmap")),
 		least("tar walk: os.File, of Reader", 0.95, r.find("Tar"), over("os.File", "Reader")),

@@ -71,7 +71,7 @@ func (r *report) drawReadAt(path string) (bool, error) {
 	p.logSizes()
 	p.logRates()
 	gb := func(size, sec float64) float64 { return size / sec / 1e9 }
-	for i, way := range []string{"memory", "exp-mmap", "Mmap", "os.File"} {
+	for i, way := range []string{"memory", "mapping", "Mmap", "os.File"} {
 		p.line(way, []int{2, 3, 0, 1}[i], way == "memory", bySize(rows, way, gb))
 	}
 	return p.save(path)
