@@ -37,6 +37,9 @@ that and 200 MiB. Try it on ext4, XFS, btrfs and tmpfs. Nothing is left behind.
 
 func main() { os.Exit(start()) }
 
+// hangup is SIGHUP, which package syscall does not define for GOOS=js.
+const hangup = syscall.Signal(1)
+
 func start() int {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.Usage = func() {
@@ -70,7 +73,7 @@ func start() int {
 	}
 
 	// A signal ends the context, and so the work, wherever it is; run then cleans up.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, hangup)
 	defer stop()
 	if err := run(ctx, c, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)

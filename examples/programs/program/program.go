@@ -44,10 +44,13 @@ func Usage(format string, args ...any) error {
 	return &Exit{BadUsage, fmt.Errorf(format+" (-h shows the usage)", args...)}
 }
 
+// hangup is SIGHUP, which package syscall does not define for GOOS=js.
+const hangup = syscall.Signal(1)
+
 // Main runs a program in this process and does not return. SIGINT, SIGTERM and SIGHUP end the
 // context, so that the program can clean up; a second one ends the process.
 func Main(name string, run Run) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, hangup)
 	context.AfterFunc(ctx, stop)
 	os.Exit(Call(ctx, name, run, os.Args[1:], Std{os.Stdin, os.Stdout, os.Stderr}))
 }

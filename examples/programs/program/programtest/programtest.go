@@ -28,14 +28,19 @@ func Call(tb testing.TB, run program.Run, args ...string) Result {
 // taken, it calls meanwhile, unless nil.
 func CallWith(tb testing.TB, run program.Run, in string, meanwhile func(), args ...string) Result {
 	tb.Helper()
-	if runtime.GOOS != "linux" {
-		tb.Skip("snapshots need Linux")
-	}
+	needLinux(tb)
 	var out output
 	out.meanwhile = meanwhile
 	var errs strings.Builder
 	status := program.Call(tb.Context(), "prog", run, args, program.Std{In: strings.NewReader(in), Out: &out, Err: &errs})
 	return Result{status, out.String(), errs.String()}
+}
+
+func needLinux(tb testing.TB) {
+	tb.Helper()
+	if runtime.GOOS != "linux" {
+		tb.Skip("snapshots need Linux")
+	}
 }
 
 type output struct {
@@ -113,6 +118,7 @@ func WantHelp(tb testing.TB, exe, usage string) {
 // Build builds the program in the working directory and returns the name of the binary.
 func Build(tb testing.TB) string {
 	tb.Helper()
+	needLinux(tb)
 	exe := filepath.Join(tb.TempDir(), "prog")
 	out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", exe, ".").CombinedOutput()
 	if err != nil {
