@@ -4,10 +4,8 @@ go 1.26.0
 
 toolchain go1.26.11
 
-replace github.com/mmapsnapshot/mmapsnapshot => ../..
-
 require (
-	github.com/mmapsnapshot/mmapsnapshot v0.0.0
+	github.com/mmapsnapshot/mmapsnapshot v0.1.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
