@@ -84,6 +84,7 @@ func TestSparseCopy(t *testing.T) {
 			{"data at the end of a page", 3 << 20, []int64{4096*3 + 17}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
+				needAddresses(t, test.size)
 				name := join(dir, "f")
 				f, err := os.Create(name)
 				must(t, err)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -161,6 +162,14 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// needAddresses skips the test if size bytes cannot be mapped on any 32-bit system, and this is one.
+func needAddresses(t testing.TB, size int64) {
+	t.Helper()
+	if size > math.MaxInt {
+		t.Skipf("%d bytes do not fit into the address space", size)
 	}
 }
 

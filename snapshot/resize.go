@@ -133,8 +133,9 @@ func (m *MmapMut) discard() error {
 // holds layout.
 func (m *MmapMut) viewed() bool { return m.views.Load() > 0 }
 
-// maxSlack is how much room to grow in is mapped at most. It costs addresses, no memory.
-const maxSlack = 1 << 30
+// maxSlack is how much room to grow in is mapped at most, 32 MiB on 32 bits. It costs addresses, no
+// memory.
+const maxSlack = int64(min(1<<30, math.MaxInt>>6))
 
 // reserve makes the mapping at least size bytes long, if it may be. Pages behind the end of the private file
 // cannot be touched, but nobody gets a slice of them.
@@ -152,10 +153,7 @@ func (m *MmapMut) reserve(size int64) error {
 	if size > math.MaxInt {
 		return syscall.EFBIG
 	}
-	length := size
-	if math.MaxInt > math.MaxInt32 { // addresses are plenty
-		length = max(size, have+min(have, maxSlack))
-	}
+	length := max(size, have+min(have, maxSlack))
 	if m.memory {
 		length = min(length, memoryLimit) // so that what is mapped may be used
 	}

@@ -64,6 +64,8 @@ func clones() bool {
 	return unix.IoctlFileClone(to, from) == nil
 }
 
+func hostRoot() (string, error) { return os.TempDir(), nil }
+
 // sharedRoot returns the root of the session's filesystem of that kind, and
 // makes it if no process of the session has.
 func sharedRoot(k *Kind) (string, error) {

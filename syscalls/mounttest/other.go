@@ -12,6 +12,8 @@ const needsLinux = missing("needs Linux")
 
 func run(m *testing.M) int { return m.Run() }
 
+func hostRoot() (string, error) { return "", needsLinux }
+
 func sharedRoot(*Kind) (string, error) { return "", needsLinux }
 
 func available(*Kind) error { return needsLinux }
