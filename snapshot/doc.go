@@ -212,6 +212,6 @@
 // refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a
 // file waits as writing to it would, whatever becomes of the context. Opening a file, committing to
 // it and copying it close a descriptor of it, which ends the locks that this process has on it by
-// fcntl(2), F_SETLK. On anything but Linux all functions return [errors.ErrUnsupported]. The
+// fcntl(2), F_SETLK. Off Linux, opening fails with [errors.ErrUnsupported]. The
 // garbage collector does not know mapped memory, and the race detector does not watch it.
 package snapshot
