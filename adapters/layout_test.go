@@ -18,15 +18,17 @@ const module = "github.com/mmapsnapshot/mmapsnapshot"
 
 // mayImport lists what each package may import besides the standard library, tests aside.
 var mayImport = map[string][]string{
-	"syscalls":                       {"golang.org/x/sys/unix"},
-	"syscalls/mounttest":             {"golang.org/x/sys/unix"},
-	"snapshot":                       {module + "/syscalls"},
-	"adapters":                       {module + "/snapshot"},
-	"benchmarks":                     nil,
-	"benchmarks/internal/interleave": nil,
-	"examples/internal/beside":       nil,
-	"examples/quickstart":            {module + "/snapshot", module + "/adapters"},
-	"examples/serve":                 {module + "/snapshot", module + "/adapters"},
+	"syscalls":                            {"golang.org/x/sys/unix"},
+	"syscalls/mounttest":                  {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
+	"syscalls/mounttest/restrict":         {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
+	"syscalls/mounttest/internal/seccomp": {"golang.org/x/sys/unix"},
+	"snapshot":                            {module + "/syscalls"},
+	"adapters":                            {module + "/snapshot"},
+	"benchmarks":                          nil,
+	"benchmarks/internal/interleave":      nil,
+	"examples/internal/beside":            nil,
+	"examples/quickstart":                 {module + "/snapshot", module + "/adapters"},
+	"examples/serve":                      {module + "/snapshot", module + "/adapters"},
 }
 
 // Imports go down only, unsafe stands in the lowest floor alone, and every package has a

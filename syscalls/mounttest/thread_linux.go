@@ -1,13 +1,13 @@
 package mounttest
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest/internal/seccomp"
 )
 
 func onThread(tb testing.TB, f func() error) {
@@ -54,33 +54,10 @@ func hideProc() error {
 	return unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")
 }
 
-// lowerHalf is where the lower half of the first argument begins in struct seccomp_data, in which
-// each argument has eight bytes.
-var lowerHalf = 16 + 4*uint32(binary.NativeEndian.Uint16([]byte{0, 1})&1)
-
 func refuse(call uintptr, arg int, value uint32, errno unix.Errno) error {
-	form, ok := wide[call]
-	if !ok {
-		form = call
+	rule := seccomp.Rule{Call: call, Errno: errno}
+	if arg >= 0 {
+		rule.If = seccomp.Condition{Test: seccomp.Equal, Arg: arg, Value: value}
 	}
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(call), Jt: 1},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(form), Jf: 3},
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: lowerHalf + 8*uint32(max(arg, 0))},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	if arg < 0 {
-		filter[3] = unix.SockFilter{Code: unix.BPF_LD | unix.BPF_IMM, K: value}
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("no_new_privs: %w", err)
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog))); err != 0 {
-		return fmt.Errorf("seccomp: %w", err)
-	}
-	return nil
+	return seccomp.Install([]seccomp.Rule{rule})
 }

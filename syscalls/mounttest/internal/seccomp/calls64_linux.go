@@ -1,6 +1,6 @@
 //go:build !(386 || arm || mips || mipsle)
 
-package mounttest
+package seccomp
 
 // wide maps nothing: every call has one form.
 var wide map[uintptr]uintptr

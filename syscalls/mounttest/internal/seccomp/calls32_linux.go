@@ -1,6 +1,6 @@
 //go:build 386 || arm || mips || mipsle
 
-package mounttest
+package seccomp
 
 import "golang.org/x/sys/unix"
 
