@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ func TestFSReadBesideClose(t *testing.T) {
 					if n == 0 {
 						begun <- struct{}{}
 					}
+					runtime.Gosched() // on one processor, Close runs soon
 				}
 				var e *fs.PathError
 				if !errors.Is(err, fs.ErrClosed) || !errors.As(err, &e) || e.Path != "f" {
