@@ -40,9 +40,12 @@ func main() {
 	// The bounding set and the filter belong to one thread, which has to be the one that calls
 	// execve.
 	runtime.LockOSThread()
-	o, err := parse(os.Args[1:], os.Stdout)
+	o, flags, err := parse(os.Args[1:])
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(description)
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
 		os.Exit(0)
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "restrict: %v (-h shows the usage)\n", err)
@@ -53,15 +56,10 @@ func main() {
 	os.Exit(code)
 }
 
-func parse(args []string, help io.Writer) (options, error) {
+func parse(args []string) (options, *flag.FlagSet, error) {
 	o := options{user: -1}
 	flags := flag.NewFlagSet("restrict", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.Usage = func() {
-		fmt.Fprint(help, description)
-		flags.SetOutput(help)
-		flags.PrintDefaults()
-	}
 	flags.BoolVar(&o.docker, "docker", false,
 		"the capabilities and system calls of a Docker container with default options")
 	gvisor := flags.Bool("gvisor", false, "refuse calls that gVisor does not have, as it does")
@@ -73,7 +71,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	})
 	flags.IntVar(&o.user, "user", -1, "become the user and the group of this `id`, in no other group")
 	if err := flags.Parse(args); err != nil {
-		return o, err
+		return o, flags, err
 	}
 	if o.docker {
 		o.rules = append(o.rules, docker()...)
@@ -83,9 +81,9 @@ func parse(args []string, help io.Writer) (options, error) {
 	}
 	o.command = flags.Args()
 	if len(o.command) == 0 {
-		return o, errors.New("no command")
+		return o, flags, errors.New("no command")
 	}
-	return o, nil
+	return o, flags, nil
 }
 
 // run starts the command in place of this program. It returns only if that fails.

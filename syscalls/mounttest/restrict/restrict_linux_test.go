@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,7 +187,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: exit code %d, want %d; want %q in\n%s", x.args, code, x.code, x.say, out)
 		}
 	}
-	o, err := parse([]string{"-gvisor", "-refuse", "1=EIO", "-refuse", "2=EIO", "a", "-b"}, io.Discard)
+	o, _, err := parse([]string{"-gvisor", "-refuse", "1=EIO", "-refuse", "2=EIO", "a", "-b"})
 	if err != nil || len(o.rules) != 2+len(gVisor()) || !slices.Equal(o.command, []string{"a", "-b"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
