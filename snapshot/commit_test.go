@@ -32,16 +32,19 @@ var ways = []struct {
 
 // eachWay runs f on every filesystem for every way to commit.
 func eachWay(t *testing.T, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
-	mounttest.Each(t, func(t *testing.T, dir string) {
-		for _, way := range ways {
-			t.Run(way.name, func(t *testing.T) {
-				mounttest.Leaks(t)
-				dir := join(dir, way.name)
-				must(t, os.Mkdir(dir, 0o755))
-				f(t, dir, way.do)
-			})
-		}
-	})
+	mounttest.Each(t, func(t *testing.T, dir string) { eachWayIn(t, dir, f) })
+}
+
+// eachWayIn runs f for each way of committing, in a directory of its name in dir.
+func eachWayIn(t *testing.T, dir string, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := join(dir, way.name)
+			must(t, os.Mkdir(dir, 0o755))
+			f(t, dir, way.do)
+		})
+	}
 }
 
 // The file is exactly the new contents, whatever its length was, and no other name is left.

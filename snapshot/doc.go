@@ -119,8 +119,9 @@
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
 // snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable
 // the new contents are there, and committing again makes them durable if that is possible now.
-// One failure is final: when the kernel could not write to the disk what was stored, the same
-// snapshot cannot be committed any more, because the kernel may have forgotten it.
+// One failure is final: if the kernel could not write to the disk what was stored, or could not
+// read it back (EIO), the same snapshot cannot be committed any more, because the kernel may have
+// lost it.
 //
 // Between two system calls of a commit the new file has a temporary name in the same directory,
 // .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the

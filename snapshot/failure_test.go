@@ -94,66 +94,75 @@ func TestOpenFailures(t *testing.T) {
 // Whichever call fails while a commit is made: the file is as it was or wholly new, no other
 // name is left, and the snapshot goes on, or says that it is broken.
 func TestCommitFailures(t *testing.T) {
+	eachWay(t, commitFailures)
+}
+
+// Commits on kernels that have neither reflinks nor copy_file_range make other calls, and keep the
+// same promise.
+func TestCommitFailuresByHand(t *testing.T) {
+	snapshot.CopyByHand(t)
+	eachWayIn(t, mounttest.Dir(t, mounttest.Host), commitFailures)
+}
+
+func commitFailures(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 	old := noise(1, 100000)
-	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
-		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC}[:mounttest.Count(1, 2, 2)] {
-			published := 0
-			failEach(t, errno, func(arm func(), disarm func() string) {
-				name := join(dir, "f")
-				write(t, name, old)
-				m, err := snapshot.OpenMut(name)
-				must(t, err)
-				_, err = m.WriteAt([]byte("new"), 5000)
-				must(t, err)
-				want := bytes.Clone(old)
-				copy(want[5000:], "new")
-				arm()
-				err = commit(m)
-				failed := disarm()
-				got, rerr := os.ReadFile(name)
-				must(t, rerr)
-				switch {
-				case bytes.Equal(got, want):
-					published++
-					if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
-						t.Errorf("published, but %v", err)
-					}
-				case bytes.Equal(got, old):
-					if err == nil {
-						t.Error("not published, and no error")
-					} else if !errors.Is(err, errno) {
-						t.Errorf("%v: is not %v", err, errno)
-					}
-				default:
-					t.Error("the file is neither old nor new")
-				}
-				wantNames(t, dir, "f")
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC}[:mounttest.Count(1, 2, 2)] {
+		published := 0
+		failEach(t, errno, func(arm func(), disarm func() string) {
+			name := join(dir, "f")
+			write(t, name, old)
+			m, err := snapshot.OpenMut(name)
+			must(t, err)
+			_, err = m.WriteAt([]byte("new"), 5000)
+			must(t, err)
+			want := bytes.Clone(old)
+			copy(want[5000:], "new")
+			arm()
+			err = commit(m)
+			failed := disarm()
+			got, rerr := os.ReadFile(name)
+			must(t, rerr)
+			switch {
+			case bytes.Equal(got, want):
+				published++
 				if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
-					// It works still, and the next commit does what this one could not, unless
-					// it is broken.
-					p := make([]byte, 3)
-					_, rerr := m.ReadAt(p, 5000)
-					must(t, rerr)
-					wantBytes(t, "contents", p, []byte("new"))
-					_, werr := m.WriteAt([]byte("newer"), 6000)
-					must(t, werr)
-					copy(want[6000:], "newer")
-					err := commit(m)
-					if broken := err != nil; broken != breaks(failed, errno, m, filepath.Base(dir) == "CommitAndClose") {
-						t.Errorf("the next commit: %v", err)
-					} else if !broken {
-						wantFile(t, name, want)
-					}
+					t.Errorf("published, but %v", err)
 				}
-				if err := m.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-					t.Error(err)
+			case bytes.Equal(got, old):
+				if err == nil {
+					t.Error("not published, and no error")
+				} else if !errors.Is(err, errno) {
+					t.Errorf("%v: is not %v", err, errno)
 				}
-			})
-			if published == 0 {
-				t.Error("never published")
+			default:
+				t.Error("the file is neither old nor new")
 			}
+			wantNames(t, dir, "f")
+			if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+				// It works still, and the next commit does what this one could not, unless
+				// it is broken.
+				p := make([]byte, 3)
+				_, rerr := m.ReadAt(p, 5000)
+				must(t, rerr)
+				wantBytes(t, "contents", p, []byte("new"))
+				_, werr := m.WriteAt([]byte("newer"), 6000)
+				must(t, werr)
+				copy(want[6000:], "newer")
+				err := commit(m)
+				if broken := err != nil; broken != breaks(failed, errno, m, filepath.Base(dir) == "CommitAndClose") {
+					t.Errorf("the next commit: %v", err)
+				} else if !broken {
+					wantFile(t, name, want)
+				}
+			}
+			if err := m.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+				t.Error(err)
+			}
+		})
+		if published == 0 {
+			t.Error("never published")
 		}
-	})
+	}
 }
 
 // Whichever call fails while a new name is made, or a name on another filesystem is written: it
@@ -217,7 +226,7 @@ func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bo
 		return self
 	case "ficlone":
 		return errno == syscall.EIO
-	case "seekdata", "seekhole": // not ftruncate, which is of the copy
+	case "seekdata", "seekhole", "pread": // not ftruncate, which is of the copy
 		return errno == syscall.EIO && m.Method() != snapshot.Reflink
 	}
 	return false
