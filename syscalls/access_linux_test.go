@@ -86,6 +86,7 @@ const (
 
 // From an append-only directory no name can be removed.
 func TestAppendOnly(t *testing.T) {
+	needCall(t, "statx")
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, on := range []bool{true, false} {

@@ -160,6 +160,7 @@ func TestNocowTooLate(t *testing.T) {
 
 // A clone needs both files to be of one kind.
 func TestFicloneNocow(t *testing.T) {
+	needCall(t, "FICLONE")
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
 		must(t, syscalls.SetNocow(src, true))
@@ -178,6 +179,7 @@ func TestFicloneNocow(t *testing.T) {
 }
 
 func TestFicloneImmutable(t *testing.T) {
+	needCall(t, "FICLONE")
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
 	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		src, dst := newFile(t, dir, "src", noise(page, 1)), newFile(t, dir, "dst", nil)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestFiclone(t *testing.T) {
+	needCall(t, "FICLONE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10+100, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", nil)
@@ -42,6 +43,7 @@ func TestFiclone(t *testing.T) {
 }
 
 func TestFicloneWithoutReflinks(t *testing.T) {
+	needCall(t, "FICLONE")
 	mounttest.Leaks(t)
 	dir := mounttest.Fresh(t, mounttest.ReflinksOff, 0)
 	src, dst := newFile(t, dir, "src", noise(8192, 1)), newFile(t, dir, "dst", nil)
@@ -52,6 +54,7 @@ func TestFicloneWithoutReflinks(t *testing.T) {
 
 // The destination never gets shorter.
 func TestFicloneOntoLonger(t *testing.T) {
+	needCall(t, "FICLONE")
 	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		old := noise(64<<10, 1)
 		for name, test := range map[string]struct {
@@ -73,6 +76,7 @@ func TestFicloneOntoLonger(t *testing.T) {
 }
 
 func TestFicloneRefused(t *testing.T) {
+	needCall(t, "FICLONE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)
@@ -94,6 +98,8 @@ func TestFicloneRefused(t *testing.T) {
 
 // Each filesystem beside each other one.
 func TestAcrossFilesystems(t *testing.T) {
+	needCall(t, "FICLONE")
+	needCall(t, "copy_file_range")
 	kinds := mounttest.Kinds(mounttest.Known)
 	for _, from := range kinds {
 		for _, to := range kinds {

@@ -32,6 +32,7 @@ func offsets(t *testing.T, fds ...int) (check func()) {
 }
 
 func TestCopyFileRange(t *testing.T) {
+	needCall(t, "copy_file_range")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data, old := noise(100000, 1), noise(50000, 2)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", old)
@@ -59,6 +60,7 @@ func TestCopyFileRange(t *testing.T) {
 }
 
 func TestCopyFileRangeShares(t *testing.T) {
+	needCall(t, "copy_file_range")
 	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Nothing but holes, so that a copy of what cannot be shared would be seen, and soon be
 		// over.
@@ -75,6 +77,7 @@ func TestCopyFileRangeShares(t *testing.T) {
 }
 
 func TestCopyFileRangeRefused(t *testing.T) {
+	needCall(t, "copy_file_range")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)
 		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", data)

@@ -168,6 +168,7 @@ func TestRenameat(t *testing.T) {
 }
 
 func TestRenameNoReplace(t *testing.T) {
+	needCall(t, "renameat2")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "a", []byte("a"))
 		check := unchanged(t, newFile(t, dir, "taken", []byte("taken")))
