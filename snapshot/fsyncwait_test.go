@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -261,7 +262,10 @@ func latencies(t *testing.T, m *snapshot.MmapMut, data []byte, f func()) string 
 	var stop atomic.Bool
 	var all []time.Duration
 	var reader sync.WaitGroup
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
 	reader.Go(func() {
+		defer begin() // also if it fails
 		p := make([]byte, 4096)
 		for i := 0; !stop.Load(); i++ {
 			off := i * 5 << 12 % len(data)
@@ -273,10 +277,13 @@ func latencies(t *testing.T, m *snapshot.MmapMut, data []byte, f func()) string 
 				return
 			}
 			wantBytes(t, "ReadAt", p, data[off:off+len(p)])
+			begin()
+			runtime.Gosched() // or f waits for a processor, if there is one alone
 		}
 	})
 	defer reader.Wait()
 	defer stop.Store(true)
+	<-begun
 	f()
 	stop.Store(true)
 	reader.Wait()
