@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -102,6 +103,7 @@ func closing(t *testing.T, name string) {
 				case 3:
 					_, err = f.Seek(0, io.SeekEnd)
 				}
+				runtime.Gosched() // on one processor, Close runs soon
 			}
 			if !errors.Is(err, fs.ErrClosed) {
 				t.Error(err)
