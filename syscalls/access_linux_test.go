@@ -106,7 +106,8 @@ func TestAppendOnly(t *testing.T) {
 	})
 }
 
-// setFlag is chattr.
+// setFlag is chattr. A test that fails does not leave the flag behind, because the file could not
+// be removed then.
 func setFlag(t *testing.T, fd int, flag uint32, on bool) {
 	t.Helper()
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
@@ -116,6 +117,9 @@ func setFlag(t *testing.T, fd int, flag uint32, on bool) {
 		flags |= flag
 	}
 	must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)))
+	if on {
+		t.Cleanup(func() { _ = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags&^flag)) })
+	}
 }
 
 // A program that runs may be written to, only not be opened for it.
