@@ -200,7 +200,7 @@ const raceEnv = "SNAPSHOT_CLOSE_RACE"
 
 // A plainMapping does what golang.org/x/exp/mmap does: Close unmaps at once, and a read has
 // nothing to guard it.
-type plainMapping struct{ data []byte }
+type plainMapping struct{ data atomic.Pointer[[]byte] }
 
 var errUnmapped = errors.New("unmapped")
 
@@ -211,20 +211,21 @@ func openPlain(name string) (racer, error) {
 	}
 	defer f.Close()
 	data, err := syscalls.Mmap(int(f.Fd()), raceSize, false)
-	return &plainMapping{data}, err
+	m := &plainMapping{}
+	m.data.Store(&data)
+	return m, err
 }
 
 func (m *plainMapping) ReadAt(p []byte, off int64) (int, error) {
-	if m.data == nil {
+	data := m.data.Load()
+	if data == nil {
 		return 0, errUnmapped
 	}
-	return copy(p, m.data[off:]), nil
+	return copy(p, (*data)[off:]), nil
 }
 
 func (m *plainMapping) Close() error {
-	data := m.data
-	m.data = nil
-	return syscalls.Munmap(data)
+	return syscalls.Munmap(*m.data.Swap(nil))
 }
 
 // The same race with a plain mapping ends the program or shows the other file: so the test above

@@ -153,11 +153,11 @@ func (m *MmapMut) reserve(size int64) error {
 	if size > math.MaxInt {
 		return syscall.EFBIG
 	}
-	length := max(size, have+min(have, maxSlack))
+	page := int64(os.Getpagesize())
+	length := max(size, min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
 	if m.memory {
 		length = min(length, memoryLimit) // so that what is mapped may be used
 	}
-	page := int64(os.Getpagesize())
 	length = (length + page - 1) &^ (page - 1)
 	if length > math.MaxInt || length < 0 {
 		return syscall.EFBIG

@@ -18,7 +18,7 @@ func without(t *testing.T, errno syscall.Errno, calls []uintptr, f func() error)
 	t.Helper()
 	mounttest.OnThread(t, func() error {
 		for _, call := range calls {
-			if err := mounttest.Refuse(call, -1, 0, errno); err != nil {
+			if err := mounttest.Refuse(call, errno); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,12 @@ type refusal struct {
 	errno syscall.Errno
 }
 
-func (r refusal) install() error { return mounttest.Refuse(r.nr, r.arg, r.value, r.errno) }
+func (r refusal) install() error {
+	if r.arg < 0 {
+		return mounttest.Refuse(r.nr, r.errno)
+	}
+	return mounttest.RefuseIf(r.nr, r.arg, r.value, r.errno)
+}
 
 // refused returns what a call comes to whose system call is refused.
 func refused(t *testing.T, r refusal, call func() error) (err error) {

@@ -8,7 +8,8 @@ import (
 	"io"
 )
 
-// An event is one line of go test -json. Their fields are described by go doc test2json and go help buildjson.
+// An event is one line of go test -json. Its fields are described by go doc test2json and go help
+// buildjson.
 type event struct {
 	Action     string
 	Package    string

@@ -2,12 +2,16 @@ package mounttest
 
 import "testing"
 
-// Need skips the test if this process lacks a capability of that name ("CAP_CHOWN"; see
-// capabilities(7)), with the name as the reason. That it has uid 0 says nothing: in a container,
-// root has some of them. Off Linux there are none.
+// Need skips the test if this process lacks one of the capabilities (see capabilities(7)), with its
+// name as the reason. The user id decides nothing: in a container, root has some of them. Off Linux
+// there are none.
 //
-// Those that change owners and users are of no use in a user namespace that has no other users:
-// that, too, skips the test.
+// Those that change owners and users are of no use in a user namespace without the user and group
+// of [AsUser]: that, too, skips the test.
+//
+// It panics if the name is none of CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_LEASE,
+// CAP_LINUX_IMMUTABLE, CAP_MKNOD, CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN and
+// CAP_SYS_RESOURCE.
 func Need(tb testing.TB, capabilities ...string) {
 	tb.Helper()
 	if reason := lacks(capabilities...); reason != "" {

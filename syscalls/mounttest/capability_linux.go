@@ -41,31 +41,33 @@ func lacks(names ...string) (reason string) {
 		if err != nil || data[number/32].Effective&(1<<(number%32)) == 0 {
 			return "no " + name
 		}
-		if slices.Contains(ofUsers, name) && usersMapped() < nobody {
-			return "no other users in this user namespace"
+		if slices.Contains(ofUsers, name) && (!nobodyMapped("uid_map") || !nobodyMapped("gid_map")) {
+			return fmt.Sprintf("no user and group %d in this user namespace", nobody)
 		}
 	}
 	return ""
 }
 
-// usersMapped is how many users the namespace of this process has, as far as they follow on 0.
-func usersMapped() (n uint64) {
-	b, err := os.ReadFile("/proc/self/uid_map")
+// nobodyMapped reports whether the user namespace of this process has the user, or the group, of
+// AsUser. Without /proc it says yes.
+func nobodyMapped(file string) bool {
+	b, err := os.ReadFile("/proc/self/" + file)
 	if err != nil {
-		return nobody // without /proc nobody knows
+		return true
 	}
 	for line := range strings.Lines(string(b)) {
 		var inside, outside, length uint64
-		if _, err := fmt.Sscan(line, &inside, &outside, &length); err == nil && inside <= n {
-			n = max(n, inside+length)
+		_, err := fmt.Sscan(line, &inside, &outside, &length)
+		if err == nil && inside <= nobody && nobody < inside+length {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
-// namespaceIsFirst reports whether this process is in the first user namespace: in no other one is
-// every number of a user itself.
+// namespaceIsFirst reports whether this process is in the first user namespace, whose inode number
+// is constant (PROC_USER_INIT_INO of linux/proc_ns.h).
 func namespaceIsFirst() bool {
-	b, err := os.ReadFile("/proc/self/uid_map")
-	return err != nil || strings.Join(strings.Fields(string(b)), " ") == "0 0 4294967295"
+	link, err := os.Readlink("/proc/self/ns/user")
+	return err == nil && link == "user:[4026531837]"
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// A test that needs a capability is skipped where it is missing, whoever the user is, and says
-// which.
+// A test that needs a capability is skipped without it, with its name, also as root.
 func TestNeed(t *testing.T) {
 	mounttest.Need(t, "CAP_CHOWN", "CAP_SETUID")
 	for _, missing := range []string{"CAP_CHOWN", "CAP_SETUID"} {
@@ -54,7 +53,7 @@ func needOnThisThread(tb *fakeTB) (skipped string) {
 	return ""
 }
 
-// Whoever is said to be able to set trusted attributes can, and nobody else.
+// CanSetTrusted says what setxattr(2) does.
 func TestCanSetTrusted(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Known)
 	err := unix.Setxattr(create(t, dir, "file").Name(), "trusted.t", []byte("v"), 0)

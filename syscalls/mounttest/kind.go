@@ -62,8 +62,9 @@ var table = []*Kind{
 	},
 }
 
-// Kinds returns those of the table that have the properties, in the order of the table, whether
-// they can be had here or not. Those with [WholeSeconds] or [ReflinksOff] have to be asked for.
+// Kinds returns the kinds of the table that have the properties, in the order of the table,
+// whether they can be made here or not. Those with [WholeSeconds] or [ReflinksOff] have to be asked
+// for.
 func Kinds(p Property) (kinds []*Kind) {
 	for _, k := range table {
 		if k.Has(p) && k.variant == k.variant&p {
@@ -94,7 +95,7 @@ func (k *Kind) Magic() uint32 { return k.magic }
 // Smallest is the size in bytes that [Kind.Fresh] makes if it is to be small.
 func (k *Kind) Smallest() int64 { return k.smallest }
 
-// Options are those for mount(2) that keep the kernel from writing what nobody asked for.
+// Options returns the options for mount(2) that suppress writes of the kernel in the background.
 func (k *Kind) Options() string { return k.options }
 
 // Slack is how many bytes more of it can be in use when files were made and removed again.

@@ -48,20 +48,26 @@ func madeAt(path string) *Kind {
 // clones reports whether the filesystem of the machine's temporary files makes reflinks, of files
 // without a name.
 func clones() bool {
-	open := func() (int, error) {
-		return unix.Open(os.TempDir(), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	}
-	to, err := open()
+	to, err := unnamed()
 	if err != nil {
 		return false
 	}
-	defer unix.Close(to)
-	from, err := open()
+	defer to.Close()
+	from, err := unnamed()
 	if err != nil {
 		return false
 	}
-	defer unix.Close(from)
-	return unix.IoctlFileClone(to, from) == nil
+	defer from.Close()
+	return unix.IoctlFileClone(int(to.Fd()), int(from.Fd())) == nil
+}
+
+// unnamed returns a new temporary file whose name is removed already.
+func unnamed() (*os.File, error) {
+	f, err := os.CreateTemp("", "mounttest-")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
 func hostRoot() (string, error) { return os.TempDir(), nil }

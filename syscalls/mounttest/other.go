@@ -50,4 +50,6 @@ func ownMounts() error { return needsLinux }
 
 func hideProc() error { return needsLinux }
 
-func refuse(uintptr, int, uint32, syscall.Errno) error { return needsLinux }
+func refuse(uintptr, syscall.Errno) error { return needsLinux }
+
+func refuseIf(uintptr, int, uint32, syscall.Errno) error { return needsLinux }

@@ -10,9 +10,8 @@ import (
 // No property at all, 0, is had by each filesystem.
 type Property uint32
 
-// What the filesystems of the table have. A filesystem of the machine that is not in the table
-// has or lacks Known, Host, Leases and Reflinks; of the others nobody knows, so that it neither has
-// nor lacks them.
+// The properties of filesystems. For a filesystem of the machine that is not in the table, only
+// Known, Host, Reflinks and Leases are known: it has none of the others and none of their opposites.
 const (
 	// Known filesystems are those of the table: it is known what they answer.
 	Known Property = 1 << iota
@@ -21,10 +20,10 @@ const (
 	// Reflinks: FICLONE makes two files share their blocks.
 	Reflinks
 	// Leases: no process writes to a file, or has it open for writing, while another one has a
-	// read lease on it.
+	// read lease on it. Package snapshot relies on that for the filesystems of the table alone.
 	Leases
-	// Disk: files lie on a disk, so that their pages can leave the memory, and a file can be
-	// had back after a crash.
+	// Disk: files are stored on a block device, so their pages can be evicted, and they survive a
+	// crash.
 	Disk
 	// NoCOW: files can be told to be overwritten in place (FS_NOCOW_FL).
 	NoCOW
@@ -32,7 +31,8 @@ const (
 	Subvolumes
 	// Shutdown: an ioctl makes the filesystem fail as if its disk was gone.
 	Shutdown
-	// RenameWrites: a rename over a file has the new contents written.
+	// RenameWrites: a rename over a file becomes durable only after the new contents, also without
+	// fsync (ext4 with auto_da_alloc, its default).
 	RenameWrites
 	// ListsTrusted: the names of trusted attributes are shown to those who may not read them.
 	ListsTrusted
@@ -48,7 +48,7 @@ const (
 // complement is how far the bit that says that a property is lacking is from that of the property.
 const complement = 16
 
-// What filesystems of the table without a property have.
+// The opposites of properties.
 const (
 	// NoReflinks: FICLONE is refused.
 	NoReflinks = Reflinks << complement
@@ -78,7 +78,9 @@ func (p Property) String() string {
 	return strings.Join(list, ", ")
 }
 
-// Has reports whether the filesystem that path lies on is known to have the properties.
+// Has reports whether the filesystem that path lies on is known to have the properties. Its type
+// decides, but for the machine's own filesystem, where a reflink is tried, and for those that this
+// process made by [Fresh].
 func Has(path string, p Property) bool { return propertiesOf(path)&p == p }
 
 // kindOf returns the kind of the filesystem that path lies on, or nil if it is none of the table.
@@ -102,11 +104,11 @@ func propertiesOf(path string) Property {
 		}
 		return k.has
 	}
-	p := with(Host) & (not(Known|Reflinks|Leases) | Host)
+	p := Host | not(Known|Leases)
 	if k != nil {
 		p = k.has&^not(Host) | Host
 	}
-	// How the machine's filesystem was made, nobody knows: it is tried.
+	// Its type does not tell whether it was made with reflinks.
 	p &^= Reflinks | not(Reflinks)
 	if clones() {
 		return p | Reflinks

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -34,21 +36,25 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 		return beside == unix.EAGAIN && lease() == nil
 	},
 	mounttest.Disk: func(t *testing.T, dir string) bool {
-		f := create(t, dir, "cached")
-		if _, err := f.Write(make([]byte, 64<<10)); err != nil {
+		f, resident := create(t, dir, "cached"), make([]byte, 1)
+		if _, err := f.Write(make([]byte, os.Getpagesize())); err != nil {
 			t.Fatal(err)
 		}
-		var left unix.Cachestat_t
-		for i := range 50 {
+		mem, err := syscalls.Mmap(int(f.Fd()), os.Getpagesize(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscalls.Munmap(mem) }()
+		for i := range 300 {
 			if err := errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED),
-				unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &left, 0)); err != nil {
-				t.Skip("no cachestat(2): ", err)
+				syscalls.Mincore(mem, resident)); err != nil {
+				t.Fatal(err)
 			}
-			if left.Cache == 0 {
+			if resident[0]&1 == 0 {
 				return true
 			}
 			// What has just been written is held a moment longer.
-			time.Sleep(time.Duration(i) * time.Millisecond)
+			time.Sleep(time.Duration(min(i, 10)) * time.Millisecond)
 		}
 		return false
 	},
@@ -159,6 +165,10 @@ func TestPropertiesAreHad(t *testing.T) {
 	impossible := mounttest.Memory | mounttest.Disk
 	fake(t, func(tb testing.TB) { mounttest.Dir(tb, impossible) }).
 		wantFailure(t, "no filesystem has Disk, no Disk")
+	host := fake(t, func(tb testing.TB) { mounttest.Dir(tb, mounttest.Host|impossible) })
+	if !strings.Contains(host.skipped, "has not Host, Disk, no Disk") {
+		t.Errorf("skipped with %q, failed with %q", host.skipped, host.failed)
+	}
 	fake(t, func(tb testing.TB) { mounttest.Fresh(tb, impossible, 0) }).
 		wantFailure(t, "no kind of filesystem has")
 }

@@ -18,18 +18,22 @@ func OnThread(tb testing.TB, f func() error) {
 // Call it in [OnThread].
 func Become(uid, gid int) error { return become(uid, gid) }
 
-// HideProc gives the thread mounts of its own, with an empty directory, which cannot be written to,
-// as /proc. Call it in [OnThread].
+// HideProc gives the thread mounts of its own, with an empty, read-only directory as /proc. It needs
+// CAP_SYS_ADMIN. Call it in [OnThread].
 func HideProc() error { return hideProc() }
 
-// OwnMounts gives the thread mounts of its own, to change as it likes. Call it in [OnThread].
+// OwnMounts gives the thread mounts of its own, to change as it likes. It needs CAP_SYS_ADMIN. Call
+// it in [OnThread].
 func OwnMounts() error { return ownMounts() }
 
 // Refuse makes a system call fail on this thread from now on, by a seccomp filter, as it would on
-// another kernel or in a sandbox. If arg is not negative, only calls fail in which that
-// argument, the lower half of it, has the value. On a 32-bit system the 64-bit form of the call
-// (fcntl64, fstat64, fstatfs64, ftruncate64, _llseek) is refused, too. Call it in [OnThread], as
-// often as needed.
-func Refuse(call uintptr, arg int, value uint32, errno syscall.Errno) error {
-	return refuse(call, arg, value, errno)
+// another kernel or in a sandbox. On a 32-bit system the 64-bit form of the call (fcntl64, fstat64,
+// fstatfs64, ftruncate64, _llseek) is refused, too. It needs no privilege and sets no_new_privs. Call
+// it in [OnThread], as often as needed.
+func Refuse(call uintptr, errno syscall.Errno) error { return refuse(call, errno) }
+
+// RefuseIf is like [Refuse], for calls in which that argument, counted from 0, has the value in its
+// lower half.
+func RefuseIf(call uintptr, arg int, value uint32, errno syscall.Errno) error {
+	return refuseIf(call, arg, value, errno)
 }

@@ -1,6 +1,7 @@
 package mounttest
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"testing"
@@ -15,7 +16,9 @@ func onThread(tb testing.TB, f func() error) {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends
-		done <- f()
+		err := errors.New("mounttest: the function ended the test")
+		defer func() { done <- err }()
+		err = f()
 	}()
 	if err := <-done; err != nil {
 		tb.Fatal(err)
@@ -54,10 +57,11 @@ func hideProc() error {
 	return unix.Mount("tmpfs", "/proc", "tmpfs", unix.MS_RDONLY, "")
 }
 
-func refuse(call uintptr, arg int, value uint32, errno unix.Errno) error {
-	rule := seccomp.Rule{Call: call, Errno: errno}
-	if arg >= 0 {
-		rule.If = seccomp.Condition{Test: seccomp.Equal, Arg: arg, Value: value}
-	}
-	return seccomp.Install([]seccomp.Rule{rule})
+func refuse(call uintptr, errno unix.Errno) error {
+	return seccomp.Install([]seccomp.Rule{{Call: call, Errno: errno}})
+}
+
+func refuseIf(call uintptr, arg int, value uint32, errno unix.Errno) error {
+	condition := seccomp.Condition{Test: seccomp.Equal, Arg: arg, Value: value}
+	return seccomp.Install([]seccomp.Rule{{Call: call, If: condition, Errno: errno}})
 }

@@ -49,6 +49,8 @@ func (g *gate) pass(off, n int64) bool {
 		g.held--
 		if !ok {
 			g.ranges = nil
+			close(g.moved) // those that are held go on
+			g.moved = make(chan struct{})
 			return false
 		}
 	}

@@ -62,7 +62,8 @@ func parse(args []string) (options, *flag.FlagSet, error) {
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&o.docker, "docker", false,
 		"the capabilities and system calls of a Docker container with default options")
-	gvisor := flags.Bool("gvisor", false, "refuse calls that gVisor does not have, as it does")
+	isOld := flags.Bool("old", false, "refuse FICLONE, copy_file_range, statx, renameat2 and openat2,"+
+		" which old kernels and some sandboxes lack")
 	flags.Func("refuse", "comma `list` of call=ERRNO or call:COMMAND=ERRNO;"+
 		" for example statx=ENOSYS,ioctl:FICLONE=ENOTTY", func(list string) error {
 		rules, err := parseRules(list)
@@ -76,8 +77,8 @@ func parse(args []string) (options, *flag.FlagSet, error) {
 	if o.docker {
 		o.rules = append(o.rules, docker()...)
 	}
-	if *gvisor {
-		o.rules = append(o.rules, gVisor()...)
+	if *isOld {
+		o.rules = append(o.rules, old()...)
 	}
 	o.command = flags.Args()
 	if len(o.command) == 0 {

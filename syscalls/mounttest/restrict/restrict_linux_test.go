@@ -146,8 +146,8 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-func TestGVisor(t *testing.T) {
-	_, out, _ := launch(t, "-gvisor", "/proc/self/exe", "exit")
+func TestOld(t *testing.T) {
+	_, out, _ := launch(t, "-old", "/proc/self/exe", "exit")
 	wantLines(t, out, "statx: function not implemented", "FICLONE: inappropriate ioctl for device",
 		"TIOCGPGRP: bad file descriptor", plain(t, "unshare"))
 }
@@ -187,8 +187,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: exit code %d, want %d; want %q in\n%s", x.args, code, x.code, x.say, out)
 		}
 	}
-	o, _, err := parse([]string{"-gvisor", "-refuse", "1=EIO", "-refuse", "2=EIO", "a", "-b"})
-	if err != nil || len(o.rules) != 2+len(gVisor()) || !slices.Equal(o.command, []string{"a", "-b"}) {
+	o, _, err := parse([]string{"-old", "-refuse", "1=EIO", "-refuse", "2=EIO", "a", "-b"})
+	if err != nil || len(o.rules) != 2+len(old()) || !slices.Equal(o.command, []string{"a", "-b"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

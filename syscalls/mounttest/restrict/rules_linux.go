@@ -16,8 +16,8 @@ const newNamespace = unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | 
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
 
 // docker returns what Docker's default seccomp profile refuses to a container with the
-// capabilities in dockerCapabilities. The profile is a list of allowed calls; this list has the
-// calls of Linux 6 that it leaves out, except those that only some architectures have.
+// capabilities in dockerCapabilities. The profile is a list of allowed calls; this list has those
+// that it leaves out and that concern files, mounts, namespaces and privileges.
 func docker() []seccomp.Rule {
 	flags := 0 // which argument of clone has the flags
 	if runtime.GOARCH == "s390x" {
@@ -54,8 +54,8 @@ func docker() []seccomp.Rule {
 	return rules
 }
 
-// gVisor returns the calls of this module that gVisor does not have.
-func gVisor() []seccomp.Rule {
+// old returns the calls of this module that old kernels and some sandboxes lack, and how these fail.
+func old() []seccomp.Rule {
 	rules, err := parseRules("ioctl:FICLONE=ENOTTY,ioctl:FICLONERANGE=ENOTTY," +
 		"copy_file_range=ENOSYS,statx=ENOSYS,renameat2=ENOSYS,openat2=ENOSYS")
 	if err != nil {
