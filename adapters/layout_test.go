@@ -113,7 +113,7 @@ func TestTopLevel(t *testing.T) {
 			t.Errorf("%s does not belong there", filepath.Join("..", e.Name()))
 		}
 	}
-	// Whoever uses the module inherits what it requires, so it requires this alone.
+	// Users of the module inherit its requirements, so it requires this alone.
 	mod, err := os.ReadFile("../go.mod")
 	if err != nil {
 		t.Fatal(err)

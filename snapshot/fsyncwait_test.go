@@ -267,8 +267,7 @@ func latencies(t *testing.T, m *snapshot.MmapMut, data []byte, f func()) string 
 	reader.Go(func() {
 		defer begin() // also if it fails
 		p := make([]byte, 4096)
-		for i := 0; !stop.Load(); i++ {
-			off := i * 5 << 12 % len(data)
+		for off := 0; !stop.Load(); off = (off + 5<<12) % len(data) {
 			start := time.Now()
 			_, err := m.ReadAt(p, int64(off))
 			all = append(all, time.Since(start))

@@ -6,8 +6,8 @@ import "testing"
 // name as the reason. The user id decides nothing: in a container, root has some of them. Off Linux
 // there are none.
 //
-// Those that change owners and users are of no use in a user namespace without the user and group
-// of [AsUser]: that, too, skips the test.
+// A capability to change owners or users is useless in a user namespace without the user and group
+// of [AsUser]: there, too, the test is skipped.
 //
 // It panics if the name is none of CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_LEASE,
 // CAP_LINUX_IMMUTABLE, CAP_MKNOD, CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN and

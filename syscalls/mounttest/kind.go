@@ -6,13 +6,13 @@ import "slices"
 type Kind struct {
 	name     string
 	has      Property
-	variant  Property // without having been asked for it, nobody gets this one
+	variant  Property // Kinds returns this row only if asked for this property
 	magic    uint32   // what statfs(2) says of it
 	smallest int64    // about the smallest that mkfs makes, and tests can do something on
 	mkfs     []string // makes mkfs write as little as it can and discard nothing
-	small    []string // what else mkfs needs if size is less than smallAt
+	small    []string // more arguments of mkfs, for less than smallAt bytes
 	smallAt  int64
-	options  string // keep the kernel from writing what nobody asked for; see mount(8)
+	options  string // suppress background writes of the kernel; see mount(8)
 	slack    int64
 }
 

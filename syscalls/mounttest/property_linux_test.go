@@ -53,7 +53,7 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 			if resident[0]&1 == 0 {
 				return true
 			}
-			// What has just been written is held a moment longer.
+			// The kernel holds new pages a moment longer.
 			time.Sleep(time.Duration(min(i, 10)) * time.Millisecond)
 		}
 		return false
@@ -86,7 +86,7 @@ func create(t *testing.T, dir, base string) *os.File {
 	return f
 }
 
-// What the table says of each kind is so, of a filesystem as large as can be and of a small one.
+// Each kind has the properties that the table says, as a large filesystem and as a small one.
 func TestProperties(t *testing.T) {
 	check := func(t *testing.T, dir string, kind *mounttest.Kind) {
 		t.Helper()
@@ -127,7 +127,7 @@ func TestPropertiesOfHost(t *testing.T) {
 	if mounttest.Has(dir, mounttest.Known) != known || mounttest.Has(dir, mounttest.Leases) != known {
 		t.Errorf("known: %v", known)
 	}
-	// Of a filesystem that is not in the table, nobody knows.
+	// Nothing is known of a filesystem that is not in the table.
 	for _, p := range []mounttest.Property{
 		mounttest.Known, mounttest.Host, mounttest.Leases, mounttest.Reflinks, mounttest.Disk, mounttest.Memory,
 	} {
