@@ -28,7 +28,7 @@ func Call(tb testing.TB, run program.Run, args ...string) Result {
 // taken, it calls meanwhile, unless nil.
 func CallWith(tb testing.TB, run program.Run, in string, meanwhile func(), args ...string) Result {
 	tb.Helper()
-	needLinux(tb)
+	NeedLinux(tb)
 	var out output
 	out.meanwhile = meanwhile
 	var errs strings.Builder
@@ -36,7 +36,8 @@ func CallWith(tb testing.TB, run program.Run, in string, meanwhile func(), args 
 	return Result{status, out.String(), errs.String()}
 }
 
-func needLinux(tb testing.TB) {
+// NeedLinux skips a test that opens a snapshot where there are none.
+func NeedLinux(tb testing.TB) {
 	tb.Helper()
 	if runtime.GOOS != "linux" {
 		tb.Skip("snapshots need Linux")
@@ -118,7 +119,7 @@ func WantHelp(tb testing.TB, exe, usage string) {
 // Build builds the program in the working directory and returns the name of the binary.
 func Build(tb testing.TB) string {
 	tb.Helper()
-	needLinux(tb)
+	NeedLinux(tb)
 	exe := filepath.Join(tb.TempDir(), "prog")
 	out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", exe, ".").CombinedOutput()
 	if err != nil {
