@@ -70,7 +70,7 @@ func TestChangesWhileCopied(t *testing.T) {
 
 // Holes stay holes, data are found wherever they are, and lengths do not matter.
 func TestSparseCopy(t *testing.T) {
-	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const piece = 1 << 20
 		for _, test := range []struct {

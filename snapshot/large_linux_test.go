@@ -103,7 +103,7 @@ func TestLargeCopies(t *testing.T) {
 // If the context ends while a chunk is copied, no other chunk is, however large the file, and
 // nothing is left of the copy.
 func TestCancelStopsTheCopy(t *testing.T) {
-	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying|mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		n := mounttest.Count(256, 1<<10, 3<<10)

@@ -20,7 +20,7 @@ import (
 // storage. Elsewhere the data are copied, and Method says so.
 func TestMethod(t *testing.T) {
 	const size = 64 << 20
-	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, size))

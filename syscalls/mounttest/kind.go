@@ -17,7 +17,7 @@ type Kind struct {
 }
 
 // local is what all filesystems of the table have.
-const local = Known | Leases
+const local = Known | Leases | Private
 
 var (
 	mkfsQuietly = []string{"-q", "-K", "-f"}

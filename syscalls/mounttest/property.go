@@ -11,12 +11,16 @@ import (
 type Property uint32
 
 // The properties of filesystems. For a filesystem of the machine that is not in the table, only
-// Known, Host, Reflinks and Leases are known: it has none of the others and none of their opposites.
+// Known, Host, Private, Reflinks and Leases are known: it has none of the others and none of their
+// opposites.
 const (
 	// Known filesystems are those of the table: it is known what they answer.
 	Known Property = 1 << iota
 	// Host is the filesystem on which the machine keeps temporary files, whatever it is.
 	Host
+	// Private: it is this package's, and no other program uses it, so that the space in use can be
+	// compared.
+	Private
 	// Reflinks: FICLONE makes two files share their blocks.
 	Reflinks
 	// Leases: no process writes to a file, or has it open for writing, while another one has a
@@ -65,7 +69,7 @@ func with(p Property) Property { return p | not((afterLast-1)&^p) }
 // String lists the properties, for messages.
 func (p Property) String() string {
 	var list []string
-	for i, name := range []string{"Known", "Host", "Reflinks", "Leases", "Disk", "NoCOW", "Subvolumes",
+	for i, name := range []string{"Known", "Host", "Private", "Reflinks", "Leases", "Disk", "NoCOW", "Subvolumes",
 		"Shutdown", "RenameWrites", "ListsTrusted", "WholeSeconds", "ReflinksOff"} {
 		one := Property(1) << i
 		if p&one != 0 {
@@ -100,13 +104,13 @@ func propertiesOf(path string) Property {
 	}
 	if !onHost(path) {
 		if k == nil {
-			return not(Known | Host)
+			return not(Known | Host | Private)
 		}
 		return k.has
 	}
-	p := Host | not(Known|Leases)
+	p := Host | not(Known|Leases|Private)
 	if k != nil {
-		p = k.has&^not(Host) | Host
+		p = k.has&^(not(Host)|Private) | Host | not(Private)
 	}
 	// Its type does not tell whether it was made with reflinks.
 	p &^= Reflinks | not(Reflinks)
