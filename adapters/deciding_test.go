@@ -42,7 +42,8 @@ func TestNothingIsDecidedByName(t *testing.T) {
 			return err
 		}
 		for _, found := range decides(file, names) {
-			t.Errorf("%v: %s decides, which is for package mounttest", set.Position(found.Pos()), found.Value)
+			at := set.Position(found.Pos())
+			t.Errorf("%v: %s decides, which is for package mounttest", at, found.Value)
 		}
 		return nil
 	})
@@ -73,7 +74,8 @@ func decides(file *ast.File, names []string) (found []*ast.BasicLit) {
 				if !ok {
 					continue
 				}
-				if f, ok := call.Fun.(*ast.SelectorExpr); ok && strings.HasSuffix(f.Sel.Name, "uid") {
+				f, ok := call.Fun.(*ast.SelectorExpr)
+				if ok && strings.HasSuffix(f.Sel.Name, "uid") {
 					found = append(found, &ast.BasicLit{ValuePos: f.Pos(), Value: f.Sel.Name})
 				}
 			}

@@ -2,7 +2,8 @@
 // package how many tests passed and which ones were skipped, grouped by the reason. With -results
 // it prints instead what go test prints without -json, as it arrives, and fails if a test failed.
 //
-//	go test -json ./... | tee test.json | go run ./.ci/skips -results; go run ./.ci/skips test.json
+//	go test -json ./... | tee test.json | go run ./.ci/skips -results
+//	go run ./.ci/skips test.json
 package main
 
 import (

@@ -3,6 +3,7 @@ package mounttest_test
 import (
 	"errors"
 	"os"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,16 @@ func needOnThisThread(tb *fakeTB) (skipped string) {
 	tb.panics = true
 	mounttest.Need(tb, "CAP_CHOWN", "CAP_SETUID")
 	return ""
+}
+
+// OnThread fails a test whose function ends it, instead of waiting for ever.
+func TestOnThreadEnded(t *testing.T) {
+	fake(t, func(tb testing.TB) {
+		mounttest.OnThread(tb, func() error {
+			runtime.Goexit()
+			return nil
+		})
+	}).wantFailure(t, "ended the test")
 }
 
 // CanSetTrusted says what setxattr(2) does.

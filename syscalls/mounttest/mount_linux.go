@@ -67,7 +67,10 @@ func unnamed() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, os.Remove(f.Name())
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func hostRoot() (string, error) { return os.TempDir(), nil }
