@@ -152,7 +152,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	}
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
-	if werr := sysWritebackErr(m.fd()); werr != nil {
+	if werr := sysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if errors.Is(err, syscall.EIO) && !errors.As(err, new(writeError)) {
@@ -169,7 +169,7 @@ func (m *MmapMut) writeback() error {
 	if err != nil {
 		return err
 	}
-	if err := sysWriteback(m.fd()); err != nil {
+	if err := sysWritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
 	m.cleaned()

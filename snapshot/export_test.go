@@ -18,11 +18,11 @@ var calls = []struct {
 	name string
 	wrap wrapper
 }{
-	{"fideduperange", wrap4r(&sysDedupe)},
+	{"fideduperange", wrap4r(&sysDedupeRange)},
 	{"fiemap", wrap3r(&sysExtents)},
 	{"funlock", wrap1(&sysFunlock)},
-	{"reopen writable", wrap1r(&sysReopenWrite)},
-	{"faccessat2", wrap3(&sysAccess)},
+	{"reopen writable", wrap1r(&sysReopenWritable)},
+	{"faccessat2", wrap3(&sysCanWrite)},
 	{"copy_file_range", func(before func() error) {
 		real := sysCopyFileRange
 		sysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
@@ -40,7 +40,7 @@ var calls = []struct {
 	{"fgetxattr", wrap2r(&sysFgetxattr)},
 	{"ficlone", wrap2(&sysFiclone)},
 	{"flistxattr", wrap1r(&sysFlistxattr)},
-	{"flock", wrap1(&sysFlock)},
+	{"flock", wrap1(&sysTryFlock)},
 	{"fremovexattr", wrap2(&sysFremovexattr)},
 	{"fsetxattr", wrap3(&sysFsetxattr)},
 	{"fstat", wrap1r(&sysFstat)},
@@ -60,21 +60,21 @@ var calls = []struct {
 	{"mincore", wrap2(&sysMincore)},
 	{"mmap", wrap3r(&sysMmap)},
 	{"mprotect", wrap3(&sysMprotect)},
-	{"mremap", wrap3r(&sysMremap)},
+	{"mremap", wrap3r(&sysMremapDontunmap)},
 	{"munmap", wrap1(&sysMunmap)},
 	{"getflags", wrap1r(&sysNocow)},
 	{"opendir", wrap2r(&sysOpenDir)},
 	{"openpath", wrap2r(&sysOpenPath)},
-	{"openpath follow", wrap2r(&sysOpenFollow)},
+	{"openpath follow", wrap2r(&sysOpenPathFollow)},
 	{"poison", wrap1(&sysPoison)},
 	{"populate", wrap2(&sysPopulate)},
 	{"pread", wrap3r(&sysPread)},
 	{"punchhole", wrap3(&sysPunchHole)},
 	{"pwrite", wrap3r(&sysPwrite)},
 	{"readable", wrap1r(&sysReadable)},
-	{"readlinkat", wrap1r(&sysReadlink)},
-	{"renameat", wrap3(&sysRename)},
-	{"renameat2", wrap3(&sysRenameNew)},
+	{"readlinkat", wrap1r(&sysReadlinkat)},
+	{"renameat", wrap3(&sysRenameat)},
+	{"renameat2", wrap3(&sysRenameNoReplace)},
 	{"reopen", wrap1r(&sysReopen)},
 	{"reopendir", wrap1r(&sysReopenDir)},
 	{"seekdata", wrap2r(&sysSeekData)},
@@ -82,9 +82,9 @@ var calls = []struct {
 	{"setflags", wrap2(&sysSetNocow)},
 	{"tmpfile", wrap2r(&sysTmpfile)},
 	{"tmpfile excl", wrap2r(&sysTmpfileExcl)},
-	{"unlinkat", wrap2(&sysUnlink)},
-	{"writeback", wrap1(&sysWriteback)},
-	{"writebackerr", wrap1(&sysWritebackErr)},
+	{"unlinkat", wrap2(&sysUnlinkat)},
+	{"writeback", wrap1(&sysWritebackAndWait)},
+	{"writebackerr", wrap1(&sysWritebackError)},
 }
 
 type wrapper = func(before func() error)
@@ -274,9 +274,9 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 // IgnoreWriteback keeps the writeback of private files from being started and waited for, and
 // its errors from being seen, until the test ends or undo is called.
 func IgnoreWriteback(tb testing.TB) (undo func()) {
-	start, result := sysWriteback, sysWritebackErr
-	sysWriteback, sysWritebackErr = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() { sysWriteback, sysWritebackErr = start, result })
+	start, result := sysWritebackAndWait, sysWritebackError
+	sysWritebackAndWait, sysWritebackError = func(int) error { return nil }, func(int) error { return nil }
+	undo = sync.OnceFunc(func() { sysWritebackAndWait, sysWritebackError = start, result })
 	tb.Cleanup(undo)
 	return undo
 }

@@ -104,7 +104,7 @@ func (m *MmapMut) flattenWindow(off, n int64) error {
 
 // share lets the private file share a range of fd where the contents are the same.
 func (m *MmapMut) share(fd int, off, n int64) {
-	shared, err := sysDedupe(m.fd(), fd, off, int(n))
+	shared, err := sysDedupeRange(m.fd(), fd, off, int(n))
 	if err != nil || int64(shared) == n {
 		return
 	}

@@ -19,7 +19,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if file >= 0 {
 		defer syscalls.Close(file)
 	}
-	if werr := sysWritebackErr(m.fd()); werr != nil {
+	if werr := sysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if err != nil {
@@ -79,7 +79,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 	own := m.ownPlace()
 	for i := range attempts {
-		fd, err = own.reopen(sysReopenWrite, sysOpenReadWrite)
+		fd, err = own.reopen(sysReopenWritable, sysOpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break
 		}

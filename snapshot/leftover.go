@@ -39,7 +39,7 @@ func (p *place) remove() {
 		return
 	}
 	defer syscalls.Close(fd)
-	if sysFlock(fd) != nil {
+	if sysTryFlock(fd) != nil {
 		return
 	}
 	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
@@ -50,6 +50,6 @@ func (p *place) remove() {
 	}
 	defer syscalls.Close(now.file)
 	if sameInode(now.stat, p.stat) {
-		_ = sysUnlink(p.dir, p.base)
+		_ = sysUnlinkat(p.dir, p.base)
 	}
 }

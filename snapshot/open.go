@@ -104,7 +104,7 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 	if err := p.needDir(); err != nil {
 		return nil, err
 	}
-	if err := sysAccess(p.file, p.dir, p.base); err != nil {
+	if err := sysCanWrite(p.file, p.dir, p.base); err != nil {
 		return nil, err
 	}
 	src, err := p.open(ctx)

@@ -13,7 +13,7 @@ import (
 // replaceable returns an error if this process must not give the file at p, which is open, other
 // contents.
 func (p *place) replaceable() error {
-	if err := sysAccess(p.file, p.dir, p.base); err != nil {
+	if err := sysCanWrite(p.file, p.dir, p.base); err != nil {
 		return err
 	}
 	return p.mayReplace()

@@ -224,7 +224,7 @@ const lockTries = 9
 // lockDirectory takes the lock under which users of this library change names in a directory.
 func lockDirectory(ctx context.Context, names int) error {
 	for i := 0; ; i++ {
-		err := sysFlock(names)
+		err := sysTryFlock(names)
 		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
 			return err
 		}

@@ -182,7 +182,7 @@ func (m *MmapMut) reserve(size int64) error {
 // which took up to a hundred times longer (btrfs, 256 MiB).
 func (m *MmapMut) remap(old *mapping, length int) ([]byte, error) {
 	if old != nil && !m.viewed() {
-		if mem, err := sysMremap(old.mem, m.fd(), length); err == nil {
+		if mem, err := sysMremapDontunmap(old.mem, m.fd(), length); err == nil {
 			return mem, nil
 		}
 	}

@@ -82,7 +82,7 @@ func resolve(name string, create bool) (*place, error) {
 // follow returns where the symbolic link at p leads, whose name was given, and closes p.
 func (p *place) follow(name string, create bool) (*place, error) {
 	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
-	file, err := sysOpenFollow(p.dir, p.base+slash)
+	file, err := sysOpenPathFollow(p.dir, p.base+slash)
 	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
 		p.close()
 		return nil, err
@@ -108,7 +108,7 @@ func (p *place) follow(name string, create bool) (*place, error) {
 
 func (p *place) followByHand(name string, create bool) (*place, error) {
 	for range maxLinks {
-		target, err := sysReadlink(p.file)
+		target, err := sysReadlinkat(p.file)
 		if err == nil && create {
 			err = p.mayReplace()
 		}

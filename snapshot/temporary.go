@@ -82,7 +82,7 @@ func wantsName(err error) bool {
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
 func (t temporary) lock() (bool, error) {
-	err := sysFlock(t.fd)
+	err := sysTryFlock(t.fd)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return false, nil
@@ -106,7 +106,7 @@ func (t temporary) lock() (bool, error) {
 // discard gives up what has not got its name.
 func (t *temporary) discard() {
 	if t.name != "" {
-		_ = sysUnlink(t.dir, t.name)
+		_ = sysUnlinkat(t.dir, t.name)
 	}
 	if t.fd >= 0 {
 		t.close()
@@ -123,7 +123,7 @@ func (t *temporary) close() {
 // through /proc.
 func (t *temporary) openPath(name string) (int, error) {
 	if name == "" {
-		return sysOpenFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.fd))
+		return sysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.fd))
 	}
 	file, err := sysOpenPath(t.dir, name)
 	if err != nil {
@@ -159,14 +159,14 @@ func (t *temporary) link(base string) (file int, err error) {
 	}()
 	err = errors.ErrUnsupported
 	if t.name != "" {
-		err = sysRenameNew(t.dir, t.name, base)
+		err = sysRenameNoReplace(t.dir, t.name, base)
 		if err == nil {
 			t.name = ""
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = sysLinkat(t.fd, t.dir, base)
-		if err == nil && t.name != "" && sysUnlink(t.dir, t.name) == nil {
+		if err == nil && t.name != "" && sysUnlinkat(t.dir, t.name) == nil {
 			t.name = ""
 		}
 	}
@@ -187,7 +187,7 @@ func (t *temporary) replace(base string) (file int, err error) {
 	}
 	file, err = t.openPath(t.name)
 	if err == nil {
-		if err = sysRename(t.dir, t.name, base); err == nil {
+		if err = sysRenameat(t.dir, t.name, base); err == nil {
 			t.name = ""
 			return file, nil
 		}
@@ -196,7 +196,7 @@ func (t *temporary) replace(base string) (file int, err error) {
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
 	}
-	err = errors.Join(err, sysUnlink(t.dir, t.name))
+	err = errors.Join(err, sysUnlinkat(t.dir, t.name))
 	t.name = ""
 	return -1, err
 }
@@ -244,7 +244,7 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 		return "", err
 	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
-	if err := sysFlock(fd); err != nil {
+	if err := sysTryFlock(fd); err != nil {
 		return "", err
 	}
 	for i := range slots + randomNames {
