@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 )
@@ -36,9 +35,4 @@ func linkError(op, old, name string, err error) error {
 		return nil
 	}
 	return &os.LinkError{Op: op, Old: old, New: name, Err: err}
-}
-
-// invalid makes an error that is fs.ErrInvalid and says what is.
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{fs.ErrInvalid}, args...)...)
 }

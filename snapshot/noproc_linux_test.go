@@ -56,7 +56,7 @@ func TestWithoutProc(t *testing.T) {
 				return err
 			}
 			_, err = snapshot.Open(join(dir, "fifo"))
-			wantError(t, err, fs.ErrInvalid, "open "+join(dir, "fifo")+": invalid argument: a FIFO, not a regular file")
+			wantError(t, err, fs.ErrInvalid, "open "+join(dir, "fifo")+": a FIFO, not a regular file: invalid argument")
 			_, err = snapshot.Open(join(dir, "missing"))
 			wantError(t, err, fs.ErrNotExist, "open "+join(dir, "missing")+": openat: no such file or directory")
 
@@ -114,7 +114,7 @@ func TestWithoutProcReplaced(t *testing.T) {
 				}
 				must(t, m.Close())
 			case "fifo":
-				wantError(t, err, fs.ErrInvalid, "open "+name+": invalid argument: a FIFO, not a regular file")
+				wantError(t, err, fs.ErrInvalid, "open "+name+": a FIFO, not a regular file: invalid argument")
 			case "dir":
 				wantError(t, err, syscall.EISDIR, "open "+name+": is a directory")
 			case "gone":

@@ -54,7 +54,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if ok, err := sysReadable(fd); err != nil {
 		return nil, err
 	} else if !ok {
-		return nil, invalid("not open for reading")
+		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
 	}
 	dir := directoryOf(fd, st)
 	if dir != noDir {

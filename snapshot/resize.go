@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -32,7 +33,7 @@ func (m *MmapMut) Resize(size int64) error {
 
 func (m *MmapMut) resize(size int64) error {
 	if size < 0 {
-		return invalid("negative size %d", size)
+		return fmt.Errorf("negative size %d: %w", size, fs.ErrInvalid)
 	}
 	old := m.Size()
 	if base := m.tail.base.Load(); size > base && size <= old { // the end stays in the tail

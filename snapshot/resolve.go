@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -138,7 +139,7 @@ func (p *place) isLink() bool {
 // needDir returns an error if there is no directory that a commit could go to.
 func (p *place) needDir() error {
 	if p.dir == noDir {
-		return invalid("the symbolic link leads to a file by no name")
+		return fmt.Errorf("the symbolic link leads to a file by no name: %w", fs.ErrInvalid)
 	}
 	return nil
 }
@@ -305,7 +306,7 @@ func notRegular(mode fs.FileMode) error {
 	case fs.ModeSymlink:
 		kind = "a symbolic link"
 	}
-	return invalid("%s, not a regular file", kind)
+	return fmt.Errorf("%s, not a regular file: %w", kind, fs.ErrInvalid)
 }
 
 // keep hands a descriptor over to an *os.File, which counts its users and closes it if it is

@@ -2,7 +2,9 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -67,7 +69,8 @@ func readError(name string, err error) error {
 // and returns how many they are.
 func (s *source) span(op string, off, n, size int64) (int64, error) {
 	if off < 0 || off > size || n > size-off {
-		return 0, pathError(op, s.name, invalid("%d bytes at offset %d are not within the size of %d", n, off, size))
+		return 0, pathError(op, s.name, fmt.Errorf("%d bytes at offset %d are not within the size of %d: %w",
+			n, off, size, fs.ErrInvalid))
 	}
 	if n < 0 {
 		n = size - off
