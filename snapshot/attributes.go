@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -53,7 +52,7 @@ func readAttributes(fd int) (*attributes, error) {
 		}
 		before = after
 	}
-	return nil, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
+	return nil, fmt.Errorf("%w: its attributes change all the time", errConflict)
 }
 
 func readAttributesOnce(fd int, st syscalls.Stat) (*attributes, error) {
@@ -167,8 +166,8 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// attributes reads the attributes of the file at p.
-func (p *place) attributes() (*attributes, error) {
+// attributesOf reads the attributes of the file at p.
+func attributesOf(p *place) (*attributes, error) {
 	fd, err := p.reopen(sysReopen, sysOpenRead)
 	if err != nil {
 		return nil, err
@@ -176,24 +175,7 @@ func (p *place) attributes() (*attributes, error) {
 	defer syscalls.Close(fd)
 	a, err := readAttributes(fd)
 	if gone(err) {
-		err = unreachable{err}
+		err = markUnreachable(err)
 	}
 	return a, err
-}
-
-// setID is the bits of a mode that give whoever executes the file its owner or group.
-const setID = 0o6000
-
-// dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
-// caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the file that was
-// opened stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
-func (m *MmapMut) dropSetID(a *attributes, opened bool) {
-	drop := a.perm & setID
-	if a.uid == uint32(os.Geteuid()) {
-		drop &^= m.setID
-	}
-	if drop == 0 || opened && capableOver(syscalls.CapFsetid, a.uid, a.gid) {
-		return
-	}
-	a.perm &^= drop
 }

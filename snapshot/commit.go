@@ -155,7 +155,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	if werr := sysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if errors.Is(err, syscall.EIO) && !errors.As(err, new(writeError)) {
+	if errors.Is(err, syscall.EIO) && !isWriteError(err) {
 		return m.breakWith(err)
 	}
 	return err
@@ -181,7 +181,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
 	if err := m.flush(); err != nil {
-		return writeError{err}
+		return markWrite(err)
 	}
 	err := clone(ctx, fd, m.fd())
 	m.flat.cloned = err == nil
@@ -192,7 +192,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 		return err
 	}
 	if err := sysFtruncate(fd, m.Size()); err != nil {
-		return writeError{err}
+		return markWrite(err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 		return false, err
 	}
 	m.nameless = true
-	t := &temporary{m.fd(), m.at.dir, ""}
+	t := unnamed(m.fd(), m.at.dir)
 	var closing error
 	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
 	if published {

@@ -152,3 +152,8 @@ func unixPerm(mode fs.FileMode) uint32 {
 	}
 	return perm
 }
+
+// options returns the part of the configuration that says how private files are made.
+func (c Config) options() options {
+	return options{c.NoCopy, c.RequireConsistent, c.TempDir, c.Progress}
+}

@@ -38,12 +38,18 @@ type writeError struct{ error }
 
 func (e writeError) Unwrap() error { return e.error }
 
+// markWrite marks an error as one of the file that is written.
+func markWrite(err error) error { return writeError{err} }
+
+// isWriteError reports whether markWrite marked the error.
+func isWriteError(err error) bool { return errors.As(err, new(writeError)) }
+
 // copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
 // reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
 // moved to find them. The error is errChanged if src is shorter.
 func (c *copier) copy(dst, src int, size int64, sparse bool) error {
 	if err := sysFtruncate(dst, size); err != nil {
-		return writeError{err}
+		return markWrite(err)
 	}
 	for off := int64(0); off < size; {
 		start, end := off, size
@@ -137,7 +143,7 @@ func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
 	for done := 0; done < r; {
 		w, err := sysPwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
-			return done, writeError{err}
+			return done, markWrite(err)
 		}
 		done += w
 	}

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 )
@@ -12,15 +11,15 @@ var (
 	// ErrConflict: the file is no longer the one that was opened, or last committed. Without
 	// Config.CheckConflict it is returned where another file has the name, if owner, group, mode,
 	// ACL or security labels of the two differ, or if Config.InPlace is set.
-	ErrConflict = errors.New("file was changed by someone else")
+	ErrConflict = errConflict
 
 	// ErrUnstable: the file was changed each time while it was copied, or, with
 	// RequireConsistent, only a copy that cannot exclude that could be had.
-	ErrUnstable = errors.New("no consistent copy could be made")
+	ErrUnstable = errUnstable
 
 	// ErrNotDurable: the commit is visible to everybody, but writing the directory, or with
 	// InPlace the file, to the disk failed; after a crash the old version may be back.
-	ErrNotDurable = errors.New("committed, but perhaps not durable")
+	ErrNotDurable = errNotDurable
 )
 
 func pathError(op, name string, err error) error {

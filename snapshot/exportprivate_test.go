@@ -41,7 +41,7 @@ func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.Si
 // FlattenAll puts every window in order, whatever it costs.
 func FlattenAll(m *MmapMut) error {
 	for off := int64(0); off < m.Size(); off += window {
-		if err := m.flattenWindow(off, min(window, m.Size()-off)); err != nil {
+		if err := flattenWindow(m.config.options(), m.fd(), m.at.dir, off, min(window, m.Size()-off)); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ const (
 	smallest = 128 << 10
 )
 
-// flattening is what a MmapMut remembers of it, under committing.
+// flattening is what is remembered of a private file from commit to commit.
 type flattening struct {
 	cloned bool  // the last copy of the private file was a reflink: else extents cost nothing
 	least  int   // extents of the file at its best
@@ -37,14 +37,13 @@ type flattening struct {
 	next   int64 // where the next window begins
 }
 
-// flatten is called after each copy of the private file was made. It is of use, never needed:
-// whatever fails in it is left as it is.
-func (m *MmapMut) flatten(ctx context.Context) {
-	f, size := &m.flat, m.tail.base.Load()
+// flatten is called after each copy of the private file fd was made. It is of use, never needed:
+// whatever fails in it is left as it is. dir is a directory of the file's filesystem.
+func (f *flattening) flatten(ctx context.Context, o options, fd, dir int, size int64) {
 	if !f.cloned {
 		return
 	}
-	n, err := sysExtents(m.fd(), 0, size)
+	n, err := sysExtents(fd, 0, size)
 	if err != nil {
 		return
 	}
@@ -57,59 +56,58 @@ func (m *MmapMut) flatten(ctx context.Context) {
 			f.next = 0
 		}
 		length := min(window, size-f.next)
-		if n, err := sysExtents(m.fd(), f.next, length); err == nil && n > fewExtents {
+		if n, err := sysExtents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
-			_ = m.flattenWindow(f.next, length)
+			_ = flattenWindow(o, fd, dir, f.next, length)
 		}
 		f.next += length
 	}
 }
 
-// flattenWindow makes n bytes at off of the private file contiguous.
-func (m *MmapMut) flattenWindow(off, n int64) error {
-	scratch := m.config
-	scratch.NoCopy = true // in memory there is nothing to share
-	r, err := scratch.newPrivate(m.at.dir, 0, 0, false)
+// flattenWindow makes n bytes at off of the private file fd contiguous.
+func flattenWindow(o options, fd, dir int, off, n int64) error {
+	o.NoCopy = true // in memory there is nothing to share
+	r, err := o.newPrivate(dir, 0, 0, false)
 	if err != nil {
 		return err
 	}
-	fd := r.fd
-	defer syscalls.Close(fd)
-	if err := sysFtruncate(fd, off+n); err != nil {
+	joined := r.fd
+	defer syscalls.Close(joined)
+	if err := sysFtruncate(joined, off+n); err != nil {
 		return err
 	}
 	// Not by copy_file_range, which would share the extents that there are.
 	buf := make([]byte, 1<<20)
 	for at := off; at < off+n; {
-		start, end, err := extent(m.fd(), at, off+n)
+		start, end, err := extent(fd, at, off+n)
 		if err != nil {
 			return err
 		}
 		for at = start; at < end; {
 			p := buf[:min(int64(len(buf)), end-at)]
-			r, err := sysPread(m.fd(), p, at)
+			r, err := sysPread(fd, p, at)
 			if err != nil || r == 0 {
 				return err
 			}
-			if _, err := sysPwrite(fd, p[:r], at); err != nil {
+			if _, err := sysPwrite(joined, p[:r], at); err != nil {
 				return err
 			}
 			at += int64(r)
 		}
 		at = max(at, end)
 	}
-	m.share(fd, off, n)
+	share(fd, joined, off, n)
 	return nil
 }
 
-// share lets the private file share a range of fd where the contents are the same.
-func (m *MmapMut) share(fd int, off, n int64) {
-	shared, err := sysDedupeRange(m.fd(), fd, off, int(n))
+// share lets the private file fd share a range of the file joined where the contents are the same.
+func share(fd, joined int, off, n int64) {
+	shared, err := sysDedupeRange(fd, joined, off, int(n))
 	if err != nil || int64(shared) == n {
 		return
 	}
 	if shared > 0 { // a limit per call
-		m.share(fd, off+int64(shared), n-int64(shared))
+		share(fd, joined, off+int64(shared), n-int64(shared))
 		return
 	}
 	if n > smallest {
@@ -117,7 +115,7 @@ func (m *MmapMut) share(fd int, off, n int64) {
 		if half == 0 {
 			half = smallest
 		}
-		m.share(fd, off, half)
-		m.share(fd, off+half, n-half)
+		share(fd, joined, off, half)
+		share(fd, joined, off+half, n-half)
 	}
 }

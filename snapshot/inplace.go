@@ -28,7 +28,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sysFsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.flatten(ctx)
+	m.flat.flatten(ctx, m.config.options(), m.fd(), m.at.dir, m.tail.base.Load())
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (r room) because(err error) error {
 //
 // There is no rung of files that have a name until they are unlinked: a process that is killed
 // between the two would leave it.
-func (c Config) newPrivate(dir int, perm uint32, size int64, linkable bool) (room, error) {
+func (c options) newPrivate(dir int, perm uint32, size int64, linkable bool) (room, error) {
 	if linkable {
 		fd, err := sysTmpfile(dir, perm)
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -91,7 +91,7 @@ func tmpfileAt(name string, perm uint32) (int, error) {
 	return sysTmpfileExcl(dir, perm)
 }
 
-func (c Config) memfd(size int64, perm uint32) (int, error) {
+func (c options) memfd(size int64, perm uint32) (int, error) {
 	if c.NoCopy {
 		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
 	}

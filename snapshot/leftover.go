@@ -28,12 +28,12 @@ func removeLeftover(dir int, name string, owner uint32) {
 	defer syscalls.Close(left.file)
 	ours := left.stat.UID == owner || left.stat.UID == uint32(os.Geteuid())
 	if ours && left.stat.Mode.IsRegular() && left.stat.Nlink == 1 {
-		left.remove()
+		removeUnlocked(&left)
 	}
 }
 
-// remove removes the file at p, unless it is locked or has lost the name.
-func (p *place) remove() {
+// removeUnlocked removes the file at p, unless it is locked or has lost the name.
+func removeUnlocked(p *place) {
 	fd, err := sysReopen(p.file)
 	if err != nil {
 		return

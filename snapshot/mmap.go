@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"io/fs"
+	"os"
 	"sync/atomic"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -34,7 +35,7 @@ func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 		}
 		m.mem = newMapping(mem, false, p.owner)
 	}
-	m.file = keep(p.fd, name)
+	m.file = os.NewFile(uintptr(p.fd), name)
 	return m, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) 
 	if at.file >= 0 {
 		m.baseline = &at.stat
 	}
-	m.file = keep(p.fd, name)
+	m.file = os.NewFile(uintptr(p.fd), name)
 	if p.size > 0 {
 		if err := m.reserve(p.size); err != nil {
 			_ = m.file.Close()

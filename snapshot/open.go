@@ -24,7 +24,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.privateCopy(ctx, original{src, true, p.stat, p.dir}, false)
+	copied, err := c.options().privateCopy(ctx, original{fd: src, own: true, stat: p.stat, dir: p.dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if dir != noDir {
 		defer syscalls.Close(dir)
 	}
-	copied, err := c.privateCopy(ctx, original{fd, false, st, dir}, false)
+	copied, err := c.options().privateCopy(ctx, original{fd: fd, stat: st, dir: dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +118,9 @@ func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut,
 	if gone(err) {
 		known = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}
 	}
-	open := c
+	open := c.options()
 	open.NoCopy = c.NoCopy || c.InPlace
-	copied, err := open.privateCopy(ctx, original{src, true, p.stat, p.dir}, !c.InPlace)
+	copied, err := open.privateCopy(ctx, original{fd: src, own: true, stat: p.stat, dir: p.dir}, !c.InPlace)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
@@ -161,7 +161,7 @@ func (c Config) createAt(p *place, name string) (*MmapMut, error) {
 			return nil, err
 		}
 	}
-	r, err := c.newPrivate(p.dir, c.perm(), 0, true)
+	r, err := c.options().newPrivate(p.dir, c.perm(), 0, true)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+// options are the part of a configuration that says how private files are made.
+type options struct {
+	NoCopy, RequireConsistent bool
+	TempDir                   string
+	Progress                  func(done, total int64)
+}
+
 // A private is an unnamed file that nobody else has open.
 type private struct {
 	room
@@ -28,7 +35,7 @@ type original struct {
 
 // privateCopy makes a private file with the contents of src: a clone, wherever the ladder leads,
 // or else a copy. With linkable it is to get a name in the directory of src, if that can be.
-func (c Config) privateCopy(ctx context.Context, src original, linkable bool) (p private, err error) {
+func (c options) privateCopy(ctx context.Context, src original, linkable bool) (p private, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
@@ -68,7 +75,7 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is.
-func (c Config) fill(ctx context.Context, r room, src original) (Method, error) {
+func (c options) fill(ctx context.Context, r room, src original) (Method, error) {
 	err := cloneWhole(ctx, r.fd, src)
 	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
 		return Reflink, err
@@ -113,7 +120,7 @@ func cloneWhole(ctx context.Context, dst int, src original) error {
 			return err
 		}
 		err := sizeOfClone(dst, src)
-		if !errors.As(err, new(transient)) || i+1 == attempts {
+		if !isTransient(err) || i+1 == attempts {
 			return err
 		}
 		if err := sysFtruncate(dst, 0); err != nil {
@@ -140,7 +147,7 @@ func sizeOfClone(dst int, src original) error {
 		return err
 	}
 	if own.Size < min(src.stat.Size, after.Size) || own.Size > max(src.stat.Size, after.Size) {
-		return transient{fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size)}
+		return again(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
 	}
 	return nil
 }

@@ -232,13 +232,19 @@ type unreachable struct{ error }
 
 func (e unreachable) Unwrap() error { return e.error }
 
+// markUnreachable marks an error as that of a file that cannot be opened.
+func markUnreachable(err error) error { return unreachable{err} }
+
+// isUnreachable reports whether markUnreachable marked the error.
+func isUnreachable(err error) bool { return errors.As(err, new(unreachable)) }
+
 // reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
 // by its name.
 func (p *place) reopen(open func(fd int) (int, error), byName openName) (int, error) {
 	fd, err := open(p.file)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESTALE) {
 		if fd, err = p.openByName(byName); err != nil {
-			err = unreachable{err}
+			err = markUnreachable(err)
 		}
 	}
 	return fd, err
@@ -309,6 +315,16 @@ func notRegular(mode fs.FileMode) error {
 	return fmt.Errorf("%s, not a regular file: %w", kind, fs.ErrInvalid)
 }
 
-// keep hands a descriptor over to an *os.File, which counts its users and closes it if it is
-// forgotten.
-func keep(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
+// same reports whether a file has stayed the same, as far as its attributes tell.
+func same(a, b syscalls.Stat) bool {
+	return sameInode(a, b) && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
+}
+
+// sameInode reports whether two descriptions are of one file.
+func sameInode(a, b syscalls.Stat) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
+
+// gone reports whether a call failed because the file behind a descriptor was replaced or removed
+// on a server that goes by names: NFS says ESTALE, FUSE servers ENOENT.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist)
+}

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"time"
-
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -69,6 +67,3 @@ var (
 	sysWritebackAndWait = syscalls.WritebackAndWait
 	sysWritebackError   = syscalls.WritebackError
 )
-
-// after is the clock of the pauses between attempts.
-var after = time.After

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
+	"os"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -61,12 +61,6 @@ func (m *MmapMut) recognize(t *target, check bool) error {
 	return err
 }
 
-// gone reports whether a call failed because the file behind a descriptor was replaced or removed
-// on a server that goes by names: NFS says ESTALE, FUSE servers ENOENT.
-func gone(err error) bool {
-	return errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist)
-}
-
 // expect makes the file that this snapshot published under its own name the one that the next
 // commit expects. file is a descriptor of OpenPath of that file, or -1, and is taken over.
 func (m *MmapMut) expect(stat syscalls.Stat, a *attributes, file int) {
@@ -83,7 +77,7 @@ func (m *MmapMut) attributesFor(p publication) (a *attributes, err error) {
 	}
 	for i := range attempts {
 		a, err = m.attributesByLook(p)
-		if !errors.As(err, new(transient)) {
+		if !isTransient(err) {
 			break
 		}
 		time.Sleep(time.Millisecond << i)
@@ -108,9 +102,9 @@ func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
 			return nil, err
 		}
 	}
-	a, err := t.attributes()
-	if errors.As(err, new(unreachable)) {
-		return nil, transient{err} // replaced since the look, on a server that goes by names
+	a, err := attributesOf(&t.place)
+	if isUnreachable(err) {
+		return nil, again(err) // replaced since the look, on a server that goes by names
 	}
 	if err == nil {
 		m.dropSetID(a, t.own || !p.adopt)
@@ -153,11 +147,11 @@ func (m *MmapMut) ownAttributes() (*attributes, error) {
 		return nil, nil
 	}
 	var a *attributes
-	own, err := m.ownPlace(), error(unreachable{fs.ErrNotExist})
+	own, err := m.ownPlace(), markUnreachable(fs.ErrNotExist)
 	if own.file >= 0 {
-		a, err = own.attributes()
+		a, err = attributesOf(&own)
 	}
-	if errors.As(err, new(unreachable)) && m.known != nil {
+	if isUnreachable(err) && m.known != nil {
 		then := *m.known
 		a, err = &then, nil
 		a.uid, a.gid, a.perm = own.stat.UID, own.stat.GID, own.stat.Perm
@@ -167,4 +161,21 @@ func (m *MmapMut) ownAttributes() (*attributes, error) {
 	}
 	m.dropSetID(a, true)
 	return a, nil
+}
+
+// setID is the bits of a mode that give whoever executes the file its owner or group.
+const setID = 0o6000
+
+// dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
+// caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the file that was
+// opened stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
+func (m *MmapMut) dropSetID(a *attributes, opened bool) {
+	drop := a.perm & setID
+	if a.uid == uint32(os.Geteuid()) {
+		drop &^= m.setID
+	}
+	if drop == 0 || opened && capableOver(syscalls.CapFsetid, a.uid, a.gid) {
+		return
+	}
+	a.perm &^= drop
 }

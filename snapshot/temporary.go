@@ -20,6 +20,9 @@ type temporary struct {
 	name string // "" for none
 }
 
+// unnamed is a temporary of the unnamed file fd, which is to get a name in the directory dir.
+func unnamed(fd, dir int) *temporary { return &temporary{fd, dir, ""} }
+
 // newTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
 // set later. With named, it has a temporary name from the start in any case.
 func newTemporary(dir int, base string, perm uint32, named bool) (temporary, error) {
@@ -135,7 +138,7 @@ func (t *temporary) openPath(name string) (int, error) {
 		own, err = sysFstat(t.fd)
 	}
 	if err == nil && !sameInode(named, own) {
-		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
+		err = fmt.Errorf("%w: another file has the name %s", errConflict, name)
 	}
 	if err != nil {
 		_ = syscalls.Close(file)

@@ -11,11 +11,6 @@ import (
 )
 
 const (
-	// attempts is how often a file that keeps changing is copied, or a lease that must be had is
-	// tried for, before giving up. The pauses between them double from a millisecond and add up
-	// to half a second.
-	attempts = 10
-
 	// shortly is how often a lease is tried for where there need not be one: for 7 ms in all.
 	shortly = 4
 
@@ -23,25 +18,21 @@ const (
 	patience = 5 * time.Second
 )
 
-// transient is an error that may not come again.
-type transient struct{ error }
-
-func (e transient) Unwrap() error { return e.error }
-
 var (
-	errChanged  = transient{fmt.Errorf("%w: the file changed while it was copied", ErrUnstable)}
-	errLost     = transient{fmt.Errorf("%w: a writer waited for too long", ErrUnstable)}
+	errUnstable = errors.New("no consistent copy could be made")
+	errChanged  = again(fmt.Errorf("%w: the file changed while it was copied", errUnstable))
+	errLost     = again(fmt.Errorf("%w: a writer waited for too long", errUnstable))
 	errSizeless = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
 )
 
 // untorn copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
-func (c Config) untorn(ctx context.Context, dst int, src original, limit int64) (Method, error) {
+func (c options) untorn(ctx context.Context, dst int, src original, limit int64) (Method, error) {
 	w := newCopier(ctx, c.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
 		method, err := c.attempt(w, dst, src, limit)
-		if !errors.As(err, new(transient)) || i+1 == attempts || i > 0 && time.Since(begin) > patience {
+		if !isTransient(err) || i+1 == attempts || i > 0 && time.Since(begin) > patience {
 			return method, err
 		}
 		if err := sysFtruncate(dst, 0); err != nil {
@@ -55,7 +46,7 @@ func (c Config) untorn(ctx context.Context, dst int, src original, limit int64) 
 
 // lease takes a lease on src. If there is a writer, he may be about to close the file: between two
 // of his writes nothing else tells that there is more to come.
-func (c Config) lease(ctx context.Context, src original) (lease, error) {
+func (c options) lease(ctx context.Context, src original) (lease, error) {
 	tries := shortly
 	if c.RequireConsistent {
 		tries = attempts
@@ -72,10 +63,10 @@ func (c Config) lease(ctx context.Context, src original) (lease, error) {
 }
 
 // attempt copies src to dst, under a lease if one can be had.
-func (c Config) attempt(w *copier, dst int, src original, limit int64) (Method, error) {
+func (c options) attempt(w *copier, dst int, src original, limit int64) (Method, error) {
 	l, noLease := c.lease(w.ctx, src)
 	if noLease != nil && c.RequireConsistent {
-		return None, fmt.Errorf("%w: %w", ErrUnstable, noLease)
+		return None, fmt.Errorf("%w: %w", errUnstable, noLease)
 	}
 	defer l.release()
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
@@ -156,22 +147,4 @@ func settle(ctx context.Context, fd int, before syscalls.Stat, tick time.Duratio
 		err = errChanged
 	}
 	return err
-}
-
-// same reports whether a file has stayed the same, as far as its attributes tell.
-func same(a, b syscalls.Stat) bool {
-	return sameInode(a, b) && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
-}
-
-// sameInode reports whether two descriptions are of one file.
-func sameInode(a, b syscalls.Stat) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
-
-// pause waits before attempt i+1, or until the context ends.
-func pause(ctx context.Context, i int) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-after(time.Millisecond << i):
-		return nil
-	}
 }
