@@ -24,7 +24,7 @@ type Mmap struct {
 
 func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
 	m := &Mmap{
-		source: source{name: name, stat: stat, method: p.method},
+		source: source{name: name, stat: stat, method: Method(p.method)},
 		size:   p.size,
 	}
 	if p.size > 0 {

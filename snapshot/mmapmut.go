@@ -69,7 +69,7 @@ type MmapMut struct {
 
 func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) {
 	m := &MmapMut{
-		source: source{name: name, stat: at.stat, method: p.method, owner: p.owner},
+		source: source{name: name, stat: at.stat, method: Method(p.method), owner: p.owner},
 		config: c,
 		at:     at,
 		memory: p.memory,

@@ -17,11 +17,21 @@ type options struct {
 	Progress                  func(done, total int64)
 }
 
+// how is how a private file got its contents: see snapshot.Method, which has the same values.
+type how int
+
+const (
+	none how = iota
+	reflink
+	leasedCopy
+	comparedCopy
+)
+
 // A private is an unnamed file that nobody else has open.
 type private struct {
 	room
 	size   int64
-	method Method
+	method how
 	owner  uint32
 }
 
@@ -75,10 +85,10 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is.
-func (c options) fill(ctx context.Context, r room, src original) (Method, error) {
+func (c options) fill(ctx context.Context, r room, src original) (how, error) {
 	err := cloneWhole(ctx, r.fd, src)
 	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
-		return Reflink, err
+		return reflink, err
 	}
 	if !src.own {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and

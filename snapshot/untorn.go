@@ -27,7 +27,7 @@ var (
 
 // untorn copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
-func (c options) untorn(ctx context.Context, dst int, src original, limit int64) (Method, error) {
+func (c options) untorn(ctx context.Context, dst int, src original, limit int64) (how, error) {
 	w := newCopier(ctx, c.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
@@ -36,10 +36,10 @@ func (c options) untorn(ctx context.Context, dst int, src original, limit int64)
 			return method, err
 		}
 		if err := sysFtruncate(dst, 0); err != nil {
-			return None, err
+			return none, err
 		}
 		if err := pause(ctx, i); err != nil {
-			return None, err
+			return none, err
 		}
 	}
 }
@@ -63,25 +63,25 @@ func (c options) lease(ctx context.Context, src original) (lease, error) {
 }
 
 // attempt copies src to dst, under a lease if one can be had.
-func (c options) attempt(w *copier, dst int, src original, limit int64) (Method, error) {
+func (c options) attempt(w *copier, dst int, src original, limit int64) (how, error) {
 	l, noLease := c.lease(w.ctx, src)
 	if noLease != nil && c.RequireConsistent {
-		return None, fmt.Errorf("%w: %w", errUnstable, noLease)
+		return none, fmt.Errorf("%w: %w", errUnstable, noLease)
 	}
 	defer l.release()
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.
 	before, err := sysFstatSync(src.fd)
 	if err != nil {
-		return None, err
+		return none, err
 	}
 	if noLease != nil {
 		if err := settle(w.ctx, src.fd, before, tickOf(before, !errors.Is(noLease, errNoLeases))); err != nil {
-			return None, err
+			return none, err
 		}
 	}
 	if before.Size > limit {
-		return None, tooLarge(before.Size)
+		return none, tooLarge(before.Size)
 	}
 	w.between = func() error {
 		if l.yield(); l.fd < 0 && c.RequireConsistent {
@@ -105,13 +105,13 @@ func (c options) attempt(w *copier, dst int, src original, limit int64) (Method,
 	}
 	switch leased := l.release(); {
 	case err != nil:
-		return None, err
+		return none, err
 	case leased:
-		return LeasedCopy, nil
+		return leasedCopy, nil
 	case c.RequireConsistent:
-		return None, errLost
+		return none, errLost
 	}
-	return ComparedCopy, nil
+	return comparedCopy, nil
 }
 
 // tickOf returns for how long the times of a file, described by st, can stand still while it
