@@ -58,12 +58,12 @@ func (m *MmapMut) commit(ctx context.Context) error {
 }
 
 // own is the publication under the snapshot's own name.
-func (m *MmapMut) own() publication {
-	p, first := publication{to: m.at, noSync: m.config.NoSync}, m.baseline == nil
+func (m *MmapMut) own() Publication {
+	p, first := Publication{To: m.at, NoSync: m.config.NoSync}, m.baseline == nil
 	if m.config.CheckConflict {
-		p.check, p.fresh = !first, first
+		p.Check, p.NoReplace = !first, first
 	} else {
-		p.adopt = first
+		p.Adopt = first
 	}
 	return p
 }
@@ -84,20 +84,20 @@ func (m *MmapMut) commitTo(name string) error {
 	if err := m.usable(); err != nil {
 		return err
 	}
-	to, err := resolve(name, true)
+	to, err := Resolve(name, true)
 	if err != nil {
 		return err
 	}
-	defer to.close()
-	if err := to.needDir(); err != nil {
+	defer to.Close()
+	if err := to.RequireDir(); err != nil {
 		return err
 	}
-	if to.file >= 0 {
-		if err := to.replaceable(); err != nil {
+	if to.FD >= 0 {
+		if err := to.CheckReplaceable(); err != nil {
 			return err
 		}
 	}
-	p := publication{to: to, noSync: m.config.NoSync, adopt: true}
+	p := Publication{To: to, NoSync: m.config.NoSync, Adopt: true}
 	return m.publishCopy(context.Background(), p)
 }
 
@@ -118,21 +118,21 @@ func (m *MmapMut) link(name string) error {
 	if name == "" {
 		return syscall.ENOENT
 	}
-	to, err := lookup(syscalls.AtFdcwd, name, true)
+	to, err := Lookup(syscalls.AtFdcwd, name, true)
 	if err != nil {
 		return err
 	}
-	defer to.close()
-	if to.file >= 0 {
+	defer to.Close()
+	if to.FD >= 0 {
 		return syscall.EEXIST
 	}
-	return m.publishCopy(context.Background(), publication{to: to, noSync: m.config.NoSync, fresh: true})
+	return m.publishCopy(context.Background(), Publication{To: to, NoSync: m.config.NoSync, NoReplace: true})
 }
 
 // syncFile brings a file that is to be published to the disk. If it is the private file itself,
 // an error means that what was stored may be lost.
 func (m *MmapMut) syncFile(fd int) error {
-	err := sysFsync(fd)
+	err := SysFsync(fd)
 	if err != nil && fd == m.fd() {
 		return m.breakWith(err)
 	}
@@ -152,10 +152,10 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	}
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
-	if werr := sysWritebackError(m.fd()); werr != nil {
+	if werr := SysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if errors.Is(err, syscall.EIO) && !isWriteError(err) {
+	if errors.Is(err, syscall.EIO) && !IsWriteError(err) {
 		return m.breakWith(err)
 	}
 	return err
@@ -169,7 +169,7 @@ func (m *MmapMut) writeback() error {
 	if err != nil {
 		return err
 	}
-	if err := sysWritebackAndWait(m.fd()); err != nil {
+	if err := SysWritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
 	m.cleaned()
@@ -181,18 +181,18 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
 	if err := m.flush(); err != nil {
-		return markWrite(err)
+		return WriteError(err)
 	}
-	err := clone(ctx, fd, m.fd())
-	m.flat.cloned = err == nil
+	err := Clone(ctx, fd, m.fd())
+	m.flat.Cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
-		return newCopier(ctx, m.config.Progress).copy(fd, m.fd(), m.Size(), true)
+		return NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}
 	if err != nil || m.length == m.Size() {
 		return err
 	}
-	if err := sysFtruncate(fd, m.Size()); err != nil {
-		return markWrite(err)
+	if err := SysFtruncate(fd, m.Size()); err != nil {
+		return WriteError(err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (m *MmapMut) commitAndClose() error {
 	if m.unseal() != nil {
 		return errors.Join(err, m.close())
 	}
-	if wantsName(err) || errors.Is(err, errAnew) {
+	if NeedsTempName(err) || errors.Is(err, errAnew) {
 		return m.commitThenClose()
 	}
 	return err
@@ -59,7 +59,7 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 		return false, err
 	}
 	m.nameless = true
-	t := unnamed(m.fd(), m.at.dir)
+	t := Unnamed(m.fd(), m.at.DirFD)
 	var closing error
 	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
 	if published {
@@ -88,7 +88,7 @@ func (m *MmapMut) seal() (bool, error) {
 		}
 	}
 	if mem := m.mem.Load(); mem != nil {
-		if err := sysMprotect(mem.mem, false, false); err != nil {
+		if err := SysMprotect(mem.Mem, false, false); err != nil {
 			return false, err
 		}
 	}
@@ -101,7 +101,7 @@ func (m *MmapMut) unseal() error {
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if mem := m.mem.Load(); mem != nil {
-		if err := sysMprotect(mem.mem, true, true); err != nil {
+		if err := SysMprotect(mem.Mem, true, true); err != nil {
 			return err
 		}
 	}

@@ -154,6 +154,6 @@ func unixPerm(mode fs.FileMode) uint32 {
 }
 
 // options returns the part of the configuration that says how private files are made.
-func (c Config) options() options {
-	return options{c.NoCopy, c.RequireConsistent, c.TempDir, c.Progress}
+func (c Config) options() Options {
+	return Options{c.NoCopy, c.RequireConsistent, c.TempDir, c.Progress}
 }

@@ -15,47 +15,47 @@ const (
 	minChunk   = 64 << 10
 	maxChunk   = 32 << 20
 
-	quick = 10 * time.Millisecond
-	slow  = 50 * time.Millisecond
+	minChunkTime = 10 * time.Millisecond
+	maxChunkTime = 50 * time.Millisecond
 )
 
-// A copier copies the contents of a file.
-type copier struct {
+// A Copier copies the contents of a file.
+type Copier struct {
 	ctx      context.Context
 	progress func(done, total int64)
-	between  func() error // called between two chunks; its error ends the copy
-	chunk    int64
-	byHand   bool // the kernel cannot do it
+	check    func() error // called between two chunks; its error ends the copy
+	Chunk    int64
+	buffered bool // the kernel cannot do it
 	buf      []byte
 }
 
-func newCopier(ctx context.Context, progress func(done, total int64)) *copier {
-	return &copier{ctx: ctx, progress: progress, between: func() error { return nil }, chunk: firstChunk}
+func NewCopier(ctx context.Context, progress func(done, total int64)) *Copier {
+	return &Copier{ctx: ctx, progress: progress, check: func() error { return nil }, Chunk: firstChunk}
 }
 
-// A writeError is one of the file that is written: what is read is as good as it was.
-type writeError struct{ error }
+// A writeErr is one of the file that is written: what is read is as good as it was.
+type writeErr struct{ error }
 
-func (e writeError) Unwrap() error { return e.error }
+func (e writeErr) Unwrap() error { return e.error }
 
-// markWrite marks an error as one of the file that is written.
-func markWrite(err error) error { return writeError{err} }
+// WriteError marks an error as one of the file that is written.
+func WriteError(err error) error { return writeErr{err} }
 
-// isWriteError reports whether markWrite marked the error.
-func isWriteError(err error) bool { return errors.As(err, new(writeError)) }
+// IsWriteError reports whether markWrite marked the error.
+func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
 
-// copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
+// Copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
 // reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
 // moved to find them. The error is errChanged if src is shorter.
-func (c *copier) copy(dst, src int, size int64, sparse bool) error {
-	if err := sysFtruncate(dst, size); err != nil {
-		return markWrite(err)
+func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
+	if err := SysFtruncate(dst, size); err != nil {
+		return WriteError(err)
 	}
 	for off := int64(0); off < size; {
 		start, end := off, size
 		if sparse {
 			var err error
-			if start, end, err = extent(src, off, size); err != nil {
+			if start, end, err = NextData(src, off, size); err != nil {
 				return err
 			}
 		}
@@ -68,10 +68,10 @@ func (c *copier) copy(dst, src int, size int64, sparse bool) error {
 	return nil
 }
 
-// extent returns where the next data at or after off begin and end, both size if there are
+// NextData returns where the next data at or after off begin and end, both size if there are
 // none.
-func extent(src int, off, size int64) (start, end int64, err error) {
-	start, err = sysSeekData(src, off)
+func NextData(src int, off, size int64) (start, end int64, err error) {
+	start, err = SysSeekData(src, off)
 	switch {
 	case errors.Is(err, syscall.ENXIO):
 		return size, size, nil
@@ -80,22 +80,22 @@ func extent(src int, off, size int64) (start, end int64, err error) {
 	case err != nil:
 		return 0, 0, err
 	}
-	end, err = sysSeekHole(src, start)
+	end, err = SysSeekHole(src, start)
 	if errors.Is(err, syscall.ENXIO) { // cut off between the two calls
 		return size, size, nil
 	}
 	return min(start, size), min(end, size), err
 }
 
-func (c *copier) copyRange(dst, src int, off, end, size int64) error {
+func (c *Copier) copyRange(dst, src int, off, end, size int64) error {
 	for off < end {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.between(); err != nil {
+		if err := c.check(); err != nil {
 			return err
 		}
-		n, err := c.copyChunk(dst, src, off, min(c.chunk, end-off))
+		n, err := c.copyChunk(dst, src, off, min(c.Chunk, end-off))
 		if err != nil {
 			return err
 		}
@@ -106,17 +106,17 @@ func (c *copier) copyRange(dst, src int, off, end, size int64) error {
 }
 
 // copyChunk copies up to n bytes from off on.
-func (c *copier) copyChunk(dst, src int, off, n int64) (int, error) {
+func (c *Copier) copyChunk(dst, src int, off, n int64) (int, error) {
 	begin := time.Now()
-	defer func() { c.adapt(time.Since(begin)) }()
-	if !c.byHand {
-		done, err := sysCopyFileRange(dst, off, src, off, int(n))
+	defer func() { c.Adapt(time.Since(begin)) }()
+	if !c.buffered {
+		done, err := SysCopyFileRange(dst, off, src, off, int(n))
 		if done > 0 || !cannotCopy(err) {
 			return done, err
 		}
-		c.byHand = true
+		c.buffered = true
 	}
-	return c.copyByHand(dst, src, off, n)
+	return c.copyBuffered(dst, src, off, n)
 }
 
 // cannotCopy reports whether the kernel, which copied nothing, cannot do it for these files.
@@ -128,12 +128,12 @@ func cannotCopy(err error) bool {
 	// mistakes here; ETXTBSY, a swap file.
 }
 
-// copyByHand copies some of n bytes from off on through a buffer.
-func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
+// copyBuffered copies some of n bytes from off on through a buffer.
+func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, 1<<20)
 	}
-	r, err := sysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
+	r, err := SysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
 	if err != nil {
 		return 0, err
 	}
@@ -141,26 +141,26 @@ func (c *copier) copyByHand(dst, src int, off, n int64) (int, error) {
 		return 0, errChanged
 	}
 	for done := 0; done < r; {
-		w, err := sysPwrite(dst, c.buf[done:r], off+int64(done))
+		w, err := SysPwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
-			return done, markWrite(err)
+			return done, WriteError(err)
 		}
 		done += w
 	}
 	return r, nil
 }
 
-// adapt sets the size of the next chunk after one that took so long.
-func (c *copier) adapt(took time.Duration) {
+// Adapt sets the size of the next chunk after one that took so long.
+func (c *Copier) Adapt(took time.Duration) {
 	switch {
-	case took < quick:
-		c.chunk = min(2*c.chunk, maxChunk)
-	case took > slow:
-		c.chunk = max(c.chunk/2, minChunk)
+	case took < minChunkTime:
+		c.Chunk = min(2*c.Chunk, maxChunk)
+	case took > maxChunkTime:
+		c.Chunk = max(c.Chunk/2, minChunk)
 	}
 }
 
-func (c *copier) report(done, total int64) {
+func (c *Copier) report(done, total int64) {
 	if c.progress != nil {
 		c.progress(done, total)
 	}

@@ -18,73 +18,73 @@ var calls = []struct {
 	name string
 	wrap wrapper
 }{
-	{"fideduperange", wrap4r(&sysDedupeRange)},
-	{"fiemap", wrap3r(&sysExtents)},
-	{"funlock", wrap1(&sysFunlock)},
-	{"reopen writable", wrap1r(&sysReopenWritable)},
-	{"faccessat2", wrap3(&sysCanWrite)},
+	{"fideduperange", wrap4r(&SysDedupeRange)},
+	{"fiemap", wrap3r(&SysExtents)},
+	{"funlock", wrap1(&SysFunlock)},
+	{"reopen writable", wrap1r(&SysReopenWritable)},
+	{"faccessat2", wrap3(&SysCanWrite)},
 	{"copy_file_range", func(before func() error) {
-		real := sysCopyFileRange
-		sysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
+		real := SysCopyFileRange
+		SysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
 			if err := before(); err != nil {
 				return 0, err
 			}
 			return real(dst, dstOff, src, srcOff, n)
 		}
 	}},
-	{"statx append", wrap1r(&sysAppendOnly)},
-	{"create excl", wrap3r(&sysCreateExcl)},
-	{"fchmod", wrap2(&sysFchmod)},
-	{"fchown", wrap3(&sysFchown)},
-	{"readlink", wrap1r(&sysFdPath)},
-	{"fgetxattr", wrap2r(&sysFgetxattr)},
-	{"ficlone", wrap2(&sysFiclone)},
-	{"flistxattr", wrap1r(&sysFlistxattr)},
-	{"flock", wrap1(&sysTryFlock)},
-	{"fremovexattr", wrap2(&sysFremovexattr)},
-	{"fsetxattr", wrap3(&sysFsetxattr)},
-	{"fstat", wrap1r(&sysFstat)},
-	{"fstat sync", wrap1r(&sysFstatSync)},
-	{"fsync", wrap1(&sysFsync)},
-	{"fstatfs", wrap1r(&sysFsType)},
-	{"getlease", wrap1r(&sysGetLease)},
-	{"memfd", wrap1r(&sysMemfd)},
-	{"openread", wrap2r(&sysOpenRead)},
-	{"openreadwrite", wrap2r(&sysOpenReadWrite)},
-	{"capget", wrap1r(&sysCapable)},
-	{"noatime", wrap1(&sysSetNoAtime)},
-	{"seal", wrap1(&sysSeal)},
-	{"setlease", wrap2(&sysSetLease)},
-	{"ftruncate", wrap2(&sysFtruncate)},
-	{"linkat", wrap3(&sysLinkat)},
-	{"mincore", wrap2(&sysMincore)},
-	{"mmap", wrap3r(&sysMmap)},
-	{"mprotect", wrap3(&sysMprotect)},
-	{"mremap", wrap3r(&sysMremapDontunmap)},
-	{"munmap", wrap1(&sysMunmap)},
-	{"getflags", wrap1r(&sysNocow)},
-	{"opendir", wrap2r(&sysOpenDir)},
-	{"openpath", wrap2r(&sysOpenPath)},
-	{"openpath follow", wrap2r(&sysOpenPathFollow)},
-	{"poison", wrap1(&sysPoison)},
-	{"populate", wrap2(&sysPopulate)},
-	{"pread", wrap3r(&sysPread)},
-	{"punchhole", wrap3(&sysPunchHole)},
-	{"pwrite", wrap3r(&sysPwrite)},
-	{"readable", wrap1r(&sysReadable)},
-	{"readlinkat", wrap1r(&sysReadlinkat)},
-	{"renameat", wrap3(&sysRenameat)},
-	{"renameat2", wrap3(&sysRenameNoReplace)},
-	{"reopen", wrap1r(&sysReopen)},
-	{"reopendir", wrap1r(&sysReopenDir)},
-	{"seekdata", wrap2r(&sysSeekData)},
-	{"seekhole", wrap2r(&sysSeekHole)},
-	{"setflags", wrap2(&sysSetNocow)},
-	{"tmpfile", wrap2r(&sysTmpfile)},
-	{"tmpfile excl", wrap2r(&sysTmpfileExcl)},
-	{"unlinkat", wrap2(&sysUnlinkat)},
-	{"writeback", wrap1(&sysWritebackAndWait)},
-	{"writebackerr", wrap1(&sysWritebackError)},
+	{"statx append", wrap1r(&SysAppendOnly)},
+	{"create excl", wrap3r(&SysCreateExcl)},
+	{"fchmod", wrap2(&SysFchmod)},
+	{"fchown", wrap3(&SysFchown)},
+	{"readlink", wrap1r(&SysFdPath)},
+	{"fgetxattr", wrap2r(&SysFgetxattr)},
+	{"ficlone", wrap2(&SysFiclone)},
+	{"flistxattr", wrap1r(&SysFlistxattr)},
+	{"flock", wrap1(&SysTryFlock)},
+	{"fremovexattr", wrap2(&SysFremovexattr)},
+	{"fsetxattr", wrap3(&SysFsetxattr)},
+	{"fstat", wrap1r(&SysFstat)},
+	{"fstat sync", wrap1r(&SysFstatSync)},
+	{"fsync", wrap1(&SysFsync)},
+	{"fstatfs", wrap1r(&SysFsType)},
+	{"getlease", wrap1r(&SysGetLease)},
+	{"memfd", wrap1r(&SysMemfd)},
+	{"openread", wrap2r(&SysOpenRead)},
+	{"openreadwrite", wrap2r(&SysOpenReadWrite)},
+	{"capget", wrap1r(&SysCapable)},
+	{"noatime", wrap1(&SysSetNoAtime)},
+	{"seal", wrap1(&SysSeal)},
+	{"setlease", wrap2(&SysSetLease)},
+	{"ftruncate", wrap2(&SysFtruncate)},
+	{"linkat", wrap3(&SysLinkat)},
+	{"mincore", wrap2(&SysMincore)},
+	{"mmap", wrap3r(&SysMmap)},
+	{"mprotect", wrap3(&SysMprotect)},
+	{"mremap", wrap3r(&SysMremapDontunmap)},
+	{"munmap", wrap1(&SysMunmap)},
+	{"getflags", wrap1r(&SysNocow)},
+	{"opendir", wrap2r(&SysOpenDir)},
+	{"openpath", wrap2r(&SysOpenPath)},
+	{"openpath follow", wrap2r(&SysOpenPathFollow)},
+	{"poison", wrap1(&SysPoison)},
+	{"populate", wrap2(&SysPopulate)},
+	{"pread", wrap3r(&SysPread)},
+	{"punchhole", wrap3(&SysPunchHole)},
+	{"pwrite", wrap3r(&SysPwrite)},
+	{"readable", wrap1r(&SysReadable)},
+	{"readlinkat", wrap1r(&SysReadlinkat)},
+	{"renameat", wrap3(&SysRenameat)},
+	{"renameat2", wrap3(&SysRenameNoReplace)},
+	{"reopen", wrap1r(&SysReopen)},
+	{"reopendir", wrap1r(&SysReopenDir)},
+	{"seekdata", wrap2r(&SysSeekData)},
+	{"seekhole", wrap2r(&SysSeekHole)},
+	{"setflags", wrap2(&SysSetNocow)},
+	{"tmpfile", wrap2r(&SysTmpfile)},
+	{"tmpfile excl", wrap2r(&SysTmpfileExcl)},
+	{"unlinkat", wrap2(&SysUnlinkat)},
+	{"writeback", wrap1(&SysWritebackAndWait)},
+	{"writebackerr", wrap1(&SysWritebackError)},
 }
 
 type wrapper = func(before func() error)
@@ -239,34 +239,34 @@ func NoTmpfile() (undo func()) {
 // NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the
 // test ends.
 func NoPauses(tb testing.TB) {
-	real := after
-	after = func(time.Duration) <-chan time.Time { return real(0) }
-	tb.Cleanup(func() { after = real })
+	real := After
+	After = func(time.Duration) <-chan time.Time { return real(0) }
+	tb.Cleanup(func() { After = real })
 }
 
 // NextChunk returns how much a copy copies at once after a chunk of that size that took so long.
 func NextChunk(size int64, took time.Duration) int64 {
-	c := copier{chunk: size}
-	c.adapt(took)
-	return c.chunk
+	c := Copier{Chunk: size}
+	c.Adapt(took)
+	return c.Chunk
 }
 
 // SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what
 // becomes of a promise without it; with that of files, the writeback of the private file too.
 // It lasts until the test ends.
 func SkipFsync(tb testing.TB, files, dirs bool) {
-	real, undo := sysFsync, func() {}
+	real, undo := SysFsync, func() {}
 	if files {
 		undo = IgnoreWriteback(tb)
 	}
-	sysFsync = func(fd int) error {
-		if st, err := sysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
+	SysFsync = func(fd int) error {
+		if st, err := SysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
 			return nil
 		}
 		return real(fd)
 	}
 	tb.Cleanup(func() {
-		sysFsync = real
+		SysFsync = real
 		undo()
 	})
 }
@@ -274,9 +274,9 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 // IgnoreWriteback keeps the writeback of private files from being started and waited for, and
 // its errors from being seen, until the test ends or undo is called.
 func IgnoreWriteback(tb testing.TB) (undo func()) {
-	start, result := sysWritebackAndWait, sysWritebackError
-	sysWritebackAndWait, sysWritebackError = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() { sysWritebackAndWait, sysWritebackError = start, result })
+	start, result := SysWritebackAndWait, SysWritebackError
+	SysWritebackAndWait, SysWritebackError = func(int) error { return nil }, func(int) error { return nil }
+	undo = sync.OnceFunc(func() { SysWritebackAndWait, SysWritebackError = start, result })
 	tb.Cleanup(undo)
 	return undo
 }

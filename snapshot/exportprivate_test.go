@@ -26,9 +26,9 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 	var err error
 	switch m := m.(type) {
 	case *Mmap:
-		err = sysFtruncate(int(m.file.Fd()), size)
+		err = SysFtruncate(int(m.file.Fd()), size)
 	case *MmapMut:
-		err = sysFtruncate(m.fd(), size)
+		err = SysFtruncate(m.fd(), size)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -36,12 +36,12 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 }
 
 // PrivateExtents counts the extents of the private file.
-func PrivateExtents(m *MmapMut) (int, error) { return sysExtents(m.fd(), 0, m.Size()) }
+func PrivateExtents(m *MmapMut) (int, error) { return SysExtents(m.fd(), 0, m.Size()) }
 
 // FlattenAll puts every window in order, whatever it costs.
 func FlattenAll(m *MmapMut) error {
-	for off := int64(0); off < m.Size(); off += window {
-		if err := flattenWindow(m.config.options(), m.fd(), m.at.dir, off, min(window, m.Size()-off)); err != nil {
+	for off := int64(0); off < m.Size(); off += Window {
+		if err := join(m.config.options(), m.fd(), m.at.DirFD, off, min(Window, m.Size()-off)); err != nil {
 			return err
 		}
 	}
@@ -49,12 +49,12 @@ func FlattenAll(m *MmapMut) error {
 }
 
 // Slot is the k-th temporary name of a file.
-func Slot(base string, k int) string { return slot(base, uint64(k)) }
+func Slot(base string, k int) string { return TempName(base, uint64(k)) }
 
 // BreakMapping makes every access to the mapping fault, while the private file can be read.
 func BreakMapping(tb testing.TB, m any) {
 	tb.Helper()
-	if err := sysMprotect(mappingOf(m).mem, false, false); err != nil {
+	if err := SysMprotect(mappingOf(m).Mem, false, false); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -16,37 +16,37 @@ import (
 )
 
 // LeafBytes is how much of a mapping one leaf of a set of pages stands for.
-const LeafBytes = leafPages << pageShift
+const LeafBytes = chunkPages << PageShift
 
 // Pages is a set of pages.
-type Pages struct{ s pages }
+type Pages struct{ s pageSet }
 
-func NewPages(length int) Pages               { return Pages{newPages(length)} }
-func (p Pages) Has(off int64, n int) bool     { return p.s.has(off, n) }
-func (p Pages) Add(off int64, n int)          { p.s.add(off, n) }
-func (p Pages) Clear()                        { p.s.clear() }
-func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().dirty.has(off, n) }
+func NewPages(length int) Pages               { return Pages{newPageSet(length)} }
+func (p Pages) Has(off int64, n int) bool     { return p.s.Has(off, n) }
+func (p Pages) Add(off int64, n int)          { p.s.Add(off, n) }
+func (p Pages) Clear()                        { p.s.Clear() }
+func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().Dirty.Has(off, n) }
 
 // Disown makes m believe that its private file is somebody else's.
 func Disown(m *Mmap) { m.mem.owner++ }
 
 // HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of it.
 func HoldSweeper() (release func()) {
-	swept.turn.Lock()
-	return swept.turn.Unlock
+	sweeping.Turn.Lock()
+	return sweeping.Turn.Unlock
 }
 
 // Sweep looks at once which pages are still in memory, for a caller who holds the sweeper.
-func Sweep() { swept.sweep() }
+func Sweep() { sweeping.Sweep() }
 
 // Swept returns how many mappings are looked at.
 func Swept() int {
-	swept.mu.Lock()
-	defer swept.mu.Unlock()
-	return len(swept.mappings)
+	sweeping.Mu.Lock()
+	defer sweeping.Mu.Unlock()
+	return len(sweeping.Mappings)
 }
 
-func mappingOf(m any) *mapping {
+func mappingOf(m any) *Mapping {
 	switch m := m.(type) {
 	case *Mmap:
 		return m.mem
@@ -60,7 +60,7 @@ func mappingOf(m any) *mapping {
 // that are in its page tables.
 func PagesMapped(tb testing.TB, m any) (n int) {
 	tb.Helper()
-	mem := mappingOf(m).mem
+	mem := mappingOf(m).Mem
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		tb.Fatal(err)
@@ -89,7 +89,7 @@ func Evict(tb testing.TB, m *Mmap, off, n int64) {
 		if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
 			tb.Fatal(err)
 		}
-		if err := syscalls.Mincore(m.mem.mem[off:off+n], vec); err != nil {
+		if err := syscalls.Mincore(m.mem.Mem[off:off+n], vec); err != nil {
 			tb.Fatal(err)
 		}
 		if !slices.ContainsFunc(vec, func(v byte) bool { return v&1 != 0 }) {

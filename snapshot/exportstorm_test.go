@@ -11,24 +11,24 @@ import (
 )
 
 // EmptyQuarantine gives back the addresses of which slices may still be about.
-func EmptyQuarantine() { stale.empty() }
+func EmptyQuarantine() { quarantined.Empty() }
 
 // Known counts the pages that a snapshot takes to be in memory.
 func Known(m any) (n int) {
-	for i := range mappingOf(m).resident {
-		if l := mappingOf(m).resident[i].Load(); l != nil {
+	for i := range mappingOf(m).Resident {
+		if l := mappingOf(m).Resident[i].Load(); l != nil {
 			for w := range l {
 				n += mathbits.OnesCount64(l[w].Load())
 			}
 		}
 	}
-	return n << pageShift / os.Getpagesize()
+	return n << PageShift / os.Getpagesize()
 }
 
 // InMemory counts the pages of a snapshot that are in memory.
 func InMemory(tb testing.TB, m any) (n int) {
 	tb.Helper()
-	mem := mappingOf(m).mem
+	mem := mappingOf(m).Mem
 	vec := make([]byte, (len(mem)-1)/os.Getpagesize()+1)
 	if err := syscalls.Mincore(mem, vec); err != nil {
 		tb.Fatal(err)
@@ -41,7 +41,7 @@ func InMemory(tb testing.TB, m any) (n int) {
 
 // Quarantine tells how many bytes of addresses are kept from reuse.
 func Quarantine() int {
-	stale.mu.Lock()
-	defer stale.mu.Unlock()
-	return stale.bytes
+	quarantined.Mu.Lock()
+	defer quarantined.Mu.Unlock()
+	return quarantined.Bytes
 }

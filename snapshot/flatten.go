@@ -19,77 +19,77 @@ import (
 // of which some 1 600 take as long as one window (XFS: 10 µs and 16 ms); the number of extents
 // settles where as many are joined as are made.
 const (
-	window     = 8 << 20
+	Window     = 8 << 20
 	windowCost = 1600
 
 	// fewExtents is how many in a window are not worth joining.
 	fewExtents = 16
 
-	// smallest is the smallest range that is tried again when a store got in between.
-	smallest = 128 << 10
+	// minShare is the smallest range that is tried again when a store got in between.
+	minShare = 128 << 10
 )
 
-// flattening is what is remembered of a private file from commit to commit.
-type flattening struct {
-	cloned bool  // the last copy of the private file was a reflink: else extents cost nothing
-	least  int   // extents of the file at its best
+// State is what is remembered of a private file from commit to commit.
+type State struct {
+	Cloned bool  // the last copy of the private file was a reflink: else extents cost nothing
+	fewest int   // extents of the file at its best
 	budget int   // what may be spent, in extents cloned
 	next   int64 // where the next window begins
 }
 
-// flatten is called after each copy of the private file fd was made. It is of use, never needed:
+// Run is called after each copy of the private file fd was made. It is of use, never needed:
 // whatever fails in it is left as it is. dir is a directory of the file's filesystem.
-func (f *flattening) flatten(ctx context.Context, o options, fd, dir int, size int64) {
-	if !f.cloned {
+func (f *State) Run(ctx context.Context, o Options, fd, dir int, size int64) {
+	if !f.Cloned {
 		return
 	}
-	n, err := sysExtents(fd, 0, size)
+	n, err := SysExtents(fd, 0, size)
 	if err != nil {
 		return
 	}
-	if f.least == 0 || n < f.least {
-		f.least = n
+	if f.fewest == 0 || n < f.fewest {
+		f.fewest = n
 	}
-	f.budget = min(f.budget+n-f.least, n+windowCost)
-	for tried := int64(0); f.budget >= windowCost && tried < size && ctx.Err() == nil; tried += window {
+	f.budget = min(f.budget+n-f.fewest, n+windowCost)
+	for tried := int64(0); f.budget >= windowCost && tried < size && ctx.Err() == nil; tried += Window {
 		if f.next >= size {
 			f.next = 0
 		}
-		length := min(window, size-f.next)
-		if n, err := sysExtents(fd, f.next, length); err == nil && n > fewExtents {
+		length := min(Window, size-f.next)
+		if n, err := SysExtents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
-			_ = flattenWindow(o, fd, dir, f.next, length)
+			_ = join(o, fd, dir, f.next, length)
 		}
 		f.next += length
 	}
 }
 
-// flattenWindow makes n bytes at off of the private file fd contiguous.
-func flattenWindow(o options, fd, dir int, off, n int64) error {
+// join makes n bytes at off of the private file fd contiguous.
+func join(o Options, fd, dir int, off, n int64) error {
 	o.NoCopy = true // in memory there is nothing to share
-	r, err := o.newPrivate(dir, 0, 0, false)
+	r, err := o.Create(dir, 0, 0, false)
 	if err != nil {
 		return err
 	}
-	joined := r.fd
+	joined := r.FD
 	defer syscalls.Close(joined)
-	if err := sysFtruncate(joined, off+n); err != nil {
+	if err := SysFtruncate(joined, off+n); err != nil {
 		return err
 	}
 	// Not by copy_file_range, which would share the extents that there are.
 	buf := make([]byte, 1<<20)
 	for at := off; at < off+n; {
-		start, end, err := extent(fd, at, off+n)
+		start, end, err := NextData(fd, at, off+n)
 		if err != nil {
 			return err
 		}
 		for at = start; at < end; {
 			p := buf[:min(int64(len(buf)), end-at)]
-			r, err := sysPread(fd, p, at)
+			r, err := SysPread(fd, p, at)
 			if err != nil || r == 0 {
 				return err
 			}
-			if _, err := sysPwrite(joined, p[:r], at); err != nil {
+			if _, err := SysPwrite(joined, p[:r], at); err != nil {
 				return err
 			}
 			at += int64(r)
@@ -102,7 +102,7 @@ func flattenWindow(o options, fd, dir int, off, n int64) error {
 
 // share lets the private file fd share a range of the file joined where the contents are the same.
 func share(fd, joined int, off, n int64) {
-	shared, err := sysDedupeRange(fd, joined, off, int(n))
+	shared, err := SysDedupeRange(fd, joined, off, int(n))
 	if err != nil || int64(shared) == n {
 		return
 	}
@@ -110,10 +110,10 @@ func share(fd, joined int, off, n int64) {
 		share(fd, joined, off+int64(shared), n-int64(shared))
 		return
 	}
-	if n > smallest {
-		half := (n / 2) &^ (smallest - 1)
+	if n > minShare {
+		half := (n / 2) &^ (minShare - 1)
 		if half == 0 {
-			half = smallest
+			half = minShare
 		}
 		share(fd, joined, off, half)
 		share(fd, joined, off+half, n-half)

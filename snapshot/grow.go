@@ -93,7 +93,7 @@ func (m *MmapMut) put(p []byte, off int64) (int, error) {
 	// An appended page is filled once: by few calls, that costs less than the fault of a store.
 	few := off == m.tail.base.Load() && n >= 512
 	m.cut = max(m.cut, min(end, m.length)) // whatever is stored, if p is mapped, and faults
-	if end > m.length || few || !mem.dirty.has(off, n) || !mem.copy(mem.mem[off:], p) {
+	if end > m.length || few || !mem.Dirty.Has(off, n) || !mem.Copy(mem.Mem[off:], p) {
 		n, err = m.source.pwrite(mem, p, off)
 	}
 	m.length = max(m.length, off+int64(n))
@@ -111,7 +111,7 @@ func (m *MmapMut) put(p []byte, off int64) (int, error) {
 // as zeros.
 func (m *MmapMut) makeRoom(old, end int64) error {
 	mem := m.mem.Load()
-	if mem != nil && end <= int64(len(mem.mem)) && m.cut <= old {
+	if mem != nil && end <= int64(len(mem.Mem)) && m.cut <= old {
 		return nil
 	}
 	m.layout.Lock()

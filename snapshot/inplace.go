@@ -19,26 +19,26 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if file >= 0 {
 		defer syscalls.Close(file)
 	}
-	if werr := sysWritebackError(m.fd()); werr != nil {
+	if werr := SysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if err != nil {
 		return err
 	}
-	if err := sysFsync(file); err != nil {
+	if err := SysFsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.flat.flatten(ctx, m.config.options(), m.fd(), m.at.dir, m.tail.base.Load())
+	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.tail.base.Load())
 	return nil
 }
 
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	names, err := sysReopenDir(m.at.dir)
+	names, err := SysReopenDir(m.at.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
-		err = lockDirectory(ctx, names)
+		err = LockDirectory(ctx, names)
 	}
 	if m.config.CheckConflict && err != nil {
 		return -1, fmt.Errorf("directory: %w", err)
@@ -50,7 +50,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	now.closeFile()
+	now.CloseFD()
 	if !now.own {
 		return -1, fmt.Errorf("%w: the name does not lead to the file that was opened", ErrConflict)
 	}
@@ -63,7 +63,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		return file, err
 	}
 	// Whatever came of it, what the file is now is our doing.
-	after, statErr := sysFstat(file)
+	after, statErr := SysFstat(file)
 	if statErr != nil {
 		return file, errors.Join(err, statErr)
 	}
@@ -78,12 +78,12 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 // the name, a lease of another process is not waited for by the kernel.
 func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 	own := m.ownPlace()
-	for i := range attempts {
-		fd, err = own.reopen(sysReopenWritable, sysOpenReadWrite)
+	for i := range Attempts {
+		fd, err = own.Reopen(SysReopenWritable, SysOpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break
 		}
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return -1, err
 		}
 	}
@@ -98,7 +98,7 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if err := m.flush(); err != nil {
 		return -1, err
 	}
-	st, err := sysFstat(file)
+	st, err := SysFstat(file)
 	if err != nil {
 		return -1, err
 	}
@@ -113,6 +113,6 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 			return -1, err
 		}
 	}
-	m.flat.cloned = true
-	return m.Size(), sysFiclone(file, m.fd())
+	m.flat.Cloned = true
+	return m.Size(), SysFiclone(file, m.fd())
 }

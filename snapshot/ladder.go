@@ -11,113 +11,113 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// memoryLimit is how large a file may be whose copy is kept in memory because no directory can
+// MemoryLimit is how large a file may be whose copy is kept in memory because no directory can
 // hold it: what is in a memfd counts as memory.
-const memoryLimit = 64 << 20
+const MemoryLimit = 64 << 20
 
-// A rung is a place that may be able to hold a private file.
-type rung struct {
+// A candidate is a place that may be able to hold a private file.
+type candidate struct {
 	name   string
 	file   func() (fd int, err error) // makes an empty one
-	memory bool
+	Memory bool
 }
 
 // A room is an empty private file and how it came to be where it is.
 type room struct {
-	rung
-	fd       int
-	linkable bool     // it can get a name in the directory of the file
+	candidate
+	FD       int
+	Linkable bool     // it can get a name in the directory of the file
 	tried    []string // the rungs above, and why each of them cannot hold it
 }
 
-// because adds to an error on which rung it happened, if that is not the first, and why it came
+// wrapTried adds to an error on which rung it happened, if that is not the first, and why it came
 // to that. What failed above is told, but only err can be tested for: that TempDir does not
 // exist must not be taken for a file that does not exist.
-func (r room) because(err error) error {
+func (r room) wrapTried(err error) error {
 	if err == nil || len(r.tried) == 0 {
 		return err
 	}
 	return fmt.Errorf("%s; %s: %w", strings.Join(r.tried, "; "), r.name, err)
 }
 
-// newPrivate makes an empty private file on the first rung that can hold it: the directory of
+// Create makes an empty private file on the first rung that can hold it: the directory of
 // the file; TempDir; memory, if it has to be copied anyhow. What is to get a name in the
 // directory needs one that may be written to, and gets it directly if the filesystem knows
 // unnamed files.
 //
 // There is no rung of files that have a name until they are unlinked: a process that is killed
 // between the two would leave it.
-func (c options) newPrivate(dir int, perm uint32, size int64, linkable bool) (room, error) {
+func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (room, error) {
 	if linkable {
-		fd, err := sysTmpfile(dir, perm)
+		fd, err := SysTmpfile(dir, perm)
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return room{fd: fd, linkable: true}, err
+			return room{FD: fd, Linkable: true}, err
 		}
 	}
 	fd, err := tmpfileIn(dir, perm)
-	if err == nil || !cannotHold(err) {
-		return room{fd: fd}, err
+	if err == nil || !unsuitable(err) {
+		return room{FD: fd}, err
 	}
 	temp := c.TempDir
 	if temp == "" {
 		temp = os.TempDir()
 	}
 	r := room{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
-	for _, r.rung = range []rung{
+	for _, r.candidate = range []candidate{
 		{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
 		{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
 	} {
-		if r.fd, err = r.file(); err == nil || r.memory || !cannotHold(err) {
+		if r.FD, err = r.file(); err == nil || r.Memory || !unsuitable(err) {
 			break
 		}
 		r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
 	}
-	return r, r.because(err)
+	return r, r.wrapTried(err)
 }
 
 func tmpfileIn(dir int, perm uint32) (int, error) {
-	if dir == noDir {
+	if dir == NoDir {
 		return -1, errNoDir
 	}
-	return sysTmpfileExcl(dir, perm)
+	return SysTmpfileExcl(dir, perm)
 }
 
 func tmpfileAt(name string, perm uint32) (int, error) {
-	dir, err := sysOpenDir(syscalls.AtFdcwd, name)
+	dir, err := SysOpenDir(syscalls.AtFdcwd, name)
 	if err != nil {
 		return -1, err
 	}
 	defer syscalls.Close(dir)
-	return sysTmpfileExcl(dir, perm)
+	return SysTmpfileExcl(dir, perm)
 }
 
-func (c options) memfd(size int64, perm uint32) (int, error) {
+func (c Options) memfd(size int64, perm uint32) (int, error) {
 	if c.NoCopy {
 		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
 	}
-	if size > memoryLimit {
-		return -1, tooLarge(size)
+	if size > MemoryLimit {
+		return -1, TooLarge(size)
 	}
-	fd, err := sysMemfd("mmapsnapshot")
+	fd, err := SysMemfd("mmapsnapshot")
 	if err != nil {
 		return -1, err
 	}
-	if err := sysFchmod(fd, perm); err != nil { // it is 0o777
+	if err := SysFchmod(fd, perm); err != nil { // it is 0o777
 		_ = syscalls.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func tooLarge(size int64) error {
-	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, memoryLimit)
+func TooLarge(size int64) error {
+	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, MemoryLimit)
 }
 
 var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
 
-// cannotHold reports whether an error means that this place is not one for an unnamed file,
+// unsuitable reports whether an error means that this place is not one for an unnamed file,
 // while another may be.
-func cannotHold(err error) bool {
+func unsuitable(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || // EOPNOTSUPP, EISDIR: the filesystem, or the kernel before 3.11, knows no O_TMPFILE; ENOSYS: a sandbox
 		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
 		errors.Is(err, syscall.EROFS) || // read-only

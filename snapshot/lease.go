@@ -16,15 +16,15 @@ const leaseGrace = time.Second
 // fcntl_locking(2). Everything is as if the copy had been made in an instant, if that instant
 // lies between an open and a close of each of its writers.
 type lease struct {
-	fd     int       // -1: none, or none any more
-	waited time.Time // when somebody was first seen to wait
+	fd        int       // -1: none, or none any more
+	contended time.Time // when somebody was first seen to wait
 }
 
 // takeLease takes a lease on src, or says why there is none. The error is EAGAIN if the file is
 // open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
-func takeLease(src original) (lease, error) {
+func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
-	magic, err := sysFsType(src.fd)
+	magic, err := SysFsType(src.FD)
 	if err != nil {
 		return none, err
 	}
@@ -35,18 +35,18 @@ func takeLease(src original) (lease, error) {
 		// network filesystems do not know what is written elsewhere.
 		return none, errNoLeases
 	}
-	if !src.own {
-		return none, errShared
+	if !src.Exclusive {
+		return none, errCannotReopen
 	}
-	if err := sysSetLease(src.fd, syscalls.ReadLease); err != nil {
+	if err := SysSetLease(src.FD, syscalls.ReadLease); err != nil {
 		return none, err
 	}
-	return lease{fd: src.fd}, nil
+	return lease{fd: src.FD}, nil
 }
 
 var (
-	errShared   = errors.New("the descriptor cannot be opened anew to take a lease on it")
-	errNoLeases = errors.New("leases prove nothing on this filesystem")
+	errCannotReopen = errors.New("the descriptor cannot be opened anew to take a lease on it")
+	errNoLeases     = errors.New("leases prove nothing on this filesystem")
 )
 
 // release gives the lease up and reports whether it was there to the end. One that somebody
@@ -56,23 +56,23 @@ func (l *lease) release() bool {
 	if l.fd < 0 {
 		return false
 	}
-	err := sysSetLease(l.fd, syscalls.NoLease)
+	err := SysSetLease(l.fd, syscalls.NoLease)
 	l.fd = -1
 	return err == nil
 }
 
-// yield gives the lease up if somebody has waited for long enough.
-func (l *lease) yield() {
+// releaseIfContended gives the lease up if somebody has waited for long enough.
+func (l *lease) releaseIfContended() {
 	if l.fd < 0 {
 		return
 	}
-	if kind, err := sysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
+	if kind, err := SysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
 		return
 	}
-	if l.waited.IsZero() {
-		l.waited = time.Now()
+	if l.contended.IsZero() {
+		l.contended = time.Now()
 	}
-	if time.Since(l.waited) > leaseGrace {
+	if time.Since(l.contended) > leaseGrace {
 		l.release()
 	}
 }

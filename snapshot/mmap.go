@@ -18,24 +18,24 @@ import (
 type Mmap struct {
 	source
 	size   int64
-	mem    *mapping // nil if size is 0; constant
+	mem    *Mapping // nil if size is 0; constant
 	closed atomic.Bool
 }
 
-func newMmap(p private, name string, stat syscalls.Stat) (*Mmap, error) {
+func newMmap(p File, name string, stat syscalls.Stat) (*Mmap, error) {
 	m := &Mmap{
-		source: source{name: name, stat: stat, method: Method(p.method)},
-		size:   p.size,
+		source: source{name: name, stat: stat, method: Method(p.Method)},
+		size:   p.Size,
 	}
-	if p.size > 0 {
-		mem, err := mapPrivate(p.fd, int(p.size), false)
+	if p.Size > 0 {
+		mem, err := Map(p.FD, int(p.Size), false)
 		if err != nil {
-			_ = syscalls.Close(p.fd)
+			_ = syscalls.Close(p.FD)
 			return nil, err
 		}
-		m.mem = newMapping(mem, false, p.owner)
+		m.mem = New(mem, false, p.Owner)
 	}
-	m.file = os.NewFile(uintptr(p.fd), name)
+	m.file = os.NewFile(uintptr(p.FD), name)
 	return m, nil
 }
 
@@ -67,7 +67,7 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	if n == 0 {
 		return f(nil)
 	}
-	if !m.mem.acquire() {
+	if !m.mem.Acquire() {
 		return pathError("view", m.name, fs.ErrClosed)
 	}
 	return m.source.view(m.mem, off, n, f, m.cause)
@@ -80,8 +80,8 @@ func (m *Mmap) Bytes() []byte {
 	if m.mem == nil || m.closed.Load() {
 		return nil
 	}
-	m.mem.kept.Store(true)
-	return m.mem.mem
+	m.mem.Escaped.Store(true)
+	return m.mem.Mem
 }
 
 // Size returns the size of the snapshot in bytes.
@@ -108,7 +108,7 @@ func (m *Mmap) Prefetch(off, n int64) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	if !m.mem.acquire() {
+	if !m.mem.Acquire() {
 		return pathError("prefetch", m.name, fs.ErrClosed)
 	}
 	return m.source.prefetch(m.mem, off, n)
@@ -121,7 +121,7 @@ func (m *Mmap) Close() error {
 		return pathError("close", m.name, fs.ErrClosed)
 	}
 	if m.mem != nil {
-		m.mem.release()
+		m.mem.Release()
 	}
 	return pathError("close", m.name, bare(m.file.Close()))
 }

@@ -23,7 +23,7 @@ import (
 type MmapMut struct {
 	source
 	config  Config          // constant
-	at      *place          // where commits go; constant, but for its file
+	at      *Location       // where commits go; constant, but for its file
 	setID   uint32          // set-id bits of Config.Perm, for Create; constant
 	memory  bool            // the private file is in memory: it must stay small; constant
 	cleanup runtime.Cleanup // closes at; constant
@@ -35,13 +35,13 @@ type MmapMut struct {
 	nameless   bool  // the private file can get no name: it may have had one, or lies elsewhere
 	named      bool  // files without a name cannot be published here
 
-	flat flattening
+	flat State
 
 	// baseline and known describe the file that was opened or last committed, as it was then; they
 	// are nil as long as there was none. at.file is a descriptor of that file, or -1 if none could
 	// be had.
 	baseline *syscalls.Stat
-	known    *attributes
+	known    *Attributes
 
 	// store is shared by WriteAt, and owned by the clone of a commit and by what changes size,
 	// length or cut. It is taken before layout.
@@ -57,7 +57,7 @@ type MmapMut struct {
 	// is in the tail, or, once that has moved on, in the private file.
 	layout sync.RWMutex
 	closed atomic.Bool
-	mem    atomic.Pointer[mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
+	mem    atomic.Pointer[Mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
 	size   atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
 	length int64                   // of the private file: more than the tail's base if it shrank while a View was running, or has room to grow in; under store
 	cut    int64                   // what lies behind it in the private file was never stored to; at least the tail's base; under store
@@ -67,29 +67,29 @@ type MmapMut struct {
 	views atomic.Int64
 }
 
-func (c Config) newMmapMut(p private, at *place, name string) (*MmapMut, error) {
+func (c Config) newMmapMut(p File, at *Location, name string) (*MmapMut, error) {
 	m := &MmapMut{
-		source: source{name: name, stat: at.stat, method: Method(p.method), owner: p.owner},
+		source: source{name: name, stat: at.Stat, method: Method(p.Method), owner: p.Owner},
 		config: c,
 		at:     at,
-		memory: p.memory,
-		length: p.size,
-		cut:    p.size,
+		memory: p.Memory,
+		length: p.Size,
+		cut:    p.Size,
 
-		nameless: !p.linkable,
+		nameless: !p.Linkable,
 	}
-	m.setSize(p.size)
-	if at.file >= 0 {
-		m.baseline = &at.stat
+	m.setSize(p.Size)
+	if at.FD >= 0 {
+		m.baseline = &at.Stat
 	}
-	m.file = os.NewFile(uintptr(p.fd), name)
-	if p.size > 0 {
-		if err := m.reserve(p.size); err != nil {
+	m.file = os.NewFile(uintptr(p.FD), name)
+	if p.Size > 0 {
+		if err := m.reserve(p.Size); err != nil {
 			_ = m.file.Close()
 			return nil, err
 		}
 	}
-	m.cleanup = runtime.AddCleanup(m, (*place).close, at)
+	m.cleanup = runtime.AddCleanup(m, (*Location).Close, at)
 	return m, nil
 }
 
@@ -125,7 +125,7 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 		return 0, pathError("writeat", m.name, err)
 	}
 	before, mem := m.tail.begins(off, n), m.mem.Load()
-	if before > 0 && !(mem.dirty.has(off, before) && mem.copy(mem.mem[off:], p[:before])) {
+	if before > 0 && !(mem.Dirty.Has(off, before) && mem.Copy(mem.Mem[off:], p[:before])) {
 		if k, err := m.source.pwrite(mem, p[:before], off); err != nil {
 			return k, pathError("write", m.name, err)
 		}
@@ -183,7 +183,7 @@ func (m *MmapMut) cause(off int64) error {
 // any page takes a system call again.
 func (m *MmapMut) cleaned() {
 	if mem := m.mem.Load(); mem != nil {
-		mem.dirty.clear()
+		mem.Dirty.Clear()
 	}
 }
 
@@ -212,7 +212,7 @@ func (m *MmapMut) Resident(off, n int64) bool {
 
 // pin checks a range and returns its length and its mapping, with a reference on it, and
 // counted as a View. If the length is 0, it is neither.
-func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
+func (m *MmapMut) pin(op string, off, n int64) (*Mapping, int64, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
 	length, err := m.span(op, off, n, m.size.Load())
@@ -230,7 +230,7 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapping, int64, error) {
 	}
 	m.views.Add(1)
 	mem := m.mem.Load()
-	mem.acquire() // cannot fail: the snapshot's reference goes under layout
+	mem.Acquire() // cannot fail: the snapshot's reference goes under layout
 	return mem, length, nil
 }
 
@@ -253,8 +253,8 @@ func (m *MmapMut) Bytes() []byte {
 		return nil
 	}
 	mem := m.mem.Load()
-	mem.kept.Store(true)
-	return mem.mem[:size:size]
+	mem.Escaped.Store(true)
+	return mem.Mem[:size:size]
 }
 
 // Size returns the size of the snapshot in bytes.
@@ -285,11 +285,11 @@ func (m *MmapMut) close() error {
 	m.layout.Lock()
 	m.closed.Store(true)
 	if mem := m.mem.Load(); mem != nil {
-		mem.release()
+		mem.Release()
 	}
 	m.layout.Unlock()
 	m.cleanup.Stop()
-	m.at.close()
+	m.at.Close()
 	return bare(m.file.Close())
 }
 

@@ -11,24 +11,24 @@ import (
 )
 
 func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
-	p, err := resolve(name, false)
+	p, err := Resolve(name, false)
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
-	if p.dir == noDir {
-		p.dir = directoryOf(p.file, p.stat)
+	defer p.Close()
+	if p.DirFD == NoDir {
+		p.DirFD = directoryOf(p.FD, p.Stat)
 	}
-	src, err := p.open(ctx)
+	src, err := p.OpenRead(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.options().privateCopy(ctx, original{fd: src, own: true, stat: p.stat, dir: p.dir}, false)
+	copied, err := c.options().Copy(ctx, Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, false)
 	if err != nil {
 		return nil, err
 	}
-	return newMmap(copied, name, p.stat)
+	return newMmap(copied, name, p.Stat)
 }
 
 func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
@@ -44,23 +44,23 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 }
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
-	st, err := sysFstat(fd)
+	st, err := SysFstat(fd)
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode.IsRegular() {
-		return nil, notRegular(st.Mode)
+		return nil, NotRegular(st.Mode)
 	}
-	if ok, err := sysReadable(fd); err != nil {
+	if ok, err := SysReadable(fd); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
 	}
 	dir := directoryOf(fd, st)
-	if dir != noDir {
+	if dir != NoDir {
 		defer syscalls.Close(dir)
 	}
-	copied, err := c.options().privateCopy(ctx, original{fd: fd, stat: st, dir: dir}, false)
+	copied, err := c.options().Copy(ctx, Source{FD: fd, Stat: st, Dir: dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,56 +71,56 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 // known to lie, if that is such a one. Which directory it is does not matter, nor whether the
 // file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
-	path, err := sysFdPath(fd)
+	path, err := SysFdPath(fd)
 	if err != nil {
-		return noDir
+		return NoDir
 	}
-	parent, _ := split(path)
-	dir, err := sysOpenDir(syscalls.AtFdcwd, parent)
+	parent, _ := Split(path)
+	dir, err := SysOpenDir(syscalls.AtFdcwd, parent)
 	if err != nil {
-		return noDir
+		return NoDir
 	}
-	if at, err := sysFstat(dir); err != nil || at.Dev != st.Dev {
+	if at, err := SysFstat(dir); err != nil || at.Dev != st.Dev {
 		_ = syscalls.Close(dir)
-		return noDir
+		return NoDir
 	}
 	return dir
 }
 
 func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error) {
-	p, err := resolve(name, false)
+	p, err := Resolve(name, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if m == nil { // also if Progress panics
-			p.close()
+			p.Close()
 		}
 	}()
 	return c.openMutAt(ctx, p, name)
 }
 
-func (c Config) openMutAt(ctx context.Context, p *place, name string) (*MmapMut, error) {
-	if err := p.needDir(); err != nil {
+func (c Config) openMutAt(ctx context.Context, p *Location, name string) (*MmapMut, error) {
+	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if err := sysCanWrite(p.file, p.dir, p.base); err != nil {
+	if err := SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return nil, err
 	}
-	src, err := p.open(ctx)
+	src, err := p.OpenRead(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(src)
 	// An error other than that the file was replaced is left to a commit, which may meet it again: a
 	// snapshot that is only read, or committed in place, needs no attributes.
-	known, err := readAttributes(src)
-	if gone(err) {
-		known = &attributes{uid: p.stat.UID, gid: p.stat.GID, perm: p.stat.Perm}
+	known, err := ReadAttributes(src)
+	if IsGone(err) {
+		known = &Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
 	}
 	open := c.options()
 	open.NoCopy = c.NoCopy || c.InPlace
-	copied, err := open.privateCopy(ctx, original{fd: src, own: true, stat: p.stat, dir: p.dir}, !c.InPlace)
+	copied, err := open.Copy(ctx, Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, !c.InPlace)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
@@ -141,38 +141,38 @@ func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := resolve(name, true)
+	p, err := Resolve(name, true)
 	if err != nil {
 		return nil, err
 	}
 	m, err := c.createAt(p, name)
 	if err != nil {
-		p.close()
+		p.Close()
 	}
 	return m, err
 }
 
-func (c Config) createAt(p *place, name string) (*MmapMut, error) {
-	if err := p.needDir(); err != nil {
+func (c Config) createAt(p *Location, name string) (*MmapMut, error) {
+	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if p.file >= 0 && !c.CheckConflict {
-		if err := p.replaceable(); err != nil {
+	if p.FD >= 0 && !c.CheckConflict {
+		if err := p.CheckReplaceable(); err != nil {
 			return nil, err
 		}
 	}
-	r, err := c.options().newPrivate(p.dir, c.perm(), 0, true)
+	r, err := c.options().Create(p.DirFD, c.perm(), 0, true)
 	if err != nil {
 		return nil, err
 	}
-	stat, err := sysFstat(r.fd)
+	stat, err := SysFstat(r.FD)
 	if err != nil {
-		_ = syscalls.Close(r.fd)
+		_ = syscalls.Close(r.FD)
 		return nil, err
 	}
-	p.closeFile()
-	p.stat = stat
-	m, err := c.newMmapMut(private{room: r, owner: stat.UID}, p, name)
+	p.CloseFD()
+	p.Stat = stat
+	m, err := c.newMmapMut(File{room: r, Owner: stat.UID}, p, name)
 	if err == nil {
 		m.setID = c.perm() & setID
 	}

@@ -10,23 +10,23 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// replaceable returns an error if this process must not give the file at p, which is open, other
+// CheckReplaceable returns an error if this process must not give the file at p, which is open, other
 // contents.
-func (p *place) replaceable() error {
-	if err := sysCanWrite(p.file, p.dir, p.base); err != nil {
+func (p *Location) CheckReplaceable() error {
+	if err := SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return err
 	}
-	return p.mayReplace()
+	return p.CheckSticky()
 }
 
-// mayReplace returns an error if the file at p is one that the kernel protects with
+// CheckSticky returns an error if the file at p is one that the kernel protects with
 // fs.protected_regular=2 (proc(5)): the directory is sticky and writable for group or others, and
 // the file belongs neither to the caller nor to the owner of the directory. Another user put such a
 // file there, perhaps to become the owner of the contents. The rule does not depend on the sysctl,
 // because it protects from that, not from O_CREAT. The same holds for a symbolic link at p, which
 // fs.protected_symlinks protects.
-func (p *place) mayReplace() error {
-	dir, err := sysFstat(p.dir)
+func (p *Location) CheckSticky() error {
+	dir, err := SysFstat(p.DirFD)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (p *place) mayReplace() error {
 	if dir.Perm&sticky == 0 || dir.Perm&othersWrite == 0 {
 		return nil
 	}
-	owner := p.stat.UID
+	owner := p.Stat.UID
 	if owner == uint32(os.Geteuid()) && p.belongsToCaller() ||
 		owner == dir.UID && certainID(owner, "uid") {
 		return nil
@@ -44,22 +44,22 @@ func (p *place) mayReplace() error {
 
 // belongsToCaller reports whether the file at p, whose owner has the number of this process's user,
 // does belong to that user.
-func (p *place) belongsToCaller() bool {
-	if certainID(p.stat.UID, "uid") {
+func (p *Location) belongsToCaller() bool {
+	if certainID(p.Stat.UID, "uid") {
 		return true
 	}
-	fd, err := sysReopen(p.file)
+	fd, err := SysReopen(p.FD)
 	if err != nil {
 		return false
 	}
 	defer syscalls.Close(fd)
-	return sysSetNoAtime(fd) == nil
+	return SysSetNoAtime(fd) == nil
 }
 
-// capableOver reports whether this process has a capability over a file of this owner and group, in
+// CapableOver reports whether this process has a capability over a file of this owner and group, in
 // the sense of capable_wrt_inode_uidgid of the kernel: its user namespace maps both.
-func capableOver(capability int, uid, gid uint32) bool {
-	ok, err := sysCapable(capability)
+func CapableOver(capability int, uid, gid uint32) bool {
+	ok, err := SysCapable(capability)
 	return err == nil && ok && certainID(uid, "uid") && certainID(gid, "gid")
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// options are the part of a configuration that says how private files are made.
-type options struct {
+// Options are the part of a configuration that says how private files are made.
+type Options struct {
 	NoCopy, RequireConsistent bool
 	TempDir                   string
 	Progress                  func(done, total int64)
@@ -27,51 +27,51 @@ const (
 	comparedCopy
 )
 
-// A private is an unnamed file that nobody else has open.
-type private struct {
+// A File is an unnamed file that nobody else has open.
+type File struct {
 	room
-	size   int64
-	method how
-	owner  uint32
+	Size   int64
+	Method how
+	Owner  uint32
 }
 
-// An original is a file that is to be copied.
-type original struct {
-	fd   int           // open for reading
-	own  bool          // nobody else uses this descriptor: its offset may be moved, a lease taken
-	stat syscalls.Stat // of a moment ago
-	dir  int           // a directory of its filesystem, or noDir
+// An Source is a file that is to be copied.
+type Source struct {
+	FD        int           // open for reading
+	Exclusive bool          // nobody else uses this descriptor: its offset may be moved, a lease taken
+	Stat      syscalls.Stat // of a moment ago
+	Dir       int           // a directory of its filesystem, or noDir
 }
 
-// privateCopy makes a private file with the contents of src: a clone, wherever the ladder leads,
+// Copy makes a private file with the contents of src: a clone, wherever the ladder leads,
 // or else a copy. With linkable it is to get a name in the directory of src, if that can be.
-func (c options) privateCopy(ctx context.Context, src original, linkable bool) (p private, err error) {
+func (c Options) Copy(ctx context.Context, src Source, linkable bool) (p File, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
 	// Mode 0: nobody but root can open it again through /proc.
-	r, err := c.newPrivate(src.dir, 0, src.stat.Size, linkable)
+	r, err := c.Create(src.Dir, 0, src.Stat.Size, linkable)
 	if err != nil {
 		return p, err
 	}
 	made := false // else it is given back, also if Progress panics
 	defer func() {
 		if !made {
-			discard(ctx, r.fd)
+			discard(ctx, r.FD)
 		}
 	}()
 	method, err := c.fill(ctx, r, src)
 	if err != nil {
-		return p, r.because(err)
+		return p, r.wrapTried(err)
 	}
-	if r.memory && !linkable {
-		if err := sysSeal(r.fd); err != nil {
-			return p, r.because(err)
+	if r.Memory && !linkable {
+		if err := SysSeal(r.FD); err != nil {
+			return p, r.wrapTried(err)
 		}
 	}
-	own, err := checkCopy(r.fd)
+	own, err := checkCopy(r.FD)
 	made = err == nil
-	return private{r, own.Size, method, own.UID}, err
+	return File{r, own.Size, method, own.UID}, err
 }
 
 // discard closes a private file. If somebody has given up on it he does not want to wait until
@@ -85,30 +85,30 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is.
-func (c options) fill(ctx context.Context, r room, src original) (how, error) {
-	err := cloneWhole(ctx, r.fd, src)
+func (c Options) fill(ctx context.Context, r room, src Source) (how, error) {
+	err := cloneWhole(ctx, r.FD, src)
 	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
 		return reflink, err
 	}
-	if !src.own {
+	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
 		// there is no lease.
-		if fd, err := sysReopen(src.fd); err == nil {
+		if fd, err := SysReopen(src.FD); err == nil {
 			defer syscalls.Close(fd)
-			src.fd, src.own = fd, true
+			src.FD, src.Exclusive = fd, true
 		}
 	}
 	limit := int64(math.MaxInt64)
-	if r.memory {
-		limit = memoryLimit
+	if r.Memory {
+		limit = MemoryLimit
 	}
-	return c.untorn(ctx, r.fd, src, limit)
+	return c.copyStable(ctx, r.FD, src, limit)
 }
 
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at
 // what safety hangs on: that the file has no name.
 func checkCopy(fd int) (own syscalls.Stat, err error) {
-	own, err = sysFstat(fd)
+	own, err = SysFstat(fd)
 	if err != nil {
 		return own, err
 	}
@@ -124,22 +124,22 @@ func checkCopy(fd int) (own syscalls.Stat, err error) {
 // cloneWhole is clone, again and again until dst has a size that src had, or may have had. Any other
 // is that of a clone cut short by an error and reported as success, as kernels before 6.9 did;
 // or src was cut off and written anew within these few calls.
-func cloneWhole(ctx context.Context, dst int, src original) error {
+func cloneWhole(ctx context.Context, dst int, src Source) error {
 	for i := 0; ; i++ {
-		if err := clone(ctx, dst, src.fd); err != nil {
+		if err := Clone(ctx, dst, src.FD); err != nil {
 			return err
 		}
 		err := sizeOfClone(dst, src)
-		if !isTransient(err) || i+1 == attempts {
+		if !IsTransient(err) || i+1 == Attempts {
 			return err
 		}
-		if err := sysFtruncate(dst, 0); err != nil {
+		if err := SysFtruncate(dst, 0); err != nil {
 			return err
 		}
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return err
 		}
-		if src.stat, err = sysFstat(src.fd); err != nil {
+		if src.Stat, err = SysFstat(src.FD); err != nil {
 			return err
 		}
 	}
@@ -147,33 +147,33 @@ func cloneWhole(ctx context.Context, dst int, src original) error {
 
 // sizeOfClone checks that dst, a clone of src, is as long as that was before or after, or something
 // between the two, if somebody appended or truncated meanwhile.
-func sizeOfClone(dst int, src original) error {
-	own, err := sysFstat(dst)
-	if err != nil || own.Size == src.stat.Size {
+func sizeOfClone(dst int, src Source) error {
+	own, err := SysFstat(dst)
+	if err != nil || own.Size == src.Stat.Size {
 		return err
 	}
-	after, err := sysFstat(src.fd)
+	after, err := SysFstat(src.FD)
 	if err != nil {
 		return err
 	}
-	if own.Size < min(src.stat.Size, after.Size) || own.Size > max(src.stat.Size, after.Size) {
-		return again(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
+	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
+		return Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
 	}
 	return nil
 }
 
-// clone makes the empty file dst a reflink of src.
-func clone(ctx context.Context, dst, src int) error {
-	err := sysFiclone(dst, src)
+// Clone makes the empty file dst a reflink of src.
+func Clone(ctx context.Context, dst, src int) error {
+	err := SysFiclone(dst, src)
 	if errors.Is(err, syscall.EINVAL) && matchNocow(dst, src) {
-		err = sysFiclone(dst, src)
+		err = SysFiclone(dst, src)
 	}
 	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
 	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 6; i++ {
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return err
 		}
-		err = sysFiclone(dst, src)
+		err = SysFiclone(dst, src)
 	}
 	if errors.Is(err, syscall.EAGAIN) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
@@ -184,10 +184,10 @@ func clone(ctx context.Context, dst, src int) error {
 // matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether that
 // changed anything: btrfs clones only between files that agree in it.
 func matchNocow(dst, src int) bool {
-	want, err := sysNocow(src)
+	want, err := SysNocow(src)
 	if err != nil {
 		return false
 	}
-	have, err := sysNocow(dst)
-	return err == nil && have != want && sysSetNocow(dst, want) == nil
+	have, err := SysNocow(dst)
+	return err == nil && have != want && SysSetNocow(dst, want) == nil
 }

@@ -12,8 +12,8 @@ import (
 // publishCopy makes a copy of the contents and publishes it. The attributes that it asks for first
 // are a guess, which saves work if it is right, and an early failure if the name leads to a file
 // that must not be replaced: publish asks again, under the lock, and only that answer counts.
-func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
-	var attrs *attributes
+func (m *MmapMut) publishCopy(ctx context.Context, p Publication) error {
+	var attrs *Attributes
 	err := errAnew
 	for i := 0; errors.Is(err, errAnew) && i < anewTries; i++ {
 		if attrs, err = m.attributesFor(p); err != nil {
@@ -21,14 +21,14 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publication) error {
 		}
 		var done, named bool
 		done, named, err = m.publishNew(ctx, p, attrs)
-		if !done && !named && wantsName(err) {
+		if !done && !named && NeedsTempName(err) {
 			before := m.named
 			m.named = true
 			done, _, err = m.publishNew(ctx, p, attrs)
-			m.named = before || done && p.to == m.at
+			m.named = before || done && p.To == m.at
 		}
 	}
-	m.flat.flatten(ctx, m.config.options(), m.fd(), m.at.dir, m.tail.base.Load())
+	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.tail.base.Load())
 	return err
 }
 
@@ -42,21 +42,21 @@ const anewTries = 3
 
 // publishNew does that with one temporary file. It reports whether that got the name, and whether
 // it had a temporary one.
-func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attributes) (done, named bool, err error) {
+func (m *MmapMut) publishNew(ctx context.Context, p Publication, attrs *Attributes) (done, named bool, err error) {
 	perm := uint32(0) // no other user may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	t, err := newTemporary(p.to.dir, p.to.base, perm, m.named)
+	t, err := NewTemporary(p.To.DirFD, p.To.Name, perm, m.named)
 	if err != nil {
 		return false, true, err
 	}
-	defer t.discard()
-	named = t.name != ""
-	if err := m.copyTo(ctx, t.fd); err != nil {
+	defer t.Discard()
+	named = t.Name != ""
+	if err := m.copyTo(ctx, t.Fd); err != nil {
 		return false, true, err
 	}
-	done, err = m.publish(ctx, p, &t, attrs, t.close)
+	done, err = m.publish(ctx, p, &t, attrs, t.Close)
 	return done, named, err
 }
 
@@ -64,13 +64,13 @@ func (m *MmapMut) publishNew(ctx context.Context, p publication, attrs *attribut
 // right by now, and names it. Under the snapshot's own name it remembers it as the file that the
 // next commit expects. It reports whether t got the name, and if so has called release at once, to
 // close it: while it is open for writing, executing it is ETXTBSY, and nobody gets a lease.
-func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attrs *attributes, release func()) (bool, error) {
-	fd := t.fd
+func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attrs *Attributes, release func()) (bool, error) {
+	fd := t.Fd
 	if attrs == nil {
 		if err := m.restoreSetID(fd); err != nil {
 			return false, err
 		}
-	} else if err := attrs.apply(fd); err != nil {
+	} else if err := attrs.Apply(fd); err != nil {
 		return false, err
 	}
 	// The data reach the disk before the name, always: else a crash would leave zeros or an
@@ -79,8 +79,8 @@ func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attr
 		return false, err
 	}
 	var before syscalls.Stat
-	var given *attributes
-	p.settle = func() (err error) {
+	var given *Attributes
+	p.BeforeRename = func() (err error) {
 		// A chmod that was made while the data were copied and written counts.
 		now, err := m.attributesFor(p)
 		if err != nil {
@@ -90,39 +90,39 @@ func (m *MmapMut) publish(ctx context.Context, p publication, t *temporary, attr
 			if attrs != nil {
 				return errAnew
 			}
-			if given, err = readAttributes(fd); err != nil {
+			if given, err = ReadAttributes(fd); err != nil {
 				return err
 			}
-		} else if attrs == nil || !now.equal(attrs) {
-			if t.name != "" {
+		} else if attrs == nil || !now.Equal(attrs) {
+			if t.Name != "" {
 				return errAnew
 			}
-			if err := now.apply(fd); err != nil {
+			if err := now.Apply(fd); err != nil {
 				return err
 			}
 			if err := m.syncFile(fd); err != nil {
 				return err
 			}
 		}
-		before, err = sysFstat(fd)
+		before, err = SysFstat(fd)
 		return err
 	}
-	p.named = func(file int) {
+	p.AfterRename = func(file int) {
 		defer release()
-		if p.to != m.at {
+		if p.To != m.at {
 			if file >= 0 {
 				_ = syscalls.Close(file)
 			}
 			return
 		}
 		// Naming it changed its change time. The rest is from when no other process could change it.
-		if after, err := sysFstat(fd); err == nil {
+		if after, err := SysFstat(fd); err == nil {
 			before.Ctime = after.Ctime
 		}
 		m.expect(before, given, file)
 	}
-	done, err := p.do(ctx, t)
-	if !done && p.fresh && p.to == m.at && errors.Is(err, fs.ErrExist) {
+	done, err := p.Run(ctx, t)
+	if !done && p.NoReplace && p.To == m.at && errors.Is(err, fs.ErrExist) {
 		err = ErrConflict
 	}
 	return done, err
@@ -135,12 +135,12 @@ func (m *MmapMut) restoreSetID(fd int) error {
 	if bits == 0 {
 		return nil
 	}
-	own, err := sysFstat(fd)
+	own, err := SysFstat(fd)
 	if err != nil {
 		return err
 	}
-	if err := sysFchmod(fd, own.Perm|bits); err != nil {
+	if err := SysFchmod(fd, own.Perm|bits); err != nil {
 		return err
 	}
-	return checkPerm(fd, own.Perm|bits)
+	return CheckPerm(fd, own.Perm|bits)
 }

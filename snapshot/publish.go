@@ -9,70 +9,70 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A publication gives a temporary, complete and durable, its name.
-type publication struct {
-	to     *place
-	noSync bool
-	check  bool // the name must lead to the expected file, unchanged, under the directory's lock
-	fresh  bool // the name must be free
-	adopt  bool // any file that has the name is replaced, and its owner and mode are taken over
+// A Publication gives a temporary, complete and durable, its name.
+type Publication struct {
+	To        *Location
+	NoSync    bool
+	Check     bool // the name must lead to the expected file, unchanged, under the directory's lock
+	NoReplace bool // the name must be free
+	Adopt     bool // any file that has the name is replaced, and its owner and mode are taken over
 
 	// settle is called last before t is named, and named at once afterwards, with a descriptor
 	// of OpenPath of it, or -1, which it takes over.
-	settle func() error
-	named  func(file int)
+	BeforeRename func() error
+	AfterRename  func(file int)
 }
 
-// do names the file t. It reports whether it did. If it did not, nothing has changed, but t may
+// Run names the file t. It reports whether it did. If it did not, nothing has changed, but t may
 // never get a name again.
-func (p publication) do(ctx context.Context, t *temporary) (done bool, err error) {
+func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err error) {
 	// The directory is opened before anything changes, so that lacking the permission to make
 	// it durable leaves everything as it was.
-	names, err := sysReopenDir(p.to.dir)
+	names, err := SysReopenDir(p.To.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
-		if err = lockDirectory(ctx, names); !p.check {
+		if err = LockDirectory(ctx, names); !p.Check {
 			err = nil // it matters to those who check
 		}
-	} else if p.noSync && !p.check {
+	} else if p.NoSync && !p.Check {
 		err = nil // what it is needed for is not wanted
 	}
 	if err != nil {
 		return false, fmt.Errorf("directory: %w", err)
 	}
-	removeLeftovers(t.fd, p.to.dir, p.to.base)
-	if err := p.settle(); err != nil {
+	removeLeftovers(t.Fd, p.To.DirFD, p.To.Name)
+	if err := p.BeforeRename(); err != nil {
 		return false, err
 	}
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
 	name := t.replace
-	if p.fresh {
+	if p.NoReplace {
 		name = t.link
 	}
-	file, err := name(p.to.base)
+	file, err := name(p.To.Name)
 	if err != nil {
 		return false, err
 	}
-	p.named(file)
-	if p.noSync {
+	p.AfterRename(file)
+	if p.NoSync {
 		return true, nil
 	}
-	_ = sysFunlock(names) // others need not wait for the disk
-	return true, durable(names)
+	_ = SysFunlock(names) // others need not wait for the disk
+	return true, syncDir(names)
 }
 
-// durable brings the names in a directory to the disk.
-func durable(names int) error {
-	err := sysFsync(names)
+// syncDir brings the names in a directory to the disk.
+func syncDir(names int) error {
+	err := SysFsync(names)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
 		return nil // no such thing on this filesystem
 	}
 	if err == nil {
 		// An XFS that has shut itself down reports success for a directory all the same (measured
 		// on Linux 6.18; a crash test found commits lost so). Looking at it fails.
-		_, err = sysFstat(names)
+		_, err = SysFstat(names)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: directory: %w", errNotDurable, err)
@@ -84,14 +84,14 @@ func durable(names int) error {
 // for a few system calls at a time.
 const lockTries = 9
 
-// lockDirectory takes the lock under which users of this library change names in a directory.
-func lockDirectory(ctx context.Context, names int) error {
+// LockDirectory takes the lock under which users of this library change names in a directory.
+func LockDirectory(ctx context.Context, names int) error {
 	for i := 0; ; i++ {
-		err := sysTryFlock(names)
+		err := SysTryFlock(names)
 		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
 			return err
 		}
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return err
 		}
 	}

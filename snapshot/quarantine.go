@@ -10,35 +10,35 @@ import (
 // first in, first out, until these limits are passed. They cost no memory; a range that has no
 // neighbour in the queue counts as one of the mappings that vm.max_map_count limits (65 530 by
 // default).
-const maxStaleRanges = 4096
+const maxRanges = 4096
 
-// maxStaleBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
-var maxStaleBytes = int(min(64<<30, math.MaxInt>>5))
+// maxBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
+var maxBytes = int(min(64<<30, math.MaxInt>>5))
 
-var stale quarantine
+var quarantined quarantine
 
 type quarantine struct {
-	mu     sync.Mutex // guards all below
+	Mu     sync.Mutex // guards all below
 	ranges [][]byte   // poisoned, oldest first
-	bytes  int        // in all of them
+	Bytes  int        // in all of them
 }
 
 // add puts a poisoned range into the queue and gives back the oldest that no longer fit. The
 // newest stays, however large it is.
 func (q *quarantine) add(mem []byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.Mu.Lock()
+	defer q.Mu.Unlock()
 	q.ranges = append(q.ranges, mem)
-	q.bytes += len(mem)
-	for len(q.ranges) > 1 && (q.bytes > maxStaleBytes || len(q.ranges) > maxStaleRanges) {
+	q.Bytes += len(mem)
+	for len(q.ranges) > 1 && (q.Bytes > maxBytes || len(q.ranges) > maxRanges) {
 		q.drop()
 	}
 }
 
-// empty gives everything back, for when there are no addresses left.
-func (q *quarantine) empty() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// Empty gives everything back, for when there are no addresses left.
+func (q *quarantine) Empty() {
+	q.Mu.Lock()
+	defer q.Mu.Unlock()
 	for len(q.ranges) > 0 {
 		q.drop()
 	}
@@ -46,8 +46,8 @@ func (q *quarantine) empty() {
 
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
-	_ = sysMunmap(q.ranges[0])
-	q.bytes -= len(q.ranges[0])
+	_ = SysMunmap(q.ranges[0])
+	q.Bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]
 }

@@ -10,20 +10,20 @@ import (
 // first read and written by system calls, and what was is remembered in sets of pages.
 
 const (
-	pageShift = 12      // pages of 4 KiB; where the kernel's are larger, it has all of one or nothing
-	leafPages = 1 << 15 // 128 MiB
-	leafWords = leafPages / 64
+	PageShift  = 12      // pages of 4 KiB; where the kernel's are larger, it has all of one or nothing
+	chunkPages = 1 << 15 // 128 MiB
+	chunkWords = chunkPages / 64
 )
 
-// A leaf is a set of pages, a bit for each.
-type leaf [leafWords]atomic.Uint64
+// A chunk is a set of pages, a bit for each.
+type chunk [chunkWords]atomic.Uint64
 
-// pages is a set of pages of a mapping. It is made of leaves, each made when something of it is
+// pageSet is a set of pages of a mapping. It is made of leaves, each made when something of it is
 // first added. To ask costs no lock and no store to memory that others read.
-type pages []atomic.Pointer[leaf]
+type pageSet []atomic.Pointer[chunk]
 
-func newPages(length int) pages {
-	return make(pages, (length-1)>>pageShift/leafPages+1)
+func newPageSet(length int) pageSet {
+	return make(pageSet, (length-1)>>PageShift/chunkPages+1)
 }
 
 // bits returns the word that page first is in, and the bits in it of the pages up to last; k
@@ -34,13 +34,13 @@ func bits(first, last uint64) (word, mask, k uint64) {
 	return first / 64, ^uint64(0) >> (64 - k) << shift, k
 }
 
-// has reports whether all pages of n bytes from off on are in the set; n is positive.
-func (s pages) has(off int64, n int) bool {
-	last := (uint64(off) + uint64(n) - 1) >> pageShift
-	for p := uint64(off) >> pageShift; p <= last; {
+// Has reports whether all pages of n bytes from off on are in the set; n is positive.
+func (s pageSet) Has(off int64, n int) bool {
+	last := (uint64(off) + uint64(n) - 1) >> PageShift
+	for p := uint64(off) >> PageShift; p <= last; {
 		word, mask, k := bits(p, last)
-		l := s[word/leafWords].Load()
-		if l == nil || l[word%leafWords].Load()&mask != mask {
+		l := s[word/chunkWords].Load()
+		if l == nil || l[word%chunkWords].Load()&mask != mask {
 			return false
 		}
 		p += k
@@ -48,16 +48,16 @@ func (s pages) has(off int64, n int) bool {
 	return true
 }
 
-// add puts all pages of n bytes from off on into the set, and reports whether it made a leaf.
-func (s pages) add(off int64, n int) (grown bool) {
-	last := (uint64(off) + uint64(n) - 1) >> pageShift
-	for p := uint64(off) >> pageShift; p <= last; {
+// Add puts all pages of n bytes from off on into the set, and reports whether it made a leaf.
+func (s pageSet) Add(off int64, n int) (grown bool) {
+	last := (uint64(off) + uint64(n) - 1) >> PageShift
+	for p := uint64(off) >> PageShift; p <= last; {
 		word, mask, k := bits(p, last)
-		at := &s[word/leafWords]
+		at := &s[word/chunkWords]
 		if at.Load() == nil {
-			grown = at.CompareAndSwap(nil, new(leaf)) || grown
+			grown = at.CompareAndSwap(nil, new(chunk)) || grown
 		}
-		w := &at.Load()[word%leafWords]
+		w := &at.Load()[word%chunkWords]
 		if w.Load()&mask != mask {
 			w.Or(mask)
 		}
@@ -66,8 +66,8 @@ func (s pages) add(off int64, n int) (grown bool) {
 	return grown
 }
 
-// clear empties the set.
-func (s pages) clear() {
+// Clear empties the set.
+func (s pageSet) Clear() {
 	for i := range s {
 		if l := s[i].Load(); l != nil {
 			l.retain(func(int) bool { return false })
@@ -76,7 +76,7 @@ func (s pages) clear() {
 }
 
 // retain removes the pages of which in does not report that they are to stay.
-func (l *leaf) retain(in func(page int) bool) {
+func (l *chunk) retain(in func(page int) bool) {
 	for w := range l {
 		old := l[w].Load()
 		var stay uint64
@@ -91,7 +91,7 @@ func (l *leaf) retain(in func(page int) bool) {
 	}
 }
 
-func (l *leaf) empty() bool {
+func (l *chunk) empty() bool {
 	for w := range l {
 		if l[w].Load() != 0 {
 			return false
@@ -100,10 +100,10 @@ func (l *leaf) empty() bool {
 	return true
 }
 
-// age removes from the set what is no longer in memory, of a mapping of a file that uid owns.
+// recheck removes from the set what is no longer in memory, of a mapping of a file that uid owns.
 // vec has room for an answer of mincore on a leaf.
-func (s pages) age(mem []byte, uid uint32, vec []byte) {
-	const leafBytes = leafPages << pageShift
+func (s pageSet) recheck(mem []byte, uid uint32, vec []byte) {
+	const leafBytes = chunkPages << PageShift
 	for i := range s {
 		l := s[i].Load()
 		if l == nil || l.empty() {
@@ -112,8 +112,8 @@ func (s pages) age(mem []byte, uid uint32, vec []byte) {
 		// To others than the owner the kernel says of every page that it is in memory. Where it
 		// says nothing, such as under a seccomp filter, each page is read once more.
 		rest := mem[int64(i)*leafBytes:]
-		known := uint32(os.Geteuid()) == uid && sysMincore(rest[:min(len(rest), leafBytes)], vec) == nil
-		scale := os.Getpagesize() >> pageShift
+		known := uint32(os.Geteuid()) == uid && SysMincore(rest[:min(len(rest), leafBytes)], vec) == nil
+		scale := os.Getpagesize() >> PageShift
 		l.retain(func(page int) bool { return known && vec[page/scale]&1 != 0 })
 	}
 }

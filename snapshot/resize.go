@@ -73,7 +73,7 @@ func (m *MmapMut) setSize(size int64) {
 
 // truncate makes the private file end at size.
 func (m *MmapMut) truncate(size int64) error {
-	if err := sysFtruncate(m.fd(), size); err != nil {
+	if err := SysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length, m.cut = size, size
@@ -94,7 +94,7 @@ const (
 func (m *MmapMut) extend(size, n int64) error {
 	if n <= maxRoom && size <= math.MaxInt64-2*maxRoom {
 		room := (size + min(max(size, minRoom), maxRoom)) &^ (minRoom - 1)
-		err := sysFtruncate(m.fd(), room)
+		err := SysFtruncate(m.fd(), room)
 		if err == nil {
 			m.length = room
 			return nil
@@ -103,7 +103,7 @@ func (m *MmapMut) extend(size, n int64) error {
 			return err
 		}
 	}
-	if err := sysFtruncate(m.fd(), size); err != nil {
+	if err := SysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length = size
@@ -127,7 +127,7 @@ func (m *MmapMut) discard() error {
 	if hole >= m.length {
 		return nil
 	}
-	return sysPunchHole(m.fd(), hole, m.length-hole)
+	return SysPunchHole(m.fd(), hole, m.length-hole)
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller
@@ -143,10 +143,10 @@ const maxSlack = int64(min(1<<30, math.MaxInt>>6))
 func (m *MmapMut) reserve(size int64) error {
 	old, have := m.mem.Load(), int64(0)
 	if old != nil {
-		have = int64(len(old.mem))
+		have = int64(len(old.Mem))
 	}
-	if m.memory && size > memoryLimit {
-		return tooLarge(size)
+	if m.memory && size > MemoryLimit {
+		return TooLarge(size)
 	}
 	if size <= have {
 		return nil
@@ -157,7 +157,7 @@ func (m *MmapMut) reserve(size int64) error {
 	page := int64(os.Getpagesize())
 	length := max(size, min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
 	if m.memory {
-		length = min(length, memoryLimit) // so that what is mapped may be used
+		length = min(length, MemoryLimit) // so that what is mapped may be used
 	}
 	length = (length + page - 1) &^ (page - 1)
 	if length > math.MaxInt || length < 0 {
@@ -167,25 +167,25 @@ func (m *MmapMut) reserve(size int64) error {
 	if err != nil {
 		return err
 	}
-	moved := newMapping(mem, true, m.owner)
+	moved := New(mem, true, m.owner)
 	if old == nil {
 		m.mem.Store(moved)
 		return nil
 	}
-	moved.inherit(old)
+	moved.CopyState(old)
 	m.mem.Store(moved)
-	old.release() // a ReadAt that is still inside goes on by a system call
+	old.Release() // a ReadAt that is still inside goes on by a system call
 	return nil
 }
 
 // remap maps length bytes of the private file at new addresses, taking the page tables of the
 // old mapping along where possible: what is in memory then need not be faulted in again,
 // which took up to a hundred times longer (btrfs, 256 MiB).
-func (m *MmapMut) remap(old *mapping, length int) ([]byte, error) {
+func (m *MmapMut) remap(old *Mapping, length int) ([]byte, error) {
 	if old != nil && !m.viewed() {
-		if mem, err := sysMremapDontunmap(old.mem, m.fd(), length); err == nil {
+		if mem, err := SysMremapDontunmap(old.Mem, m.fd(), length); err == nil {
 			return mem, nil
 		}
 	}
-	return mapPrivate(m.fd(), length, true)
+	return Map(m.fd(), length, true)
 }

@@ -16,34 +16,34 @@ import (
 // maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
 const maxLinks = 40
 
-// noDir stands for the directory of a file that is not known to lie in one.
-const noDir = -1
+// NoDir stands for the directory of a file that is not known to lie in one.
+const NoDir = -1
 
-// A place is where a name led when it was resolved: an open directory, and a name in it that is
+// A Location is where a name led when it was resolved: an open directory, and a name in it that is
 // not a symbolic link. It stays right when the working directory changes or a link is turned
 // elsewhere.
-type place struct {
-	dir  int // of OpenDir; noDir if the name led to a file by no name: see resolve
-	base string
-	file int // of OpenPath, or -1: no file has the name
-	stat syscalls.Stat
+type Location struct {
+	DirFD int // of OpenDir; noDir if the name led to a file by no name: see resolve
+	Name  string
+	FD    int // of OpenPath, or -1: no file has the name
+	Stat  syscalls.Stat
 }
 
-func (p *place) close() {
-	if p.dir != noDir {
-		_ = syscalls.Close(p.dir)
+func (p *Location) Close() {
+	if p.DirFD != NoDir {
+		_ = syscalls.Close(p.DirFD)
 	}
-	p.closeFile()
+	p.CloseFD()
 }
 
-func (p *place) closeFile() {
-	if p.file >= 0 {
-		_ = syscalls.Close(p.file)
-		p.file = -1
+func (p *Location) CloseFD() {
+	if p.FD >= 0 {
+		_ = syscalls.Close(p.FD)
+		p.FD = -1
 	}
 }
 
-// resolve follows name to a regular file, or with create to where one may be made. It opens
+// Resolve follows name to a regular file, or with create to where one may be made. It opens
 // nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked
 // at.
 //
@@ -51,11 +51,11 @@ func (p *place) closeFile() {
 // and by the kernel, whose word counts. The kernel enforces fs.protected_symlinks (proc(5)),
 // and it knows where a link in /proc/self/fd leads, whose text may be the name of another file
 // by now. If the two disagree, the place has the kernel's file and no directory.
-func resolve(name string, create bool) (*place, error) {
+func Resolve(name string, create bool) (*Location, error) {
 	if name == "" {
 		return nil, syscall.ENOENT
 	}
-	p, err := lookup(syscalls.AtFdcwd, name, create)
+	p, err := Lookup(syscalls.AtFdcwd, name, create)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func resolve(name string, create bool) (*place, error) {
 		if create {
 			// As with fs.protected_symlinks, whatever that is set to: the link could lead to a file
 			// of the user who put it there.
-			if err := p.mayReplace(); err != nil {
-				p.close()
+			if err := p.CheckSticky(); err != nil {
+				p.Close()
 				return nil, err
 			}
 		}
@@ -73,101 +73,101 @@ func resolve(name string, create bool) (*place, error) {
 			return nil, err
 		}
 	}
-	if p.file >= 0 && !p.stat.Mode.IsRegular() {
-		p.close()
-		return nil, notRegular(p.stat.Mode)
+	if p.FD >= 0 && !p.Stat.Mode.IsRegular() {
+		p.Close()
+		return nil, NotRegular(p.Stat.Mode)
 	}
 	return p, nil
 }
 
 // follow returns where the symbolic link at p leads, whose name was given, and closes p.
-func (p *place) follow(name string, create bool) (*place, error) {
+func (p *Location) follow(name string, create bool) (*Location, error) {
 	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
-	file, err := sysOpenPathFollow(p.dir, p.base+slash)
+	file, err := SysOpenPathFollow(p.DirFD, p.Name+slash)
 	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
-		p.close()
+		p.Close()
 		return nil, err
 	}
 	hand, handErr := p.followByHand(name, create)
 	if file < 0 {
 		return hand, handErr
 	}
-	stat, err := sysFstat(file)
-	if err == nil && handErr == nil && hand.file >= 0 && sameInode(hand.stat, stat) {
+	stat, err := SysFstat(file)
+	if err == nil && handErr == nil && hand.FD >= 0 && SameInode(hand.Stat, stat) {
 		_ = syscalls.Close(file)
 		return hand, nil
 	}
 	if handErr == nil {
-		hand.close()
+		hand.Close()
 	}
 	if err != nil {
 		_ = syscalls.Close(file)
 		return nil, err
 	}
-	return &place{dir: noDir, file: file, stat: stat}, nil
+	return &Location{DirFD: NoDir, FD: file, Stat: stat}, nil
 }
 
-func (p *place) followByHand(name string, create bool) (*place, error) {
+func (p *Location) followByHand(name string, create bool) (*Location, error) {
 	for range maxLinks {
-		target, err := sysReadlinkat(p.file)
+		target, err := SysReadlinkat(p.FD)
 		if err == nil && create {
-			err = p.mayReplace()
+			err = p.CheckSticky()
 		}
 		if err != nil {
-			p.close()
+			p.Close()
 			return nil, err
 		}
 		if strings.HasSuffix(name, "/") {
 			target += "/"
 		}
 		name = target
-		next, err := lookup(p.dir, name, create)
-		p.close()
+		next, err := Lookup(p.DirFD, name, create)
+		p.Close()
 		if err != nil || !next.isLink() {
 			return next, err
 		}
 		p = next
 	}
-	p.close()
+	p.Close()
 	return nil, syscall.ELOOP
 }
 
-func (p *place) isLink() bool {
-	return p.file >= 0 && p.stat.Mode.Type() == fs.ModeSymlink
+func (p *Location) isLink() bool {
+	return p.FD >= 0 && p.Stat.Mode.Type() == fs.ModeSymlink
 }
 
-// needDir returns an error if there is no directory that a commit could go to.
-func (p *place) needDir() error {
-	if p.dir == noDir {
+// RequireDir returns an error if there is no directory that a commit could go to.
+func (p *Location) RequireDir() error {
+	if p.DirFD == NoDir {
 		return fmt.Errorf("the symbolic link leads to a file by no name: %w", fs.ErrInvalid)
 	}
 	return nil
 }
 
-// lookup opens the directory part of name, which starts at the directory at, and looks at what
+// Lookup opens the directory part of name, which starts at the directory at, and looks at what
 // is there.
-func lookup(at int, name string, create bool) (*place, error) {
-	dir, base := split(name)
-	fd, err := sysOpenDir(at, dir)
+func Lookup(at int, name string, create bool) (*Location, error) {
+	dir, base := Split(name)
+	fd, err := SysOpenDir(at, dir)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{dir: fd, base: base, file: -1}
-	if err := p.look(); err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
-		p.close()
+	p := &Location{DirFD: fd, Name: base, FD: -1}
+	if err := p.OpenPath(); err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
+		p.Close()
 		return nil, err
 	}
-	if strings.HasSuffix(name, "/") && (p.file < 0 || p.stat.Mode.IsRegular()) {
-		p.close()
+	if strings.HasSuffix(name, "/") && (p.FD < 0 || p.Stat.Mode.IsRegular()) {
+		p.Close()
 		return nil, syscall.ENOTDIR
 	}
 	return p, nil
 }
 
-// look opens the file that has the name now.
-func (p *place) look() (err error) {
-	for i := range attempts {
-		err = p.lookOnce()
+// OpenPath opens the file that has the name now.
+func (p *Location) OpenPath() (err error) {
+	for i := range Attempts {
+		err = p.openPathOnce()
 		if !errors.Is(err, syscall.ESTALE) {
 			break
 		}
@@ -176,15 +176,15 @@ func (p *place) look() (err error) {
 	return err
 }
 
-// lookOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes
+// openPathOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes
 // by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
 // is free.
-func (p *place) lookOnce() error {
-	file, err := sysOpenPath(p.dir, p.base)
+func (p *Location) openPathOnce() error {
+	file, err := SysOpenPath(p.DirFD, p.Name)
 	if err != nil {
 		return err
 	}
-	stat, err := sysFstat(file)
+	stat, err := SysFstat(file)
 	if err != nil {
 		_ = syscalls.Close(file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -192,31 +192,31 @@ func (p *place) lookOnce() error {
 		}
 		return err
 	}
-	p.file, p.stat = file, stat
+	p.FD, p.Stat = file, stat
 	return nil
 }
 
-// open opens the file for reading. Without /proc, or if the file has been replaced by now on a
+// OpenRead opens the file for reading. Without /proc, or if the file has been replaced by now on a
 // server that goes by names, that goes by the name alone, which may lead to another file from one
 // moment to the next: then that one is looked at and opened.
-func (p *place) open(ctx context.Context) (int, error) {
-	fd, err := sysReopen(p.file)
-	if p.dir == noDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
+func (p *Location) OpenRead(ctx context.Context) (int, error) {
+	fd, err := SysReopen(p.FD)
+	if p.DirFD == NoDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
 	}
-	for i := range attempts {
+	for i := range Attempts {
 		if i > 0 { // only now, as much may have happened during the pause
-			p.closeFile()
-			if err := p.look(); err != nil {
+			p.CloseFD()
+			if err := p.OpenPath(); err != nil {
 				return -1, err
 			}
 		}
-		fd, err = p.openByName(sysOpenRead)
+		fd, err = p.openByName(SysOpenRead)
 		if !errors.Is(err, syscall.ESTALE) &&
 			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
 			break
 		}
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return -1, err
 		}
 	}
@@ -226,25 +226,25 @@ func (p *place) open(ctx context.Context) (int, error) {
 // openName is OpenRead or OpenReadWrite.
 type openName func(dir int, base string) (int, error)
 
-// unreachable is the error of a file that is open for looking only and cannot be opened otherwise:
+// unreachableError is the error of a file that is open for looking only and cannot be opened otherwise:
 // /proc is missing, or the server goes by names, and the name does not lead to it.
-type unreachable struct{ error }
+type unreachableError struct{ error }
 
-func (e unreachable) Unwrap() error { return e.error }
+func (e unreachableError) Unwrap() error { return e.error }
 
-// markUnreachable marks an error as that of a file that cannot be opened.
-func markUnreachable(err error) error { return unreachable{err} }
+// Unreachable marks an error as that of a file that cannot be opened.
+func Unreachable(err error) error { return unreachableError{err} }
 
-// isUnreachable reports whether markUnreachable marked the error.
-func isUnreachable(err error) bool { return errors.As(err, new(unreachable)) }
+// IsUnreachable reports whether markUnreachable marked the error.
+func IsUnreachable(err error) bool { return errors.As(err, new(unreachableError)) }
 
-// reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
+// Reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
 // by its name.
-func (p *place) reopen(open func(fd int) (int, error), byName openName) (int, error) {
-	fd, err := open(p.file)
+func (p *Location) Reopen(open func(fd int) (int, error), byName openName) (int, error) {
+	fd, err := open(p.FD)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESTALE) {
 		if fd, err = p.openByName(byName); err != nil {
-			err = markUnreachable(err)
+			err = Unreachable(err)
 		}
 	}
 	return fd, err
@@ -252,24 +252,24 @@ func (p *place) reopen(open func(fd int) (int, error), byName openName) (int, er
 
 // openByName opens what has the name, by OpenRead or OpenReadWrite. If that is another file than
 // the one at hand, the error is ESTALE.
-func (p *place) openByName(open openName) (int, error) {
-	fd, err := open(p.dir, p.base)
+func (p *Location) openByName(open openName) (int, error) {
+	fd, err := open(p.DirFD, p.Name)
 	if errors.Is(err, fs.ErrNotExist) {
-		now := place{dir: p.dir, base: p.base, file: -1}
-		if now.look() == nil {
-			_ = syscalls.Close(now.file)
+		now := Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
+		if now.OpenPath() == nil {
+			_ = syscalls.Close(now.FD)
 			err = syscall.ESTALE // as in lookOnce
 		}
 	}
 	if err != nil {
 		return -1, err
 	}
-	st, err := sysFstat(fd)
-	if err == nil && !sameInode(st, p.stat) {
+	st, err := SysFstat(fd)
+	if err == nil && !SameInode(st, p.Stat) {
 		err = syscall.ESTALE
 	}
 	if err == nil && !st.Mode.IsRegular() {
-		err = notRegular(st.Mode)
+		err = NotRegular(st.Mode)
 	}
 	if err != nil {
 		_ = syscalls.Close(fd)
@@ -278,9 +278,9 @@ func (p *place) openByName(open openName) (int, error) {
 	return fd, nil
 }
 
-// split cuts a name into its directory and the last element. Unlike filepath.Split it never
+// Split cuts a name into its directory and the last element. Unlike filepath.Split it never
 // returns an empty part, and it does not clean: "a/../b" means what it means to the kernel.
-func split(name string) (dir, base string) {
+func Split(name string) (dir, base string) {
 	trimmed := strings.TrimRight(name, "/")
 	if trimmed == "" {
 		return "/", "."
@@ -295,7 +295,7 @@ func split(name string) (dir, base string) {
 	return trimmed[:i], trimmed[i+1:]
 }
 
-func notRegular(mode fs.FileMode) error {
+func NotRegular(mode fs.FileMode) error {
 	if mode.IsDir() {
 		return syscall.EISDIR
 	}
@@ -315,16 +315,16 @@ func notRegular(mode fs.FileMode) error {
 	return fmt.Errorf("%s, not a regular file: %w", kind, fs.ErrInvalid)
 }
 
-// same reports whether a file has stayed the same, as far as its attributes tell.
-func same(a, b syscalls.Stat) bool {
-	return sameInode(a, b) && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
+// SameVersion reports whether a file has stayed the same, as far as its attributes tell.
+func SameVersion(a, b syscalls.Stat) bool {
+	return SameInode(a, b) && a.Size == b.Size && a.Mtime.Equal(b.Mtime) && a.Ctime.Equal(b.Ctime)
 }
 
-// sameInode reports whether two descriptions are of one file.
-func sameInode(a, b syscalls.Stat) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
+// SameInode reports whether two descriptions are of one file.
+func SameInode(a, b syscalls.Stat) bool { return a.Dev == b.Dev && a.Ino == b.Ino }
 
-// gone reports whether a call failed because the file behind a descriptor was replaced or removed
+// IsGone reports whether a call failed because the file behind a descriptor was replaced or removed
 // on a server that goes by names: NFS says ESTALE, FUSE servers ENOENT.
-func gone(err error) bool {
+func IsGone(err error) bool {
 	return errors.Is(err, syscall.ESTALE) || errors.Is(err, fs.ErrNotExist)
 }

@@ -10,28 +10,28 @@ import (
 // sweep asks the kernel about 128 MiB in some 0.1 ms.
 const sweepInterval = 5 * time.Second
 
-var swept sweeper
+var sweeping sweeper
 
 // A sweeper looks now and then which pages of its mappings are still in memory. It is a timer,
 // which runs while there are mappings, and keeps none of them from being closed or collected.
 type sweeper struct {
-	turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
+	Turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
 
-	mu       sync.Mutex // guards what follows
-	mappings []weak.Pointer[mapping]
+	Mu       sync.Mutex // guards what follows
+	Mappings []weak.Pointer[Mapping]
 	running  bool // a timer is set, or the sweep itself goes on
 }
 
-func (s *sweeper) add(mps ...weak.Pointer[mapping]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mappings = append(s.mappings, mps...)
+func (s *sweeper) add(mps ...weak.Pointer[Mapping]) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.Mappings = append(s.Mappings, mps...)
 	if !s.running {
 		s.running = true
 		time.AfterFunc(sweepInterval, func() {
-			s.turn.Lock()
-			s.sweep()
-			s.turn.Unlock()
+			s.Turn.Lock()
+			s.Sweep()
+			s.Turn.Unlock()
 			s.again()
 		})
 	}
@@ -39,32 +39,32 @@ func (s *sweeper) add(mps ...weak.Pointer[mapping]) {
 
 // again sets the timer anew, if there is anything left to look at.
 func (s *sweeper) again() {
-	s.mu.Lock()
+	s.Mu.Lock()
 	s.running = false
-	some := len(s.mappings) > 0
-	s.mu.Unlock()
+	some := len(s.Mappings) > 0
+	s.Mu.Unlock()
 	if some {
 		s.add()
 	}
 }
 
-// sweep ages what is known of every mapping, and forgets those that are gone. The caller has the turn.
-func (s *sweeper) sweep() {
-	s.mu.Lock()
-	all := s.mappings
-	s.mappings = nil
-	s.mu.Unlock()
+// Sweep ages what is known of every mapping, and forgets those that are gone. The caller has the turn.
+func (s *sweeper) Sweep() {
+	s.Mu.Lock()
+	all := s.Mappings
+	s.Mappings = nil
+	s.Mu.Unlock()
 
-	vec := make([]byte, leafPages)
+	vec := make([]byte, chunkPages)
 	live := all[:0]
 	for _, w := range all {
-		if mp := w.Value(); mp != nil && !mp.poisoned.Load() {
-			mp.age(vec)
+		if mp := w.Value(); mp != nil && !mp.revoked.Load() {
+			mp.recheck(vec)
 			live = append(live, w)
 		}
 	}
 
-	s.mu.Lock()
-	s.mappings = append(s.mappings, live...)
-	s.mu.Unlock()
+	s.Mu.Lock()
+	s.Mappings = append(s.Mappings, live...)
+	s.Mu.Unlock()
 }

@@ -14,15 +14,15 @@ import (
 // moment later. Therefore all questions about the file, whether it is the expected one, who owns
 // it, which attributes it has, are answered by this one descriptor.
 type target struct {
-	place      // file is -1 if the name is free
-	own   bool // the file is the one that was opened or last committed
+	Location      // file is -1 if the name is free
+	own      bool // the file is the one that was opened or last committed
 }
 
 // look opens what has the name of a publication now. If check is set, anything but the expected
 // file, unchanged, is ErrConflict. The caller closes the target's file.
-func (m *MmapMut) look(to *place, check bool) (target, error) {
-	t := target{place: place{dir: to.dir, base: to.base, file: -1}}
-	err := t.place.look()
+func (m *MmapMut) look(to *Location, check bool) (target, error) {
+	t := target{Location: Location{DirFD: to.DirFD, Name: to.Name, FD: -1}}
+	err := t.Location.OpenPath()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 		if check {
@@ -32,7 +32,7 @@ func (m *MmapMut) look(to *place, check bool) (target, error) {
 		err = m.recognize(&t, check)
 	}
 	if err != nil {
-		t.closeFile()
+		t.CloseFD()
 	}
 	return t, err
 }
@@ -41,43 +41,43 @@ func (m *MmapMut) look(to *place, check bool) (target, error) {
 // committed.
 func (m *MmapMut) recognize(t *target, check bool) error {
 	if check {
-		now, err := sysFstatSync(t.file)
-		if gone(err) || err == nil && !same(*m.baseline, now) {
+		now, err := SysFstatSync(t.FD)
+		if IsGone(err) || err == nil && !SameVersion(*m.baseline, now) {
 			return ErrConflict
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if m.at.file < 0 {
+	if m.at.FD < 0 {
 		return nil
 	}
 	// invariant: an inode number belongs to one file as long as a descriptor of that file is open.
-	expected, err := sysFstat(m.at.file)
-	if gone(err) {
+	expected, err := SysFstat(m.at.FD)
+	if IsGone(err) {
 		return nil
 	}
-	t.own = err == nil && sameInode(expected, t.stat)
+	t.own = err == nil && SameInode(expected, t.Stat)
 	return err
 }
 
 // expect makes the file that this snapshot published under its own name the one that the next
 // commit expects. file is a descriptor of OpenPath of that file, or -1, and is taken over.
-func (m *MmapMut) expect(stat syscalls.Stat, a *attributes, file int) {
+func (m *MmapMut) expect(stat syscalls.Stat, a *Attributes, file int) {
 	m.baseline, m.known = &stat, a
-	m.at.closeFile()
-	m.at.file = file
+	m.at.CloseFD()
+	m.at.FD = file
 }
 
 // attributesFor returns the attributes of the file that is published by p, or nil if the file is
 // new in every respect.
-func (m *MmapMut) attributesFor(p publication) (a *attributes, err error) {
-	if p.fresh {
+func (m *MmapMut) attributesFor(p Publication) (a *Attributes, err error) {
+	if p.NoReplace {
 		return m.ownAttributes() // if a file has the name, the publication fails, whichever it is
 	}
-	for i := range attempts {
+	for i := range Attempts {
 		a, err = m.attributesByLook(p)
-		if !isTransient(err) {
+		if !IsTransient(err) {
 			break
 		}
 		time.Sleep(time.Millisecond << i)
@@ -85,37 +85,37 @@ func (m *MmapMut) attributesFor(p publication) (a *attributes, err error) {
 	return a, err
 }
 
-func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
-	t, err := m.look(p.to, p.check)
+func (m *MmapMut) attributesByLook(p Publication) (*Attributes, error) {
+	t, err := m.look(p.To, p.Check)
 	if err != nil {
 		return nil, err
 	}
-	if t.file < 0 {
+	if t.FD < 0 {
 		return m.ownAttributes()
 	}
-	defer t.closeFile()
-	if !t.stat.Mode.IsRegular() {
-		return nil, notRegular(t.stat.Mode)
+	defer t.CloseFD()
+	if !t.Stat.Mode.IsRegular() {
+		return nil, NotRegular(t.Stat.Mode)
 	}
-	if p.adopt {
-		if err := t.mayReplace(); err != nil {
+	if p.Adopt {
+		if err := t.CheckSticky(); err != nil {
 			return nil, err
 		}
 	}
-	a, err := attributesOf(&t.place)
-	if isUnreachable(err) {
-		return nil, again(err) // replaced since the look, on a server that goes by names
+	a, err := AttributesOf(&t.Location)
+	if IsUnreachable(err) {
+		return nil, Transient(err) // replaced since the look, on a server that goes by names
 	}
 	if err == nil {
-		m.dropSetID(a, t.own || !p.adopt)
+		m.dropSetID(a, t.own || !p.Adopt)
 	}
-	if t.own || p.adopt {
+	if t.own || p.Adopt {
 		return a, err
 	}
 	// Another file has the name. If its owner and mode were taken over, whoever moved it there
 	// would decide who may read, execute or own these contents; if those of the opened file were,
 	// contents could become readable that were made private meanwhile.
-	var own *attributes
+	var own *Attributes
 	if err == nil {
 		own, err = m.ownAttributes()
 	}
@@ -123,7 +123,7 @@ func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: another file has the name, and its owner and mode cannot be compared: %w",
 			ErrConflict, err)
-	case !own.sameAccess(a):
+	case !own.SameAccess(a):
 		return nil, fmt.Errorf("%w: another file has the name, with another owner, mode, ACL or security label",
 			ErrConflict)
 	}
@@ -132,29 +132,29 @@ func (m *MmapMut) attributesByLook(p publication) (*attributes, error) {
 
 // ownPlace is where the file that was opened or last committed was then, with what fstat says of it
 // now, or else said then. It holds no descriptor of its own.
-func (m *MmapMut) ownPlace() place {
-	own := place{dir: m.at.dir, base: m.at.base, file: m.at.file, stat: *m.baseline}
-	if now, err := sysFstat(own.file); err == nil {
-		own.stat = now
+func (m *MmapMut) ownPlace() Location {
+	own := Location{DirFD: m.at.DirFD, Name: m.at.Name, FD: m.at.FD, Stat: *m.baseline}
+	if now, err := SysFstat(own.FD); err == nil {
+		own.Stat = now
 	}
 	return own
 }
 
 // ownAttributes returns the attributes of the file that was opened or last committed, wherever it
 // is now, or nil if there was none yet.
-func (m *MmapMut) ownAttributes() (*attributes, error) {
+func (m *MmapMut) ownAttributes() (*Attributes, error) {
 	if m.baseline == nil {
 		return nil, nil
 	}
-	var a *attributes
-	own, err := m.ownPlace(), markUnreachable(fs.ErrNotExist)
-	if own.file >= 0 {
-		a, err = attributesOf(&own)
+	var a *Attributes
+	own, err := m.ownPlace(), Unreachable(fs.ErrNotExist)
+	if own.FD >= 0 {
+		a, err = AttributesOf(&own)
 	}
-	if isUnreachable(err) && m.known != nil {
+	if IsUnreachable(err) && m.known != nil {
 		then := *m.known
 		a, err = &then, nil
-		a.uid, a.gid, a.perm = own.stat.UID, own.stat.GID, own.stat.Perm
+		a.UID, a.GID, a.Perm = own.Stat.UID, own.Stat.GID, own.Stat.Perm
 	}
 	if err != nil {
 		return nil, err
@@ -169,13 +169,13 @@ const setID = 0o6000
 // dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
 // caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the file that was
 // opened stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
-func (m *MmapMut) dropSetID(a *attributes, opened bool) {
-	drop := a.perm & setID
-	if a.uid == uint32(os.Geteuid()) {
+func (m *MmapMut) dropSetID(a *Attributes, opened bool) {
+	drop := a.Perm & setID
+	if a.UID == uint32(os.Geteuid()) {
 		drop &^= m.setID
 	}
-	if drop == 0 || opened && capableOver(syscalls.CapFsetid, a.uid, a.gid) {
+	if drop == 0 || opened && CapableOver(syscalls.CapFsetid, a.UID, a.GID) {
 		return
 	}
-	a.perm &^= drop
+	a.Perm &^= drop
 }

@@ -12,45 +12,45 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A temporary is a file that is made ready, in its directory, to get a name. It has none until
+// A Temporary is a file that is made ready, in its directory, to get a name. It has none until
 // then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
-type temporary struct {
-	fd   int // -1 once it is closed
+type Temporary struct {
+	Fd   int // -1 once it is closed
 	dir  int
-	name string // "" for none
+	Name string // "" for none
 }
 
-// unnamed is a temporary of the unnamed file fd, which is to get a name in the directory dir.
-func unnamed(fd, dir int) *temporary { return &temporary{fd, dir, ""} }
+// Unnamed is a temporary of the unnamed file fd, which is to get a name in the directory dir.
+func Unnamed(fd, dir int) *Temporary { return &Temporary{fd, dir, ""} }
 
-// newTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
+// NewTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
 // set later. With named, it has a temporary name from the start in any case.
-func newTemporary(dir int, base string, perm uint32, named bool) (temporary, error) {
+func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, error) {
 	if !named {
-		fd, err := sysTmpfile(dir, perm)
-		if errors.Is(err, syscall.EPERM) && removed(dir) {
+		fd, err := SysTmpfile(dir, perm)
+		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
 			err = fmt.Errorf("directory: %w", syscall.ENOENT)
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return temporary{fd, dir, ""}, err
+			return Temporary{fd, dir, ""}, err
 		}
 	}
-	if err := removable(dir); err != nil {
-		return temporary{}, err
+	if err := checkNotAppendOnly(dir); err != nil {
+		return Temporary{}, err
 	}
 	if perm == 0 {
 		perm = 0o600 // the owner must be able to look at what a crash left
 	}
-	for i := range slots + randomNames {
+	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		fd, err := sysCreateExcl(dir, name, perm)
-		t := temporary{fd, dir, name}
+		fd, err := SysCreateExcl(dir, name, perm)
+		t := Temporary{fd, dir, name}
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
 			// It may be there all the same: on a server, opening it can fail once it was made.
-			removeLeftover(dir, t.name, uint32(os.Geteuid()))
+			removeLeftover(dir, t.Name, uint32(os.Geteuid()))
 			return t, err
 		}
 		taken, err := t.lock()
@@ -58,24 +58,24 @@ func newTemporary(dir int, base string, perm uint32, named bool) (temporary, err
 			return t, nil
 		}
 		if err != nil {
-			t.discard()
+			t.Discard()
 			return t, err
 		}
-		_ = syscalls.Close(t.fd)
+		_ = syscalls.Close(t.Fd)
 	}
-	return temporary{}, errNoName
+	return Temporary{}, errNoName
 }
 
-// removed reports whether a directory was: ext4 says EPERM then, the others ENOENT.
-func removed(dir int) bool {
-	st, err := sysFstat(dir)
+// isRemoved reports whether a directory was: ext4 says EPERM then, the others ENOENT.
+func isRemoved(dir int) bool {
+	st, err := SysFstat(dir)
 	return err == nil && st.Nlink == 0
 }
 
-// wantsName reports whether the error of publishing a file without a name may mean that one with a
+// NeedsTempName reports whether the error of publishing a file without a name may mean that one with a
 // temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
 // such a file, nor link it. What else the error may mean, it means again.
-func wantsName(err error) bool {
+func NeedsTempName(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
 		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better
 		errors.Is(err, syscall.EXDEV) || // linkat, of go-fuse
@@ -84,8 +84,8 @@ func wantsName(err error) bool {
 
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
-func (t temporary) lock() (bool, error) {
-	err := sysTryFlock(t.fd)
+func (t Temporary) lock() (bool, error) {
+	err := SysTryFlock(t.Fd)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return false, nil
@@ -94,50 +94,50 @@ func (t temporary) lock() (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	now := place{dir: t.dir, base: t.name, file: -1}
-	if err := now.look(); err != nil {
+	now := Location{DirFD: t.dir, Name: t.Name, FD: -1}
+	if err := now.OpenPath(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 		return false, err
 	}
-	defer syscalls.Close(now.file)
-	own, err := sysFstat(t.fd)
-	return sameInode(now.stat, own), err
+	defer syscalls.Close(now.FD)
+	own, err := SysFstat(t.Fd)
+	return SameInode(now.Stat, own), err
 }
 
-// discard gives up what has not got its name.
-func (t *temporary) discard() {
-	if t.name != "" {
-		_ = sysUnlinkat(t.dir, t.name)
+// Discard gives up what has not got its name.
+func (t *Temporary) Discard() {
+	if t.Name != "" {
+		_ = SysUnlinkat(t.dir, t.Name)
 	}
-	if t.fd >= 0 {
-		t.close()
+	if t.Fd >= 0 {
+		t.Close()
 	}
 }
 
-// close closes it, which ends the lock on a temporary name.
-func (t *temporary) close() {
-	_ = syscalls.Close(t.fd)
-	t.fd = -1
+// Close closes it, which ends the lock on a temporary name.
+func (t *Temporary) Close() {
+	_ = syscalls.Close(t.Fd)
+	t.Fd = -1
 }
 
 // openPath returns a descriptor of OpenPath of t itself: by the name, if t has that, or else
 // through /proc.
-func (t *temporary) openPath(name string) (int, error) {
+func (t *Temporary) openPath(name string) (int, error) {
 	if name == "" {
-		return sysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.fd))
+		return SysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
 	}
-	file, err := sysOpenPath(t.dir, name)
+	file, err := SysOpenPath(t.dir, name)
 	if err != nil {
 		return -1, err
 	}
-	named, err := sysFstat(file)
+	named, err := SysFstat(file)
 	var own syscalls.Stat
 	if err == nil {
-		own, err = sysFstat(t.fd)
+		own, err = SysFstat(t.Fd)
 	}
-	if err == nil && !sameInode(named, own) {
+	if err == nil && !SameInode(named, own) {
 		err = fmt.Errorf("%w: another file has the name %s", errConflict, name)
 	}
 	if err != nil {
@@ -149,9 +149,9 @@ func (t *temporary) openPath(name string) (int, error) {
 
 // link gives t the name base, which must be free. It returns a descriptor of OpenPath of t, or -1
 // if t has the name but none could be had.
-func (t *temporary) link(base string) (file int, err error) {
-	file, err = t.openPath(t.name)
-	if err != nil && t.name != "" {
+func (t *Temporary) link(base string) (file int, err error) {
+	file, err = t.openPath(t.Name)
+	if err != nil && t.Name != "" {
 		return -1, err
 	}
 	defer func() {
@@ -161,16 +161,16 @@ func (t *temporary) link(base string) (file int, err error) {
 		}
 	}()
 	err = errors.ErrUnsupported
-	if t.name != "" {
-		err = sysRenameNoReplace(t.dir, t.name, base)
+	if t.Name != "" {
+		err = SysRenameNoReplace(t.dir, t.Name, base)
 		if err == nil {
-			t.name = ""
+			t.Name = ""
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = sysLinkat(t.fd, t.dir, base)
-		if err == nil && t.name != "" && sysUnlinkat(t.dir, t.name) == nil {
-			t.name = ""
+		err = SysLinkat(t.Fd, t.dir, base)
+		if err == nil && t.Name != "" && SysUnlinkat(t.dir, t.Name) == nil {
+			t.Name = ""
 		}
 	}
 	if err == nil && file < 0 { // there is no /proc
@@ -181,17 +181,17 @@ func (t *temporary) link(base string) (file int, err error) {
 
 // replace gives t the name base in one step as everybody else sees it. It returns a descriptor
 // of OpenPath of t. If it fails, t can never get a name.
-func (t *temporary) replace(base string) (file int, err error) {
-	if t.name == "" {
-		if t.name, err = linkTemporary(t.fd, t.dir, base); err != nil {
-			t.name = ""
+func (t *Temporary) replace(base string) (file int, err error) {
+	if t.Name == "" {
+		if t.Name, err = linkTemporary(t.Fd, t.dir, base); err != nil {
+			t.Name = ""
 			return -1, err
 		}
 	}
-	file, err = t.openPath(t.name)
+	file, err = t.openPath(t.Name)
 	if err == nil {
-		if err = sysRenameat(t.dir, t.name, base); err == nil {
-			t.name = ""
+		if err = SysRenameat(t.dir, t.Name, base); err == nil {
+			t.Name = ""
 			return file, nil
 		}
 		_ = syscalls.Close(file)
@@ -199,8 +199,8 @@ func (t *temporary) replace(base string) (file int, err error) {
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
 	}
-	err = errors.Join(err, sysUnlinkat(t.dir, t.name))
-	t.name = ""
+	err = errors.Join(err, SysUnlinkat(t.dir, t.Name))
+	t.Name = ""
 	return -1, err
 }
 
@@ -208,7 +208,7 @@ func (t *temporary) replace(base string) (file int, err error) {
 // an instant: linkat never replaces, rename needs a name. There are this many fixed ones for
 // each file, so that what crashes in that instant leave is bounded, and random ones for when
 // all are in use.
-const slots = 8
+const fixedNames = 8
 
 const randomNames = 100
 
@@ -216,22 +216,22 @@ var errNoName = fmt.Errorf("no temporary name is free: %w", fs.ErrExist)
 
 // temporaryName returns the name to try as the i-th.
 func temporaryName(base string, i int) string {
-	if i < slots {
-		return slot(base, uint64(i))
+	if i < fixedNames {
+		return TempName(base, uint64(i))
 	}
-	return slot(base, rand.Uint64())
+	return TempName(base, rand.Uint64())
 }
 
-// slot returns a temporary name for a file: the hash keeps it short, whatever the name is.
-func slot(base string, k uint64) string {
+// TempName returns a temporary name for a file: the hash keeps it short, whatever the name is.
+func TempName(base string, k uint64) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(base))
 	return fmt.Sprintf(".%016x.mmapsnapshot-%d", h.Sum64(), k)
 }
 
-// removable returns an error if a temporary name would stay in the directory for good.
-func removable(dir int) error {
-	only, err := sysAppendOnly(dir)
+// checkNotAppendOnly returns an error if a temporary name would stay in the directory for good.
+func checkNotAppendOnly(dir int) error {
+	only, err := SysAppendOnly(dir)
 	if only {
 		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
 	}
@@ -243,16 +243,16 @@ func removable(dir int) error {
 
 // linkTemporary gives fd a temporary name.
 func linkTemporary(fd, dir int, base string) (string, error) {
-	if err := removable(dir); err != nil {
+	if err := checkNotAppendOnly(dir); err != nil {
 		return "", err
 	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
-	if err := sysTryFlock(fd); err != nil {
+	if err := SysTryFlock(fd); err != nil {
 		return "", err
 	}
-	for i := range slots + randomNames {
+	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		err := sysLinkat(fd, dir, name)
+		err := SysLinkat(fd, dir, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
 		}

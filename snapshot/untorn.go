@@ -11,34 +11,34 @@ import (
 )
 
 const (
-	// shortly is how often a lease is tried for where there need not be one: for 7 ms in all.
-	shortly = 4
+	// leaseTries is how often a lease is tried for where there need not be one: for 7 ms in all.
+	leaseTries = 4
 
-	// patience is after how long none is begun any more, but for the second.
-	patience = 5 * time.Second
+	// maxRetryTime is after how long none is begun any more, but for the second.
+	maxRetryTime = 5 * time.Second
 )
 
 var (
-	errUnstable = errors.New("no consistent copy could be made")
-	errChanged  = again(fmt.Errorf("%w: the file changed while it was copied", errUnstable))
-	errLost     = again(fmt.Errorf("%w: a writer waited for too long", errUnstable))
-	errSizeless = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
+	errUnstable    = errors.New("no consistent copy could be made")
+	errChanged     = Transient(fmt.Errorf("%w: the file changed while it was copied", errUnstable))
+	errLeaseBroken = Transient(fmt.Errorf("%w: a writer waited for too long", errUnstable))
+	errSizeUnknown = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
 )
 
-// untorn copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
+// copyStable copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
-func (c options) untorn(ctx context.Context, dst int, src original, limit int64) (how, error) {
-	w := newCopier(ctx, c.Progress)
+func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (how, error) {
+	w := NewCopier(ctx, c.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
-		method, err := c.attempt(w, dst, src, limit)
-		if !isTransient(err) || i+1 == attempts || i > 0 && time.Since(begin) > patience {
+		method, err := c.copyOnce(w, dst, src, limit)
+		if !IsTransient(err) || i+1 == Attempts || i > 0 && time.Since(begin) > maxRetryTime {
 			return method, err
 		}
-		if err := sysFtruncate(dst, 0); err != nil {
+		if err := SysFtruncate(dst, 0); err != nil {
 			return none, err
 		}
-		if err := pause(ctx, i); err != nil {
+		if err := Pause(ctx, i); err != nil {
 			return none, err
 		}
 	}
@@ -46,24 +46,24 @@ func (c options) untorn(ctx context.Context, dst int, src original, limit int64)
 
 // lease takes a lease on src. If there is a writer, he may be about to close the file: between two
 // of his writes nothing else tells that there is more to come.
-func (c options) lease(ctx context.Context, src original) (lease, error) {
-	tries := shortly
+func (c Options) lease(ctx context.Context, src Source) (lease, error) {
+	tries := leaseTries
 	if c.RequireConsistent {
-		tries = attempts
+		tries = Attempts
 	}
 	for i := 1; ; i++ {
 		l, err := takeLease(src)
 		if !errors.Is(err, syscall.EAGAIN) || i == tries {
 			return l, err
 		}
-		if err := pause(ctx, i-1); err != nil {
+		if err := Pause(ctx, i-1); err != nil {
 			return l, err
 		}
 	}
 }
 
-// attempt copies src to dst, under a lease if one can be had.
-func (c options) attempt(w *copier, dst int, src original, limit int64) (how, error) {
+// copyOnce copies src to dst, under a lease if one can be had.
+func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (how, error) {
 	l, noLease := c.lease(w.ctx, src)
 	if noLease != nil && c.RequireConsistent {
 		return none, fmt.Errorf("%w: %w", errUnstable, noLease)
@@ -71,37 +71,37 @@ func (c options) attempt(w *copier, dst int, src original, limit int64) (how, er
 	defer l.release()
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.
-	before, err := sysFstatSync(src.fd)
+	before, err := SysFstatSync(src.FD)
 	if err != nil {
 		return none, err
 	}
 	if noLease != nil {
-		if err := settle(w.ctx, src.fd, before, tickOf(before, !errors.Is(noLease, errNoLeases))); err != nil {
+		if err := waitForTick(w.ctx, src.FD, before, granularity(before, !errors.Is(noLease, errNoLeases))); err != nil {
 			return none, err
 		}
 	}
 	if before.Size > limit {
-		return none, tooLarge(before.Size)
+		return none, TooLarge(before.Size)
 	}
-	w.between = func() error {
-		if l.yield(); l.fd < 0 && c.RequireConsistent {
-			return errLost
+	w.check = func() error {
+		if l.releaseIfContended(); l.fd < 0 && c.RequireConsistent {
+			return errLeaseBroken
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
-		now, err := sysFstatSync(src.fd)
-		if err == nil && !same(before, now) {
+		now, err := SysFstatSync(src.FD)
+		if err == nil && !SameVersion(before, now) {
 			err = errChanged
 		}
 		return err
 	}
-	err = w.copy(dst, src.fd, before.Size, src.own)
+	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
 	more := 0
 	if err == nil {
-		more, _ = sysPread(src.fd, make([]byte, 1), before.Size)
-		err = w.between()
+		more, _ = SysPread(src.FD, make([]byte, 1), before.Size)
+		err = w.check()
 	}
 	if err == nil && more > 0 { // nobody appended: it is a file of /proc, or the like
-		err = errSizeless
+		err = errSizeUnknown
 	}
 	switch leased := l.release(); {
 	case err != nil:
@@ -109,15 +109,15 @@ func (c options) attempt(w *copier, dst int, src original, limit int64) (how, er
 	case leased:
 		return leasedCopy, nil
 	case c.RequireConsistent:
-		return none, errLost
+		return none, errLeaseBroken
 	}
 	return comparedCopy, nil
 }
 
-// tickOf returns for how long the times of a file, described by st, can stand still while it
+// granularity returns for how long the times of a file, described by st, can stand still while it
 // changes. fine tells that it is on a filesystem with leases, whose times are finer since Linux
 // 6.13.
-func tickOf(st syscalls.Stat, fine bool) time.Duration {
+func granularity(st syscalls.Stat, fine bool) time.Duration {
 	switch {
 	case st.Mtime.Nanosecond() == 0 && st.Ctime.Nanosecond() == 0:
 		return 2 * time.Second // whole seconds, as on ext4 with small inodes, or even ones, as on FAT
@@ -129,10 +129,10 @@ func tickOf(st syscalls.Stat, fine bool) time.Duration {
 	return 12 * time.Millisecond
 }
 
-// settle returns when a change of the file fd, described a moment ago, will show in its times. One
+// waitForTick returns when a change of the file fd, described a moment ago, will show in its times. One
 // that follows another within the same tick does not. The error is errChanged if there was one
 // since. Clocks of servers may differ from ours by some seconds.
-func settle(ctx context.Context, fd int, before syscalls.Stat, tick time.Duration) error {
+func waitForTick(ctx context.Context, fd int, before syscalls.Stat, tick time.Duration) error {
 	const apart = 5 * time.Second
 	if tick == 0 || time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
 		return nil
@@ -142,8 +142,8 @@ func settle(ctx context.Context, fd int, before syscalls.Stat, tick time.Duratio
 		return ctx.Err()
 	case <-time.After(tick):
 	}
-	now, err := sysFstatSync(fd)
-	if err == nil && !same(before, now) {
+	now, err := SysFstatSync(fd)
+	if err == nil && !SameVersion(before, now) {
 		err = errChanged
 	}
 	return err

@@ -40,9 +40,9 @@ func within(n int, off, size int64) (int, error) {
 
 // readAt is os.File's, of a snapshot of size bytes. What is not known to be in memory is read by a
 // system call, and so is what could not be had from the mapping: that tells why.
-func (s *source) readAt(mp *mapping, p []byte, off, size int64) (int, error) {
+func (s *source) readAt(mp *Mapping, p []byte, off, size int64) (int, error) {
 	n, err := within(len(p), off, size)
-	if n > 0 && !(mp.resident.has(off, n) && mp.copy(p[:n], mp.mem[off:])) {
+	if n > 0 && !(mp.Resident.Has(off, n) && mp.Copy(p[:n], mp.Mem[off:])) {
 		var rerr error
 		if n, rerr = s.pread(mp, p[:n], off); rerr != nil {
 			err = rerr
@@ -80,15 +80,15 @@ func (s *source) span(op string, off, n, size int64) (int64, error) {
 
 // view calls f with a part of mp, on which the caller has a reference, and gives the reference
 // back. cause is asked for the error if f faults.
-func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error, cause func(off int64) error) error {
-	defer mp.release()
-	if !mp.lent.Load() {
-		mp.lent.Store(true)
+func (s *source) view(mp *Mapping, off, n int64, f func(b []byte) error, cause func(off int64) error) error {
+	defer mp.Release()
+	if !mp.Viewed.Load() {
+		mp.Viewed.Store(true)
 	}
-	if first := min(n, viewPrefault); !mp.resident.has(off, int(first)) && populate(mp.mem, off, first) == nil {
-		mp.readable(off, int(first))
+	if first := min(n, viewPrefault); !mp.Resident.Has(off, int(first)) && populate(mp.Mem, off, first) == nil {
+		mp.MarkResident(off, int(first))
 	}
-	fault, err := mp.run(f, mp.mem[off:off+n:off+n])
+	fault, err := mp.Call(f, mp.Mem[off:off+n:off+n])
 	if fault >= 0 {
 		return pathError("view", s.name, cause(int64(fault)))
 	}
@@ -99,41 +99,41 @@ func (s *source) view(mp *mapping, off, n int64, f func(b []byte) error, cause f
 // reference back. What is not known to be there is read by read(2) first, for which the kernel
 // reads ahead: for populate it reads 128 KiB at a time, and waits for them before it asks for
 // more.
-func (s *source) prefetch(mp *mapping, off, n int64) error {
-	defer mp.release()
+func (s *source) prefetch(mp *Mapping, off, n int64) error {
+	defer mp.Release()
 	for end := off + n; off < end; off += prefetchStep {
 		step := min(prefetchStep, end-off)
-		if mp.resident.has(off, int(step)) && populate(mp.mem, off, step) == nil {
+		if mp.Resident.Has(off, int(step)) && populate(mp.Mem, off, step) == nil {
 			continue
 		}
 		if err := s.read(off, step); err != nil {
 			return pathError("prefetch", s.name, err)
 		}
-		_ = populate(mp.mem, off, step) // so that touching it is no fault
-		mp.readable(off, int(step))
+		_ = populate(mp.Mem, off, step) // so that touching it is no fault
+		mp.MarkResident(off, int(step))
 	}
 	return nil
 }
 
 // known reports whether a part of mp is known to be in memory.
-func (s *source) known(mp *mapping, off, n int64) bool {
-	return n == 0 || mp.resident.has(off, int(n))
+func (s *source) known(mp *Mapping, off, n int64) bool {
+	return n == 0 || mp.Resident.Has(off, int(n))
 }
 
 // pread reads from the private file by system calls, which let the scheduler go on and return
 // the true errno and the true count. What it read is in memory from then on.
-func (s *source) pread(mp *mapping, p []byte, off int64) (int, error) {
+func (s *source) pread(mp *Mapping, p []byte, off int64) (int, error) {
 	n, err := s.file.ReadAt(p, off)
 	if err != nil {
 		return n, bare(err)
 	}
-	mp.readable(off, n)
+	mp.MarkResident(off, n)
 	return n, nil
 }
 
 // pwrite is pread's counterpart. An os.File forgets what it has written before an error: then
 // pages are written one by one, to learn the true count.
-func (s *source) pwrite(mp *mapping, p []byte, off int64) (int, error) {
+func (s *source) pwrite(mp *Mapping, p []byte, off int64) (int, error) {
 	n, err := s.file.WriteAt(p, off)
 	if page := os.Getpagesize(); err != nil && len(p) > page {
 		n, err = 0, nil
@@ -147,7 +147,7 @@ func (s *source) pwrite(mp *mapping, p []byte, off int64) (int, error) {
 	if err != nil {
 		return n, bare(err)
 	}
-	mp.written(off, n)
+	mp.MarkDirty(off, n)
 	return n, nil
 }
 
@@ -156,7 +156,7 @@ func (s *source) pwrite(mp *mapping, p []byte, off int64) (int, error) {
 func populate(mem []byte, off, n int64) error {
 	page := int64(os.Getpagesize())
 	start := off &^ (page - 1)
-	return sysPopulate(mem[start:off+n], false)
+	return SysPopulate(mem[start:off+n], false)
 }
 
 // scratch holds buffers, *[tailSize]byte: for what is read only to have it in memory, and for tails.
