@@ -22,13 +22,29 @@ var mayImport = map[string][]string{
 	"syscalls/mounttest":                  {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
 	"syscalls/mounttest/restrict":         {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
 	"syscalls/mounttest/internal/seccomp": {"golang.org/x/sys/unix"},
-	"snapshot":                            {module + "/syscalls"},
+	"snapshot/internal/sys":               {module + "/syscalls"},
+	"snapshot/internal/retry":             nil,
+	"snapshot/internal/pathname":          floors("retry", "sys"),
+	"snapshot/internal/mapped":            floors("sys"),
+	"snapshot/internal/privatefile":       floors("pathname", "retry", "sys"),
+	"snapshot/internal/defrag":            floors("privatefile", "sys"),
+	"snapshot/internal/publish":           floors("pathname", "retry", "sys"),
+	"snapshot":                            floors("defrag", "mapped", "pathname", "privatefile", "publish", "retry", "sys"),
 	"adapters":                            {module + "/snapshot"},
 	"benchmarks":                          nil,
 	"benchmarks/internal/interleave":      nil,
 	"examples/internal/beside":            nil,
 	"examples/quickstart":                 {module + "/snapshot", module + "/adapters"},
 	"examples/serve":                      {module + "/snapshot", module + "/adapters"},
+}
+
+// floors returns the import paths of packages below snapshot/internal, and of syscalls.
+func floors(names ...string) []string {
+	paths := []string{module + "/syscalls"}
+	for _, name := range names {
+		paths = append(paths, module+"/snapshot/internal/"+name)
+	}
+	return paths
 }
 
 // Imports go down only, unsafe stands in the lowest floor alone, and every package has a

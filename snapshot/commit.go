@@ -7,6 +7,10 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -58,8 +62,8 @@ func (m *MmapMut) commit(ctx context.Context) error {
 }
 
 // own is the publication under the snapshot's own name.
-func (m *MmapMut) own() Publication {
-	p, first := Publication{To: m.at, NoSync: m.config.NoSync}, m.baseline == nil
+func (m *MmapMut) own() publish.Publication {
+	p, first := publish.Publication{To: m.at, NoSync: m.config.NoSync}, m.baseline == nil
 	if m.config.CheckConflict {
 		p.Check, p.NoReplace = !first, first
 	} else {
@@ -84,7 +88,7 @@ func (m *MmapMut) commitTo(name string) error {
 	if err := m.usable(); err != nil {
 		return err
 	}
-	to, err := Resolve(name, true)
+	to, err := pathname.Resolve(name, true)
 	if err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func (m *MmapMut) commitTo(name string) error {
 			return err
 		}
 	}
-	p := Publication{To: to, NoSync: m.config.NoSync, Adopt: true}
+	p := publish.Publication{To: to, NoSync: m.config.NoSync, Adopt: true}
 	return m.publishCopy(context.Background(), p)
 }
 
@@ -118,7 +122,7 @@ func (m *MmapMut) link(name string) error {
 	if name == "" {
 		return syscall.ENOENT
 	}
-	to, err := Lookup(syscalls.AtFdcwd, name, true)
+	to, err := pathname.Lookup(syscalls.AtFdcwd, name, true)
 	if err != nil {
 		return err
 	}
@@ -126,13 +130,13 @@ func (m *MmapMut) link(name string) error {
 	if to.FD >= 0 {
 		return syscall.EEXIST
 	}
-	return m.publishCopy(context.Background(), Publication{To: to, NoSync: m.config.NoSync, NoReplace: true})
+	return m.publishCopy(context.Background(), publish.Publication{To: to, NoSync: m.config.NoSync, NoReplace: true})
 }
 
 // syncFile brings a file that is to be published to the disk. If it is the private file itself,
 // an error means that what was stored may be lost.
 func (m *MmapMut) syncFile(fd int) error {
-	err := SysFsync(fd)
+	err := sys.SysFsync(fd)
 	if err != nil && fd == m.fd() {
 		return m.breakWith(err)
 	}
@@ -152,10 +156,10 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	}
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
-	if werr := SysWritebackError(m.fd()); werr != nil {
+	if werr := sys.SysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
-	if errors.Is(err, syscall.EIO) && !IsWriteError(err) {
+	if errors.Is(err, syscall.EIO) && !privatefile.IsWriteError(err) {
 		return m.breakWith(err)
 	}
 	return err
@@ -169,7 +173,7 @@ func (m *MmapMut) writeback() error {
 	if err != nil {
 		return err
 	}
-	if err := SysWritebackAndWait(m.fd()); err != nil {
+	if err := sys.SysWritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
 	m.cleaned()
@@ -181,18 +185,18 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
 	if err := m.flush(); err != nil {
-		return WriteError(err)
+		return privatefile.WriteError(err)
 	}
-	err := Clone(ctx, fd, m.fd())
+	err := privatefile.Clone(ctx, fd, m.fd())
 	m.flat.Cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
-		return NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
+		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}
 	if err != nil || m.length == m.Size() {
 		return err
 	}
-	if err := SysFtruncate(fd, m.Size()); err != nil {
-		return WriteError(err)
+	if err := sys.SysFtruncate(fd, m.Size()); err != nil {
+		return privatefile.WriteError(err)
 	}
 	return nil
 }

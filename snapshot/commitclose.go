@@ -3,6 +3,9 @@ package snapshot
 import (
 	"context"
 	"errors"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // CommitAndClose is Commit and Close in one, and costs no clone or copy on any filesystem: the
@@ -36,7 +39,7 @@ func (m *MmapMut) commitAndClose() error {
 	if m.unseal() != nil {
 		return errors.Join(err, m.close())
 	}
-	if NeedsTempName(err) || errors.Is(err, errAnew) {
+	if publish.NeedsTempName(err) || errors.Is(err, errAnew) {
 		return m.commitThenClose()
 	}
 	return err
@@ -59,7 +62,7 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 		return false, err
 	}
 	m.nameless = true
-	t := Unnamed(m.fd(), m.at.DirFD)
+	t := publish.Unnamed(m.fd(), m.at.DirFD)
 	var closing error
 	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
 	if published {
@@ -88,7 +91,7 @@ func (m *MmapMut) seal() (bool, error) {
 		}
 	}
 	if mem := m.mem.Load(); mem != nil {
-		if err := SysMprotect(mem.Mem, false, false); err != nil {
+		if err := sys.SysMprotect(mem.Mem, false, false); err != nil {
 			return false, err
 		}
 	}
@@ -101,7 +104,7 @@ func (m *MmapMut) unseal() error {
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if mem := m.mem.Load(); mem != nil {
-		if err := SysMprotect(mem.Mem, true, true); err != nil {
+		if err := sys.SysMprotect(mem.Mem, true, true); err != nil {
 			return err
 		}
 	}

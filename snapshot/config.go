@@ -4,6 +4,8 @@ import (
 	"context"
 	"io/fs"
 	"os"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 )
 
 // Config says how snapshots are made and committed. The zero value holds the defaults; the
@@ -154,6 +156,11 @@ func unixPerm(mode fs.FileMode) uint32 {
 }
 
 // options returns the part of the configuration that says how private files are made.
-func (c Config) options() Options {
-	return Options{c.NoCopy, c.RequireConsistent, c.TempDir, c.Progress}
+func (c Config) options() privatefile.Options {
+	return privatefile.Options{
+		NoCopy:            c.NoCopy,
+		RequireConsistent: c.RequireConsistent,
+		TempDir:           c.TempDir,
+		Progress:          c.Progress,
+	}
 }

@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // calls lists the calls of the kernel, by the name a test knows them by, each with a function
@@ -18,73 +22,73 @@ var calls = []struct {
 	name string
 	wrap wrapper
 }{
-	{"fideduperange", wrap4r(&SysDedupeRange)},
-	{"fiemap", wrap3r(&SysExtents)},
-	{"funlock", wrap1(&SysFunlock)},
-	{"reopen writable", wrap1r(&SysReopenWritable)},
-	{"faccessat2", wrap3(&SysCanWrite)},
+	{"fideduperange", wrap4r(&sys.SysDedupeRange)},
+	{"fiemap", wrap3r(&sys.SysExtents)},
+	{"funlock", wrap1(&sys.SysFunlock)},
+	{"reopen writable", wrap1r(&sys.SysReopenWritable)},
+	{"faccessat2", wrap3(&sys.SysCanWrite)},
 	{"copy_file_range", func(before func() error) {
-		real := SysCopyFileRange
-		SysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
+		real := sys.SysCopyFileRange
+		sys.SysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
 			if err := before(); err != nil {
 				return 0, err
 			}
 			return real(dst, dstOff, src, srcOff, n)
 		}
 	}},
-	{"statx append", wrap1r(&SysAppendOnly)},
-	{"create excl", wrap3r(&SysCreateExcl)},
-	{"fchmod", wrap2(&SysFchmod)},
-	{"fchown", wrap3(&SysFchown)},
-	{"readlink", wrap1r(&SysFdPath)},
-	{"fgetxattr", wrap2r(&SysFgetxattr)},
-	{"ficlone", wrap2(&SysFiclone)},
-	{"flistxattr", wrap1r(&SysFlistxattr)},
-	{"flock", wrap1(&SysTryFlock)},
-	{"fremovexattr", wrap2(&SysFremovexattr)},
-	{"fsetxattr", wrap3(&SysFsetxattr)},
-	{"fstat", wrap1r(&SysFstat)},
-	{"fstat sync", wrap1r(&SysFstatSync)},
-	{"fsync", wrap1(&SysFsync)},
-	{"fstatfs", wrap1r(&SysFsType)},
-	{"getlease", wrap1r(&SysGetLease)},
-	{"memfd", wrap1r(&SysMemfd)},
-	{"openread", wrap2r(&SysOpenRead)},
-	{"openreadwrite", wrap2r(&SysOpenReadWrite)},
-	{"capget", wrap1r(&SysCapable)},
-	{"noatime", wrap1(&SysSetNoAtime)},
-	{"seal", wrap1(&SysSeal)},
-	{"setlease", wrap2(&SysSetLease)},
-	{"ftruncate", wrap2(&SysFtruncate)},
-	{"linkat", wrap3(&SysLinkat)},
-	{"mincore", wrap2(&SysMincore)},
-	{"mmap", wrap3r(&SysMmap)},
-	{"mprotect", wrap3(&SysMprotect)},
-	{"mremap", wrap3r(&SysMremapDontunmap)},
-	{"munmap", wrap1(&SysMunmap)},
-	{"getflags", wrap1r(&SysNocow)},
-	{"opendir", wrap2r(&SysOpenDir)},
-	{"openpath", wrap2r(&SysOpenPath)},
-	{"openpath follow", wrap2r(&SysOpenPathFollow)},
-	{"poison", wrap1(&SysPoison)},
-	{"populate", wrap2(&SysPopulate)},
-	{"pread", wrap3r(&SysPread)},
-	{"punchhole", wrap3(&SysPunchHole)},
-	{"pwrite", wrap3r(&SysPwrite)},
-	{"readable", wrap1r(&SysReadable)},
-	{"readlinkat", wrap1r(&SysReadlinkat)},
-	{"renameat", wrap3(&SysRenameat)},
-	{"renameat2", wrap3(&SysRenameNoReplace)},
-	{"reopen", wrap1r(&SysReopen)},
-	{"reopendir", wrap1r(&SysReopenDir)},
-	{"seekdata", wrap2r(&SysSeekData)},
-	{"seekhole", wrap2r(&SysSeekHole)},
-	{"setflags", wrap2(&SysSetNocow)},
-	{"tmpfile", wrap2r(&SysTmpfile)},
-	{"tmpfile excl", wrap2r(&SysTmpfileExcl)},
-	{"unlinkat", wrap2(&SysUnlinkat)},
-	{"writeback", wrap1(&SysWritebackAndWait)},
-	{"writebackerr", wrap1(&SysWritebackError)},
+	{"statx append", wrap1r(&sys.SysAppendOnly)},
+	{"create excl", wrap3r(&sys.SysCreateExcl)},
+	{"fchmod", wrap2(&sys.SysFchmod)},
+	{"fchown", wrap3(&sys.SysFchown)},
+	{"readlink", wrap1r(&sys.SysFdPath)},
+	{"fgetxattr", wrap2r(&sys.SysFgetxattr)},
+	{"ficlone", wrap2(&sys.SysFiclone)},
+	{"flistxattr", wrap1r(&sys.SysFlistxattr)},
+	{"flock", wrap1(&sys.SysTryFlock)},
+	{"fremovexattr", wrap2(&sys.SysFremovexattr)},
+	{"fsetxattr", wrap3(&sys.SysFsetxattr)},
+	{"fstat", wrap1r(&sys.SysFstat)},
+	{"fstat sync", wrap1r(&sys.SysFstatSync)},
+	{"fsync", wrap1(&sys.SysFsync)},
+	{"fstatfs", wrap1r(&sys.SysFsType)},
+	{"getlease", wrap1r(&sys.SysGetLease)},
+	{"memfd", wrap1r(&sys.SysMemfd)},
+	{"openread", wrap2r(&sys.SysOpenRead)},
+	{"openreadwrite", wrap2r(&sys.SysOpenReadWrite)},
+	{"capget", wrap1r(&sys.SysCapable)},
+	{"noatime", wrap1(&sys.SysSetNoAtime)},
+	{"seal", wrap1(&sys.SysSeal)},
+	{"setlease", wrap2(&sys.SysSetLease)},
+	{"ftruncate", wrap2(&sys.SysFtruncate)},
+	{"linkat", wrap3(&sys.SysLinkat)},
+	{"mincore", wrap2(&sys.SysMincore)},
+	{"mmap", wrap3r(&sys.SysMmap)},
+	{"mprotect", wrap3(&sys.SysMprotect)},
+	{"mremap", wrap3r(&sys.SysMremapDontunmap)},
+	{"munmap", wrap1(&sys.SysMunmap)},
+	{"getflags", wrap1r(&sys.SysNocow)},
+	{"opendir", wrap2r(&sys.SysOpenDir)},
+	{"openpath", wrap2r(&sys.SysOpenPath)},
+	{"openpath follow", wrap2r(&sys.SysOpenPathFollow)},
+	{"poison", wrap1(&sys.SysPoison)},
+	{"populate", wrap2(&sys.SysPopulate)},
+	{"pread", wrap3r(&sys.SysPread)},
+	{"punchhole", wrap3(&sys.SysPunchHole)},
+	{"pwrite", wrap3r(&sys.SysPwrite)},
+	{"readable", wrap1r(&sys.SysReadable)},
+	{"readlinkat", wrap1r(&sys.SysReadlinkat)},
+	{"renameat", wrap3(&sys.SysRenameat)},
+	{"renameat2", wrap3(&sys.SysRenameNoReplace)},
+	{"reopen", wrap1r(&sys.SysReopen)},
+	{"reopendir", wrap1r(&sys.SysReopenDir)},
+	{"seekdata", wrap2r(&sys.SysSeekData)},
+	{"seekhole", wrap2r(&sys.SysSeekHole)},
+	{"setflags", wrap2(&sys.SysSetNocow)},
+	{"tmpfile", wrap2r(&sys.SysTmpfile)},
+	{"tmpfile excl", wrap2r(&sys.SysTmpfileExcl)},
+	{"unlinkat", wrap2(&sys.SysUnlinkat)},
+	{"writeback", wrap1(&sys.SysWritebackAndWait)},
+	{"writebackerr", wrap1(&sys.SysWritebackError)},
 }
 
 type wrapper = func(before func() error)
@@ -239,14 +243,14 @@ func NoTmpfile() (undo func()) {
 // NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the
 // test ends.
 func NoPauses(tb testing.TB) {
-	real := After
-	After = func(time.Duration) <-chan time.Time { return real(0) }
-	tb.Cleanup(func() { After = real })
+	real := retry.After
+	retry.After = func(time.Duration) <-chan time.Time { return real(0) }
+	tb.Cleanup(func() { retry.After = real })
 }
 
 // NextChunk returns how much a copy copies at once after a chunk of that size that took so long.
 func NextChunk(size int64, took time.Duration) int64 {
-	c := Copier{Chunk: size}
+	c := privatefile.Copier{Chunk: size}
 	c.Adapt(took)
 	return c.Chunk
 }
@@ -255,18 +259,18 @@ func NextChunk(size int64, took time.Duration) int64 {
 // becomes of a promise without it; with that of files, the writeback of the private file too.
 // It lasts until the test ends.
 func SkipFsync(tb testing.TB, files, dirs bool) {
-	real, undo := SysFsync, func() {}
+	real, undo := sys.SysFsync, func() {}
 	if files {
 		undo = IgnoreWriteback(tb)
 	}
-	SysFsync = func(fd int) error {
-		if st, err := SysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
+	sys.SysFsync = func(fd int) error {
+		if st, err := sys.SysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
 			return nil
 		}
 		return real(fd)
 	}
 	tb.Cleanup(func() {
-		SysFsync = real
+		sys.SysFsync = real
 		undo()
 	})
 }
@@ -274,9 +278,9 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 // IgnoreWriteback keeps the writeback of private files from being started and waited for, and
 // its errors from being seen, until the test ends or undo is called.
 func IgnoreWriteback(tb testing.TB) (undo func()) {
-	start, result := SysWritebackAndWait, SysWritebackError
-	SysWritebackAndWait, SysWritebackError = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() { SysWritebackAndWait, SysWritebackError = start, result })
+	start, result := sys.SysWritebackAndWait, sys.SysWritebackError
+	sys.SysWritebackAndWait, sys.SysWritebackError = func(int) error { return nil }, func(int) error { return nil }
+	undo = sync.OnceFunc(func() { sys.SysWritebackAndWait, sys.SysWritebackError = start, result })
 	tb.Cleanup(undo)
 	return undo
 }

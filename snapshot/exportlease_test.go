@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // IgnoreTimes makes all files look as if nobody ever wrote to them, until the test ends.
 func IgnoreTimes(tb testing.TB) {
-	for _, call := range []*func(int) (syscalls.Stat, error){&SysFstat, &SysFstatSync} {
+	for _, call := range []*func(int) (syscalls.Stat, error){&sys.SysFstat, &sys.SysFstatSync} {
 		real := *call
 		*call = func(fd int) (syscalls.Stat, error) {
 			st, err := real(fd)
@@ -25,10 +26,10 @@ func IgnoreTimes(tb testing.TB) {
 
 // IgnoreLeases makes the kernel seem to grant every lease, without any, until the test ends.
 func IgnoreLeases(tb testing.TB) {
-	set, get := SysSetLease, SysGetLease
-	SysSetLease = func(int, int) error { return nil }
-	SysGetLease = func(int) (int, error) { return syscalls.ReadLease, nil }
-	tb.Cleanup(func() { SysSetLease, SysGetLease = set, get })
+	set, get := sys.SysSetLease, sys.SysGetLease
+	sys.SysSetLease = func(int, int) error { return nil }
+	sys.SysGetLease = func(int) (int, error) { return syscalls.ReadLease, nil }
+	tb.Cleanup(func() { sys.SysSetLease, sys.SysGetLease = set, get })
 }
 
 // CacheAttributes lets files look as they did when they were first looked at, until they are
@@ -37,8 +38,8 @@ func IgnoreLeases(tb testing.TB) {
 func CacheAttributes(tb testing.TB) {
 	type key struct{ dev, ino uint64 }
 	var cache sync.Map // key to syscalls.Stat
-	fstat, ask := SysFstat, SysFstatSync
-	SysFstat = func(fd int) (syscalls.Stat, error) {
+	fstat, ask := sys.SysFstat, sys.SysFstatSync
+	sys.SysFstat = func(fd int) (syscalls.Stat, error) {
 		st, err := fstat(fd)
 		if err != nil || st.Nlink == 0 { // a private file, which nobody else knows
 			return st, err
@@ -46,25 +47,25 @@ func CacheAttributes(tb testing.TB) {
 		old, _ := cache.LoadOrStore(key{st.Dev, st.Ino}, st)
 		return old.(syscalls.Stat), nil
 	}
-	SysFstatSync = func(fd int) (syscalls.Stat, error) {
+	sys.SysFstatSync = func(fd int) (syscalls.Stat, error) {
 		st, err := ask(fd)
 		if err == nil {
 			cache.Store(key{st.Dev, st.Ino}, st)
 		}
 		return st, err
 	}
-	tb.Cleanup(func() { SysFstat, SysFstatSync = fstat, ask })
+	tb.Cleanup(func() { sys.SysFstat, sys.SysFstatSync = fstat, ask })
 }
 
 // ChangeStats has change alter what fstat says of files without a name, until undo is called.
 func ChangeStats(change func(st *syscalls.Stat)) (undo func()) {
-	real := SysFstat
-	SysFstat = func(fd int) (syscalls.Stat, error) {
+	real := sys.SysFstat
+	sys.SysFstat = func(fd int) (syscalls.Stat, error) {
 		st, err := real(fd)
 		if err == nil && st.Nlink == 0 {
 			change(&st)
 		}
 		return st, err
 	}
-	return func() { SysFstat = real }
+	return func() { sys.SysFstat = real }
 }

@@ -5,6 +5,10 @@ package snapshot
 import (
 	"runtime/debug"
 	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/defrag"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // Faults reports whether f faults. SetPanicOnFault makes a fault a panic instead of the end of
@@ -26,9 +30,9 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 	var err error
 	switch m := m.(type) {
 	case *Mmap:
-		err = SysFtruncate(int(m.file.Fd()), size)
+		err = sys.SysFtruncate(int(m.file.Fd()), size)
 	case *MmapMut:
-		err = SysFtruncate(m.fd(), size)
+		err = sys.SysFtruncate(m.fd(), size)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -36,12 +40,12 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 }
 
 // PrivateExtents counts the extents of the private file.
-func PrivateExtents(m *MmapMut) (int, error) { return SysExtents(m.fd(), 0, m.Size()) }
+func PrivateExtents(m *MmapMut) (int, error) { return sys.SysExtents(m.fd(), 0, m.Size()) }
 
 // FlattenAll puts every window in order, whatever it costs.
 func FlattenAll(m *MmapMut) error {
-	for off := int64(0); off < m.Size(); off += Window {
-		if err := join(m.config.options(), m.fd(), m.at.DirFD, off, min(Window, m.Size()-off)); err != nil {
+	for off := int64(0); off < m.Size(); off += defrag.Window {
+		if err := defrag.Join(m.config.options(), m.fd(), m.at.DirFD, off, min(defrag.Window, m.Size()-off)); err != nil {
 			return err
 		}
 	}
@@ -49,12 +53,12 @@ func FlattenAll(m *MmapMut) error {
 }
 
 // Slot is the k-th temporary name of a file.
-func Slot(base string, k int) string { return TempName(base, uint64(k)) }
+func Slot(base string, k int) string { return publish.TempName(base, uint64(k)) }
 
 // BreakMapping makes every access to the mapping fault, while the private file can be read.
 func BreakMapping(tb testing.TB, m any) {
 	tb.Helper()
-	if err := SysMprotect(mappingOf(m).Mem, false, false); err != nil {
+	if err := sys.SysMprotect(mappingOf(m).Mem, false, false); err != nil {
 		tb.Fatal(err)
 	}
 }

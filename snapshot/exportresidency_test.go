@@ -10,43 +10,43 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"golang.org/x/sys/unix"
 )
 
 // LeafBytes is how much of a mapping one leaf of a set of pages stands for.
-const LeafBytes = chunkPages << PageShift
+const LeafBytes = mapped.ChunkPages << mapped.PageShift
 
 // Pages is a set of pages.
-type Pages struct{ s pageSet }
+type Pages struct{ s mapped.PageSet }
 
-func NewPages(length int) Pages               { return Pages{newPageSet(length)} }
+func NewPages(length int) Pages               { return Pages{mapped.NewPageSet(length)} }
 func (p Pages) Has(off int64, n int) bool     { return p.s.Has(off, n) }
 func (p Pages) Add(off int64, n int)          { p.s.Add(off, n) }
 func (p Pages) Clear()                        { p.s.Clear() }
 func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().Dirty.Has(off, n) }
 
 // Disown makes m believe that its private file is somebody else's.
-func Disown(m *Mmap) { m.mem.owner++ }
+func Disown(m *Mmap) { m.mem.Owner++ }
 
 // HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of it.
 func HoldSweeper() (release func()) {
-	sweeping.Turn.Lock()
-	return sweeping.Turn.Unlock
+	mapped.Sweeping.Turn.Lock()
+	return mapped.Sweeping.Turn.Unlock
 }
 
 // Sweep looks at once which pages are still in memory, for a caller who holds the sweeper.
-func Sweep() { sweeping.Sweep() }
+func Sweep() { mapped.Sweeping.Sweep() }
 
 // Swept returns how many mappings are looked at.
 func Swept() int {
-	sweeping.Mu.Lock()
-	defer sweeping.Mu.Unlock()
-	return len(sweeping.Mappings)
+	mapped.Sweeping.Mu.Lock()
+	defer mapped.Sweeping.Mu.Unlock()
+	return len(mapped.Sweeping.Mappings)
 }
 
-func mappingOf(m any) *Mapping {
+func mappingOf(m any) *mapped.Mapping {
 	switch m := m.(type) {
 	case *Mmap:
 		return m.mem

@@ -3,6 +3,8 @@
 package snapshot
 
 import (
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+
 	mathbits "math/bits"
 	"os"
 	"testing"
@@ -11,7 +13,7 @@ import (
 )
 
 // EmptyQuarantine gives back the addresses of which slices may still be about.
-func EmptyQuarantine() { quarantined.Empty() }
+func EmptyQuarantine() { mapped.Quarantined.Empty() }
 
 // Known counts the pages that a snapshot takes to be in memory.
 func Known(m any) (n int) {
@@ -22,7 +24,7 @@ func Known(m any) (n int) {
 			}
 		}
 	}
-	return n << PageShift / os.Getpagesize()
+	return n << mapped.PageShift / os.Getpagesize()
 }
 
 // InMemory counts the pages of a snapshot that are in memory.
@@ -41,7 +43,7 @@ func InMemory(tb testing.TB, m any) (n int) {
 
 // Quarantine tells how many bytes of addresses are kept from reuse.
 func Quarantine() int {
-	quarantined.Mu.Lock()
-	defer quarantined.Mu.Unlock()
-	return quarantined.Bytes
+	mapped.Quarantined.Mu.Lock()
+	defer mapped.Quarantined.Mu.Unlock()
+	return mapped.Quarantined.Bytes
 }

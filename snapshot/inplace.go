@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -19,13 +22,13 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if file >= 0 {
 		defer syscalls.Close(file)
 	}
-	if werr := SysWritebackError(m.fd()); werr != nil {
+	if werr := sys.SysWritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if err != nil {
 		return err
 	}
-	if err := SysFsync(file); err != nil {
+	if err := sys.SysFsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.tail.base.Load())
@@ -35,10 +38,10 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	names, err := SysReopenDir(m.at.DirFD)
+	names, err := sys.SysReopenDir(m.at.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
-		err = LockDirectory(ctx, names)
+		err = publish.LockDirectory(ctx, names)
 	}
 	if m.config.CheckConflict && err != nil {
 		return -1, fmt.Errorf("directory: %w", err)
@@ -63,7 +66,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		return file, err
 	}
 	// Whatever came of it, what the file is now is our doing.
-	after, statErr := SysFstat(file)
+	after, statErr := sys.SysFstat(file)
 	if statErr != nil {
 		return file, errors.Join(err, statErr)
 	}
@@ -78,12 +81,12 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 // the name, a lease of another process is not waited for by the kernel.
 func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 	own := m.ownPlace()
-	for i := range Attempts {
-		fd, err = own.Reopen(SysReopenWritable, SysOpenReadWrite)
+	for i := range retry.Attempts {
+		fd, err = own.Reopen(sys.SysReopenWritable, sys.SysOpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break
 		}
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return -1, err
 		}
 	}
@@ -98,7 +101,7 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if err := m.flush(); err != nil {
 		return -1, err
 	}
-	st, err := SysFstat(file)
+	st, err := sys.SysFstat(file)
 	if err != nil {
 		return -1, err
 	}
@@ -114,5 +117,5 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 		}
 	}
 	m.flat.Cloned = true
-	return m.Size(), SysFiclone(file, m.fd())
+	return m.Size(), sys.SysFiclone(file, m.fd())
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -18,22 +20,22 @@ import (
 type Mmap struct {
 	source
 	size   int64
-	mem    *Mapping // nil if size is 0; constant
+	mem    *mapped.Mapping // nil if size is 0; constant
 	closed atomic.Bool
 }
 
-func newMmap(p File, name string, stat syscalls.Stat) (*Mmap, error) {
+func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
 	m := &Mmap{
 		source: source{name: name, stat: stat, method: Method(p.Method)},
 		size:   p.Size,
 	}
 	if p.Size > 0 {
-		mem, err := Map(p.FD, int(p.Size), false)
+		mem, err := mapped.Map(p.FD, int(p.Size), false)
 		if err != nil {
 			_ = syscalls.Close(p.FD)
 			return nil, err
 		}
-		m.mem = New(mem, false, p.Owner)
+		m.mem = mapped.New(mem, false, p.Owner)
 	}
 	m.file = os.NewFile(uintptr(p.FD), name)
 	return m, nil

@@ -10,6 +10,11 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/defrag"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -22,11 +27,11 @@ import (
 // the garbage collector gives all that back some day, except for memory that Bytes returned.
 type MmapMut struct {
 	source
-	config  Config          // constant
-	at      *Location       // where commits go; constant, but for its file
-	setID   uint32          // set-id bits of Config.Perm, for Create; constant
-	memory  bool            // the private file is in memory: it must stay small; constant
-	cleanup runtime.Cleanup // closes at; constant
+	config  Config             // constant
+	at      *pathname.Location // where commits go; constant, but for its file
+	setID   uint32             // set-id bits of Config.Perm, for Create; constant
+	memory  bool               // the private file is in memory: it must stay small; constant
+	cleanup runtime.Cleanup    // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
 	// so waits for one.
@@ -35,13 +40,13 @@ type MmapMut struct {
 	nameless   bool  // the private file can get no name: it may have had one, or lies elsewhere
 	named      bool  // files without a name cannot be published here
 
-	flat State
+	flat defrag.State
 
 	// baseline and known describe the file that was opened or last committed, as it was then; they
 	// are nil as long as there was none. at.file is a descriptor of that file, or -1 if none could
 	// be had.
 	baseline *syscalls.Stat
-	known    *Attributes
+	known    *publish.Attributes
 
 	// store is shared by WriteAt, and owned by the clone of a commit and by what changes size,
 	// length or cut. It is taken before layout.
@@ -57,17 +62,17 @@ type MmapMut struct {
 	// is in the tail, or, once that has moved on, in the private file.
 	layout sync.RWMutex
 	closed atomic.Bool
-	mem    atomic.Pointer[Mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
-	size   atomic.Int64            // changes under store, and WriteGrow needs nothing else to make it more
-	length int64                   // of the private file: more than the tail's base if it shrank while a View was running, or has room to grow in; under store
-	cut    int64                   // what lies behind it in the private file was never stored to; at least the tail's base; under store
+	mem    atomic.Pointer[mapped.Mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
+	size   atomic.Int64                   // changes under store, and WriteGrow needs nothing else to make it more
+	length int64                          // of the private file: more than the tail's base if it shrank while a View was running, or has room to grow in; under store
+	cut    int64                          // what lies behind it in the private file was never stored to; at least the tail's base; under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
 	views atomic.Int64
 }
 
-func (c Config) newMmapMut(p File, at *Location, name string) (*MmapMut, error) {
+func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name string) (*MmapMut, error) {
 	m := &MmapMut{
 		source: source{name: name, stat: at.Stat, method: Method(p.Method), owner: p.Owner},
 		config: c,
@@ -89,7 +94,7 @@ func (c Config) newMmapMut(p File, at *Location, name string) (*MmapMut, error) 
 			return nil, err
 		}
 	}
-	m.cleanup = runtime.AddCleanup(m, (*Location).Close, at)
+	m.cleanup = runtime.AddCleanup(m, (*pathname.Location).Close, at)
 	return m, nil
 }
 
@@ -212,7 +217,7 @@ func (m *MmapMut) Resident(off, n int64) bool {
 
 // pin checks a range and returns its length and its mapping, with a reference on it, and
 // counted as a View. If the length is 0, it is neither.
-func (m *MmapMut) pin(op string, off, n int64) (*Mapping, int64, error) {
+func (m *MmapMut) pin(op string, off, n int64) (*mapped.Mapping, int64, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
 	length, err := m.span(op, off, n, m.size.Load())

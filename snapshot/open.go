@@ -7,16 +7,20 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
-	p, err := Resolve(name, false)
+	p, err := pathname.Resolve(name, false)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
-	if p.DirFD == NoDir {
+	if p.DirFD == pathname.NoDir {
 		p.DirFD = directoryOf(p.FD, p.Stat)
 	}
 	src, err := p.OpenRead(ctx)
@@ -24,7 +28,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.options().Copy(ctx, Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, false)
+	copied, err := c.options().Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -44,23 +48,23 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 }
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
-	st, err := SysFstat(fd)
+	st, err := sys.SysFstat(fd)
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode.IsRegular() {
-		return nil, NotRegular(st.Mode)
+		return nil, pathname.NotRegular(st.Mode)
 	}
-	if ok, err := SysReadable(fd); err != nil {
+	if ok, err := sys.SysReadable(fd); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
 	}
 	dir := directoryOf(fd, st)
-	if dir != NoDir {
+	if dir != pathname.NoDir {
 		defer syscalls.Close(dir)
 	}
-	copied, err := c.options().Copy(ctx, Source{FD: fd, Stat: st, Dir: dir}, false)
+	copied, err := c.options().Copy(ctx, privatefile.Source{FD: fd, Stat: st, Dir: dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,24 +75,24 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 // known to lie, if that is such a one. Which directory it is does not matter, nor whether the
 // file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
-	path, err := SysFdPath(fd)
+	path, err := sys.SysFdPath(fd)
 	if err != nil {
-		return NoDir
+		return pathname.NoDir
 	}
-	parent, _ := Split(path)
-	dir, err := SysOpenDir(syscalls.AtFdcwd, parent)
+	parent, _ := pathname.Split(path)
+	dir, err := sys.SysOpenDir(syscalls.AtFdcwd, parent)
 	if err != nil {
-		return NoDir
+		return pathname.NoDir
 	}
-	if at, err := SysFstat(dir); err != nil || at.Dev != st.Dev {
+	if at, err := sys.SysFstat(dir); err != nil || at.Dev != st.Dev {
 		_ = syscalls.Close(dir)
-		return NoDir
+		return pathname.NoDir
 	}
 	return dir
 }
 
 func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error) {
-	p, err := Resolve(name, false)
+	p, err := pathname.Resolve(name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -100,11 +104,11 @@ func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error
 	return c.openMutAt(ctx, p, name)
 }
 
-func (c Config) openMutAt(ctx context.Context, p *Location, name string) (*MmapMut, error) {
+func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string) (*MmapMut, error) {
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if err := SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return nil, err
 	}
 	src, err := p.OpenRead(ctx)
@@ -114,13 +118,13 @@ func (c Config) openMutAt(ctx context.Context, p *Location, name string) (*MmapM
 	defer syscalls.Close(src)
 	// An error other than that the file was replaced is left to a commit, which may meet it again: a
 	// snapshot that is only read, or committed in place, needs no attributes.
-	known, err := ReadAttributes(src)
-	if IsGone(err) {
-		known = &Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
+	known, err := publish.ReadAttributes(src)
+	if pathname.IsGone(err) {
+		known = &publish.Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
 	}
 	open := c.options()
 	open.NoCopy = c.NoCopy || c.InPlace
-	copied, err := open.Copy(ctx, Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, !c.InPlace)
+	copied, err := open.Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, !c.InPlace)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
@@ -141,7 +145,7 @@ func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := Resolve(name, true)
+	p, err := pathname.Resolve(name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +156,7 @@ func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	return m, err
 }
 
-func (c Config) createAt(p *Location, name string) (*MmapMut, error) {
+func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
@@ -165,14 +169,14 @@ func (c Config) createAt(p *Location, name string) (*MmapMut, error) {
 	if err != nil {
 		return nil, err
 	}
-	stat, err := SysFstat(r.FD)
+	stat, err := sys.SysFstat(r.FD)
 	if err != nil {
 		_ = syscalls.Close(r.FD)
 		return nil, err
 	}
 	p.CloseFD()
 	p.Stat = stat
-	m, err := c.newMmapMut(File{room: r, Owner: stat.UID}, p, name)
+	m, err := c.newMmapMut(privatefile.File{Unnamed: r, Owner: stat.UID}, p, name)
 	if err == nil {
 		m.setID = c.perm() & setID
 	}

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // publishCopy makes a copy of the contents and publishes it. The attributes that it asks for first
 // are a guess, which saves work if it is right, and an early failure if the name leads to a file
 // that must not be replaced: publish asks again, under the lock, and only that answer counts.
-func (m *MmapMut) publishCopy(ctx context.Context, p Publication) error {
-	var attrs *Attributes
+func (m *MmapMut) publishCopy(ctx context.Context, p publish.Publication) error {
+	var attrs *publish.Attributes
 	err := errAnew
 	for i := 0; errors.Is(err, errAnew) && i < anewTries; i++ {
 		if attrs, err = m.attributesFor(p); err != nil {
@@ -21,7 +23,7 @@ func (m *MmapMut) publishCopy(ctx context.Context, p Publication) error {
 		}
 		var done, named bool
 		done, named, err = m.publishNew(ctx, p, attrs)
-		if !done && !named && NeedsTempName(err) {
+		if !done && !named && publish.NeedsTempName(err) {
 			before := m.named
 			m.named = true
 			done, _, err = m.publishNew(ctx, p, attrs)
@@ -42,12 +44,12 @@ const anewTries = 3
 
 // publishNew does that with one temporary file. It reports whether that got the name, and whether
 // it had a temporary one.
-func (m *MmapMut) publishNew(ctx context.Context, p Publication, attrs *Attributes) (done, named bool, err error) {
+func (m *MmapMut) publishNew(ctx context.Context, p publish.Publication, attrs *publish.Attributes) (done, named bool, err error) {
 	perm := uint32(0) // no other user may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	t, err := NewTemporary(p.To.DirFD, p.To.Name, perm, m.named)
+	t, err := publish.NewTemporary(p.To.DirFD, p.To.Name, perm, m.named)
 	if err != nil {
 		return false, true, err
 	}
@@ -64,7 +66,7 @@ func (m *MmapMut) publishNew(ctx context.Context, p Publication, attrs *Attribut
 // right by now, and names it. Under the snapshot's own name it remembers it as the file that the
 // next commit expects. It reports whether t got the name, and if so has called release at once, to
 // close it: while it is open for writing, executing it is ETXTBSY, and nobody gets a lease.
-func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attrs *Attributes, release func()) (bool, error) {
+func (m *MmapMut) publish(ctx context.Context, p publish.Publication, t *publish.Temporary, attrs *publish.Attributes, release func()) (bool, error) {
 	fd := t.Fd
 	if attrs == nil {
 		if err := m.restoreSetID(fd); err != nil {
@@ -79,7 +81,7 @@ func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attr
 		return false, err
 	}
 	var before syscalls.Stat
-	var given *Attributes
+	var given *publish.Attributes
 	p.BeforeRename = func() (err error) {
 		// A chmod that was made while the data were copied and written counts.
 		now, err := m.attributesFor(p)
@@ -90,7 +92,7 @@ func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attr
 			if attrs != nil {
 				return errAnew
 			}
-			if given, err = ReadAttributes(fd); err != nil {
+			if given, err = publish.ReadAttributes(fd); err != nil {
 				return err
 			}
 		} else if attrs == nil || !now.Equal(attrs) {
@@ -104,7 +106,7 @@ func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attr
 				return err
 			}
 		}
-		before, err = SysFstat(fd)
+		before, err = sys.SysFstat(fd)
 		return err
 	}
 	p.AfterRename = func(file int) {
@@ -116,7 +118,7 @@ func (m *MmapMut) publish(ctx context.Context, p Publication, t *Temporary, attr
 			return
 		}
 		// Naming it changed its change time. The rest is from when no other process could change it.
-		if after, err := SysFstat(fd); err == nil {
+		if after, err := sys.SysFstat(fd); err == nil {
 			before.Ctime = after.Ctime
 		}
 		m.expect(before, given, file)
@@ -135,12 +137,12 @@ func (m *MmapMut) restoreSetID(fd int) error {
 	if bits == 0 {
 		return nil
 	}
-	own, err := SysFstat(fd)
+	own, err := sys.SysFstat(fd)
 	if err != nil {
 		return err
 	}
-	if err := SysFchmod(fd, own.Perm|bits); err != nil {
+	if err := sys.SysFchmod(fd, own.Perm|bits); err != nil {
 		return err
 	}
-	return CheckPerm(fd, own.Perm|bits)
+	return publish.CheckPerm(fd, own.Perm|bits)
 }

@@ -7,6 +7,10 @@ import (
 	"math"
 	"os"
 	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // Resize changes the size of the snapshot; what it grows by are zeros, which take no disk
@@ -73,7 +77,7 @@ func (m *MmapMut) setSize(size int64) {
 
 // truncate makes the private file end at size.
 func (m *MmapMut) truncate(size int64) error {
-	if err := SysFtruncate(m.fd(), size); err != nil {
+	if err := sys.SysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length, m.cut = size, size
@@ -94,7 +98,7 @@ const (
 func (m *MmapMut) extend(size, n int64) error {
 	if n <= maxRoom && size <= math.MaxInt64-2*maxRoom {
 		room := (size + min(max(size, minRoom), maxRoom)) &^ (minRoom - 1)
-		err := SysFtruncate(m.fd(), room)
+		err := sys.SysFtruncate(m.fd(), room)
 		if err == nil {
 			m.length = room
 			return nil
@@ -103,7 +107,7 @@ func (m *MmapMut) extend(size, n int64) error {
 			return err
 		}
 	}
-	if err := SysFtruncate(m.fd(), size); err != nil {
+	if err := sys.SysFtruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length = size
@@ -127,7 +131,7 @@ func (m *MmapMut) discard() error {
 	if hole >= m.length {
 		return nil
 	}
-	return SysPunchHole(m.fd(), hole, m.length-hole)
+	return sys.SysPunchHole(m.fd(), hole, m.length-hole)
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller
@@ -145,8 +149,8 @@ func (m *MmapMut) reserve(size int64) error {
 	if old != nil {
 		have = int64(len(old.Mem))
 	}
-	if m.memory && size > MemoryLimit {
-		return TooLarge(size)
+	if m.memory && size > privatefile.MemoryLimit {
+		return privatefile.TooLarge(size)
 	}
 	if size <= have {
 		return nil
@@ -157,7 +161,7 @@ func (m *MmapMut) reserve(size int64) error {
 	page := int64(os.Getpagesize())
 	length := max(size, min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
 	if m.memory {
-		length = min(length, MemoryLimit) // so that what is mapped may be used
+		length = min(length, privatefile.MemoryLimit) // so that what is mapped may be used
 	}
 	length = (length + page - 1) &^ (page - 1)
 	if length > math.MaxInt || length < 0 {
@@ -167,7 +171,7 @@ func (m *MmapMut) reserve(size int64) error {
 	if err != nil {
 		return err
 	}
-	moved := New(mem, true, m.owner)
+	moved := mapped.New(mem, true, m.owner)
 	if old == nil {
 		m.mem.Store(moved)
 		return nil
@@ -181,11 +185,11 @@ func (m *MmapMut) reserve(size int64) error {
 // remap maps length bytes of the private file at new addresses, taking the page tables of the
 // old mapping along where possible: what is in memory then need not be faulted in again,
 // which took up to a hundred times longer (btrfs, 256 MiB).
-func (m *MmapMut) remap(old *Mapping, length int) ([]byte, error) {
+func (m *MmapMut) remap(old *mapped.Mapping, length int) ([]byte, error) {
 	if old != nil && !m.viewed() {
-		if mem, err := SysMremapDontunmap(old.Mem, m.fd(), length); err == nil {
+		if mem, err := sys.SysMremapDontunmap(old.Mem, m.fd(), length); err == nil {
 			return mem, nil
 		}
 	}
-	return Map(m.fd(), length, true)
+	return mapped.Map(m.fd(), length, true)
 }

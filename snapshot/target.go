@@ -7,6 +7,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -14,14 +18,14 @@ import (
 // moment later. Therefore all questions about the file, whether it is the expected one, who owns
 // it, which attributes it has, are answered by this one descriptor.
 type target struct {
-	Location      // file is -1 if the name is free
-	own      bool // the file is the one that was opened or last committed
+	pathname.Location      // file is -1 if the name is free
+	own               bool // the file is the one that was opened or last committed
 }
 
 // look opens what has the name of a publication now. If check is set, anything but the expected
 // file, unchanged, is ErrConflict. The caller closes the target's file.
-func (m *MmapMut) look(to *Location, check bool) (target, error) {
-	t := target{Location: Location{DirFD: to.DirFD, Name: to.Name, FD: -1}}
+func (m *MmapMut) look(to *pathname.Location, check bool) (target, error) {
+	t := target{Location: pathname.Location{DirFD: to.DirFD, Name: to.Name, FD: -1}}
 	err := t.Location.OpenPath()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -41,8 +45,8 @@ func (m *MmapMut) look(to *Location, check bool) (target, error) {
 // committed.
 func (m *MmapMut) recognize(t *target, check bool) error {
 	if check {
-		now, err := SysFstatSync(t.FD)
-		if IsGone(err) || err == nil && !SameVersion(*m.baseline, now) {
+		now, err := sys.SysFstatSync(t.FD)
+		if pathname.IsGone(err) || err == nil && !pathname.SameVersion(*m.baseline, now) {
 			return ErrConflict
 		}
 		if err != nil {
@@ -53,17 +57,17 @@ func (m *MmapMut) recognize(t *target, check bool) error {
 		return nil
 	}
 	// invariant: an inode number belongs to one file as long as a descriptor of that file is open.
-	expected, err := SysFstat(m.at.FD)
-	if IsGone(err) {
+	expected, err := sys.SysFstat(m.at.FD)
+	if pathname.IsGone(err) {
 		return nil
 	}
-	t.own = err == nil && SameInode(expected, t.Stat)
+	t.own = err == nil && pathname.SameInode(expected, t.Stat)
 	return err
 }
 
 // expect makes the file that this snapshot published under its own name the one that the next
 // commit expects. file is a descriptor of OpenPath of that file, or -1, and is taken over.
-func (m *MmapMut) expect(stat syscalls.Stat, a *Attributes, file int) {
+func (m *MmapMut) expect(stat syscalls.Stat, a *publish.Attributes, file int) {
 	m.baseline, m.known = &stat, a
 	m.at.CloseFD()
 	m.at.FD = file
@@ -71,13 +75,13 @@ func (m *MmapMut) expect(stat syscalls.Stat, a *Attributes, file int) {
 
 // attributesFor returns the attributes of the file that is published by p, or nil if the file is
 // new in every respect.
-func (m *MmapMut) attributesFor(p Publication) (a *Attributes, err error) {
+func (m *MmapMut) attributesFor(p publish.Publication) (a *publish.Attributes, err error) {
 	if p.NoReplace {
 		return m.ownAttributes() // if a file has the name, the publication fails, whichever it is
 	}
-	for i := range Attempts {
+	for i := range retry.Attempts {
 		a, err = m.attributesByLook(p)
-		if !IsTransient(err) {
+		if !retry.IsTransient(err) {
 			break
 		}
 		time.Sleep(time.Millisecond << i)
@@ -85,7 +89,7 @@ func (m *MmapMut) attributesFor(p Publication) (a *Attributes, err error) {
 	return a, err
 }
 
-func (m *MmapMut) attributesByLook(p Publication) (*Attributes, error) {
+func (m *MmapMut) attributesByLook(p publish.Publication) (*publish.Attributes, error) {
 	t, err := m.look(p.To, p.Check)
 	if err != nil {
 		return nil, err
@@ -95,16 +99,16 @@ func (m *MmapMut) attributesByLook(p Publication) (*Attributes, error) {
 	}
 	defer t.CloseFD()
 	if !t.Stat.Mode.IsRegular() {
-		return nil, NotRegular(t.Stat.Mode)
+		return nil, pathname.NotRegular(t.Stat.Mode)
 	}
 	if p.Adopt {
 		if err := t.CheckSticky(); err != nil {
 			return nil, err
 		}
 	}
-	a, err := AttributesOf(&t.Location)
-	if IsUnreachable(err) {
-		return nil, Transient(err) // replaced since the look, on a server that goes by names
+	a, err := publish.AttributesOf(&t.Location)
+	if pathname.IsUnreachable(err) {
+		return nil, retry.Transient(err) // replaced since the look, on a server that goes by names
 	}
 	if err == nil {
 		m.dropSetID(a, t.own || !p.Adopt)
@@ -115,7 +119,7 @@ func (m *MmapMut) attributesByLook(p Publication) (*Attributes, error) {
 	// Another file has the name. If its owner and mode were taken over, whoever moved it there
 	// would decide who may read, execute or own these contents; if those of the opened file were,
 	// contents could become readable that were made private meanwhile.
-	var own *Attributes
+	var own *publish.Attributes
 	if err == nil {
 		own, err = m.ownAttributes()
 	}
@@ -132,9 +136,9 @@ func (m *MmapMut) attributesByLook(p Publication) (*Attributes, error) {
 
 // ownPlace is where the file that was opened or last committed was then, with what fstat says of it
 // now, or else said then. It holds no descriptor of its own.
-func (m *MmapMut) ownPlace() Location {
-	own := Location{DirFD: m.at.DirFD, Name: m.at.Name, FD: m.at.FD, Stat: *m.baseline}
-	if now, err := SysFstat(own.FD); err == nil {
+func (m *MmapMut) ownPlace() pathname.Location {
+	own := pathname.Location{DirFD: m.at.DirFD, Name: m.at.Name, FD: m.at.FD, Stat: *m.baseline}
+	if now, err := sys.SysFstat(own.FD); err == nil {
 		own.Stat = now
 	}
 	return own
@@ -142,16 +146,16 @@ func (m *MmapMut) ownPlace() Location {
 
 // ownAttributes returns the attributes of the file that was opened or last committed, wherever it
 // is now, or nil if there was none yet.
-func (m *MmapMut) ownAttributes() (*Attributes, error) {
+func (m *MmapMut) ownAttributes() (*publish.Attributes, error) {
 	if m.baseline == nil {
 		return nil, nil
 	}
-	var a *Attributes
-	own, err := m.ownPlace(), Unreachable(fs.ErrNotExist)
+	var a *publish.Attributes
+	own, err := m.ownPlace(), pathname.Unreachable(fs.ErrNotExist)
 	if own.FD >= 0 {
-		a, err = AttributesOf(&own)
+		a, err = publish.AttributesOf(&own)
 	}
-	if IsUnreachable(err) && m.known != nil {
+	if pathname.IsUnreachable(err) && m.known != nil {
 		then := *m.known
 		a, err = &then, nil
 		a.UID, a.GID, a.Perm = own.Stat.UID, own.Stat.GID, own.Stat.Perm
@@ -169,12 +173,12 @@ const setID = 0o6000
 // dropSetID takes the set-id bits away that contents of this snapshot must not get. Bits that the
 // caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the file that was
 // opened stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
-func (m *MmapMut) dropSetID(a *Attributes, opened bool) {
+func (m *MmapMut) dropSetID(a *publish.Attributes, opened bool) {
 	drop := a.Perm & setID
 	if a.UID == uint32(os.Geteuid()) {
 		drop &^= m.setID
 	}
-	if drop == 0 || opened && CapableOver(syscalls.CapFsetid, a.UID, a.GID) {
+	if drop == 0 || opened && pathname.CapableOver(syscalls.CapFsetid, a.UID, a.GID) {
 		return
 	}
 	a.Perm &^= drop

@@ -8,6 +8,9 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 const (
@@ -40,7 +43,7 @@ func within(n int, off, size int64) (int, error) {
 
 // readAt is os.File's, of a snapshot of size bytes. What is not known to be in memory is read by a
 // system call, and so is what could not be had from the mapping: that tells why.
-func (s *source) readAt(mp *Mapping, p []byte, off, size int64) (int, error) {
+func (s *source) readAt(mp *mapped.Mapping, p []byte, off, size int64) (int, error) {
 	n, err := within(len(p), off, size)
 	if n > 0 && !(mp.Resident.Has(off, n) && mp.Copy(p[:n], mp.Mem[off:])) {
 		var rerr error
@@ -80,7 +83,7 @@ func (s *source) span(op string, off, n, size int64) (int64, error) {
 
 // view calls f with a part of mp, on which the caller has a reference, and gives the reference
 // back. cause is asked for the error if f faults.
-func (s *source) view(mp *Mapping, off, n int64, f func(b []byte) error, cause func(off int64) error) error {
+func (s *source) view(mp *mapped.Mapping, off, n int64, f func(b []byte) error, cause func(off int64) error) error {
 	defer mp.Release()
 	if !mp.Viewed.Load() {
 		mp.Viewed.Store(true)
@@ -99,7 +102,7 @@ func (s *source) view(mp *Mapping, off, n int64, f func(b []byte) error, cause f
 // reference back. What is not known to be there is read by read(2) first, for which the kernel
 // reads ahead: for populate it reads 128 KiB at a time, and waits for them before it asks for
 // more.
-func (s *source) prefetch(mp *Mapping, off, n int64) error {
+func (s *source) prefetch(mp *mapped.Mapping, off, n int64) error {
 	defer mp.Release()
 	for end := off + n; off < end; off += prefetchStep {
 		step := min(prefetchStep, end-off)
@@ -116,13 +119,13 @@ func (s *source) prefetch(mp *Mapping, off, n int64) error {
 }
 
 // known reports whether a part of mp is known to be in memory.
-func (s *source) known(mp *Mapping, off, n int64) bool {
+func (s *source) known(mp *mapped.Mapping, off, n int64) bool {
 	return n == 0 || mp.Resident.Has(off, int(n))
 }
 
 // pread reads from the private file by system calls, which let the scheduler go on and return
 // the true errno and the true count. What it read is in memory from then on.
-func (s *source) pread(mp *Mapping, p []byte, off int64) (int, error) {
+func (s *source) pread(mp *mapped.Mapping, p []byte, off int64) (int, error) {
 	n, err := s.file.ReadAt(p, off)
 	if err != nil {
 		return n, bare(err)
@@ -133,7 +136,7 @@ func (s *source) pread(mp *Mapping, p []byte, off int64) (int, error) {
 
 // pwrite is pread's counterpart. An os.File forgets what it has written before an error: then
 // pages are written one by one, to learn the true count.
-func (s *source) pwrite(mp *Mapping, p []byte, off int64) (int, error) {
+func (s *source) pwrite(mp *mapped.Mapping, p []byte, off int64) (int, error) {
 	n, err := s.file.WriteAt(p, off)
 	if page := os.Getpagesize(); err != nil && len(p) > page {
 		n, err = 0, nil
@@ -156,7 +159,7 @@ func (s *source) pwrite(mp *Mapping, p []byte, off int64) (int, error) {
 func populate(mem []byte, off, n int64) error {
 	page := int64(os.Getpagesize())
 	start := off &^ (page - 1)
-	return SysPopulate(mem[start:off+n], false)
+	return sys.SysPopulate(mem[start:off+n], false)
 }
 
 // scratch holds buffers, *[tailSize]byte: for what is read only to have it in memory, and for tails.

@@ -1,10 +1,12 @@
-package snapshot
+package privatefile
 
 import (
 	"context"
 	"errors"
 	"syscall"
 	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // A chunk is what is copied between two looks at the context, and at what others do to the file.
@@ -48,7 +50,7 @@ func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
 // reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
 // moved to find them. The error is errChanged if src is shorter.
 func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
-	if err := SysFtruncate(dst, size); err != nil {
+	if err := sys.SysFtruncate(dst, size); err != nil {
 		return WriteError(err)
 	}
 	for off := int64(0); off < size; {
@@ -71,7 +73,7 @@ func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
 // NextData returns where the next data at or after off begin and end, both size if there are
 // none.
 func NextData(src int, off, size int64) (start, end int64, err error) {
-	start, err = SysSeekData(src, off)
+	start, err = sys.SysSeekData(src, off)
 	switch {
 	case errors.Is(err, syscall.ENXIO):
 		return size, size, nil
@@ -80,7 +82,7 @@ func NextData(src int, off, size int64) (start, end int64, err error) {
 	case err != nil:
 		return 0, 0, err
 	}
-	end, err = SysSeekHole(src, start)
+	end, err = sys.SysSeekHole(src, start)
 	if errors.Is(err, syscall.ENXIO) { // cut off between the two calls
 		return size, size, nil
 	}
@@ -110,7 +112,7 @@ func (c *Copier) copyChunk(dst, src int, off, n int64) (int, error) {
 	begin := time.Now()
 	defer func() { c.Adapt(time.Since(begin)) }()
 	if !c.buffered {
-		done, err := SysCopyFileRange(dst, off, src, off, int(n))
+		done, err := sys.SysCopyFileRange(dst, off, src, off, int(n))
 		if done > 0 || !cannotCopy(err) {
 			return done, err
 		}
@@ -133,7 +135,7 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, 1<<20)
 	}
-	r, err := SysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
+	r, err := sys.SysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
 	if err != nil {
 		return 0, err
 	}
@@ -141,7 +143,7 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 		return 0, errChanged
 	}
 	for done := 0; done < r; {
-		w, err := SysPwrite(dst, c.buf[done:r], off+int64(done))
+		w, err := sys.SysPwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
 			return done, WriteError(err)
 		}

@@ -1,8 +1,10 @@
-package snapshot
+package publish
 
 import (
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -10,7 +12,7 @@ import (
 // files of this process's user or of the owner that own has got, with no other name, which no
 // living process has locked.
 func removeLeftovers(own, dir int, base string) {
-	mine, err := SysFstat(own)
+	mine, err := sys.SysFstat(own)
 	if err != nil {
 		return
 	}
@@ -21,7 +23,7 @@ func removeLeftovers(own, dir int, base string) {
 
 // removeLeftover does that for one temporary name; owner is whose it may be, too.
 func removeLeftover(dir int, name string, owner uint32) {
-	left := Location{DirFD: dir, Name: name, FD: -1}
+	left := pathname.Location{DirFD: dir, Name: name, FD: -1}
 	if left.OpenPath() != nil {
 		return
 	}
@@ -33,23 +35,23 @@ func removeLeftover(dir int, name string, owner uint32) {
 }
 
 // removeUnlocked removes the file at p, unless it is locked or has lost the name.
-func removeUnlocked(p *Location) {
-	fd, err := SysReopen(p.FD)
+func removeUnlocked(p *pathname.Location) {
+	fd, err := sys.SysReopen(p.FD)
 	if err != nil {
 		return
 	}
 	defer syscalls.Close(fd)
-	if SysTryFlock(fd) != nil {
+	if sys.SysTryFlock(fd) != nil {
 		return
 	}
 	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
 	// it still has the name now, it is what is removed.
-	now := Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
+	now := pathname.Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
 	if now.OpenPath() != nil {
 		return
 	}
 	defer syscalls.Close(now.FD)
-	if SameInode(now.Stat, p.Stat) {
-		_ = SysUnlinkat(p.DirFD, p.Name)
+	if pathname.SameInode(now.Stat, p.Stat) {
+		_ = sys.SysUnlinkat(p.DirFD, p.Name)
 	}
 }

@@ -1,4 +1,4 @@
-package snapshot
+package pathname
 
 import (
 	"fmt"
@@ -7,13 +7,14 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // CheckReplaceable returns an error if this process must not give the file at p, which is open, other
 // contents.
 func (p *Location) CheckReplaceable() error {
-	if err := SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return err
 	}
 	return p.CheckSticky()
@@ -26,7 +27,7 @@ func (p *Location) CheckReplaceable() error {
 // because it protects from that, not from O_CREAT. The same holds for a symbolic link at p, which
 // fs.protected_symlinks protects.
 func (p *Location) CheckSticky() error {
-	dir, err := SysFstat(p.DirFD)
+	dir, err := sys.SysFstat(p.DirFD)
 	if err != nil {
 		return err
 	}
@@ -48,18 +49,18 @@ func (p *Location) belongsToCaller() bool {
 	if certainID(p.Stat.UID, "uid") {
 		return true
 	}
-	fd, err := SysReopen(p.FD)
+	fd, err := sys.SysReopen(p.FD)
 	if err != nil {
 		return false
 	}
 	defer syscalls.Close(fd)
-	return SysSetNoAtime(fd) == nil
+	return sys.SysSetNoAtime(fd) == nil
 }
 
 // CapableOver reports whether this process has a capability over a file of this owner and group, in
 // the sense of capable_wrt_inode_uidgid of the kernel: its user namespace maps both.
 func CapableOver(capability int, uid, gid uint32) bool {
-	ok, err := SysCapable(capability)
+	ok, err := sys.SysCapable(capability)
 	return err == nil && ok && certainID(uid, "uid") && certainID(gid, "gid")
 }
 

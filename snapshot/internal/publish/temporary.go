@@ -1,4 +1,4 @@
-package snapshot
+package publish
 
 import (
 	"errors"
@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -27,7 +29,7 @@ func Unnamed(fd, dir int) *Temporary { return &Temporary{fd, dir, ""} }
 // set later. With named, it has a temporary name from the start in any case.
 func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, error) {
 	if !named {
-		fd, err := SysTmpfile(dir, perm)
+		fd, err := sys.SysTmpfile(dir, perm)
 		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
 			err = fmt.Errorf("directory: %w", syscall.ENOENT)
 		}
@@ -43,7 +45,7 @@ func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, err
 	}
 	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		fd, err := SysCreateExcl(dir, name, perm)
+		fd, err := sys.SysCreateExcl(dir, name, perm)
 		t := Temporary{fd, dir, name}
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -68,7 +70,7 @@ func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, err
 
 // isRemoved reports whether a directory was: ext4 says EPERM then, the others ENOENT.
 func isRemoved(dir int) bool {
-	st, err := SysFstat(dir)
+	st, err := sys.SysFstat(dir)
 	return err == nil && st.Nlink == 0
 }
 
@@ -85,7 +87,7 @@ func NeedsTempName(err error) bool {
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
 func (t Temporary) lock() (bool, error) {
-	err := SysTryFlock(t.Fd)
+	err := sys.SysTryFlock(t.Fd)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return false, nil
@@ -94,7 +96,7 @@ func (t Temporary) lock() (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	now := Location{DirFD: t.dir, Name: t.Name, FD: -1}
+	now := pathname.Location{DirFD: t.dir, Name: t.Name, FD: -1}
 	if err := now.OpenPath(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -102,14 +104,14 @@ func (t Temporary) lock() (bool, error) {
 		return false, err
 	}
 	defer syscalls.Close(now.FD)
-	own, err := SysFstat(t.Fd)
-	return SameInode(now.Stat, own), err
+	own, err := sys.SysFstat(t.Fd)
+	return pathname.SameInode(now.Stat, own), err
 }
 
 // Discard gives up what has not got its name.
 func (t *Temporary) Discard() {
 	if t.Name != "" {
-		_ = SysUnlinkat(t.dir, t.Name)
+		_ = sys.SysUnlinkat(t.dir, t.Name)
 	}
 	if t.Fd >= 0 {
 		t.Close()
@@ -126,19 +128,19 @@ func (t *Temporary) Close() {
 // through /proc.
 func (t *Temporary) openPath(name string) (int, error) {
 	if name == "" {
-		return SysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
+		return sys.SysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
 	}
-	file, err := SysOpenPath(t.dir, name)
+	file, err := sys.SysOpenPath(t.dir, name)
 	if err != nil {
 		return -1, err
 	}
-	named, err := SysFstat(file)
+	named, err := sys.SysFstat(file)
 	var own syscalls.Stat
 	if err == nil {
-		own, err = SysFstat(t.Fd)
+		own, err = sys.SysFstat(t.Fd)
 	}
-	if err == nil && !SameInode(named, own) {
-		err = fmt.Errorf("%w: another file has the name %s", errConflict, name)
+	if err == nil && !pathname.SameInode(named, own) {
+		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
 	}
 	if err != nil {
 		_ = syscalls.Close(file)
@@ -162,14 +164,14 @@ func (t *Temporary) link(base string) (file int, err error) {
 	}()
 	err = errors.ErrUnsupported
 	if t.Name != "" {
-		err = SysRenameNoReplace(t.dir, t.Name, base)
+		err = sys.SysRenameNoReplace(t.dir, t.Name, base)
 		if err == nil {
 			t.Name = ""
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = SysLinkat(t.Fd, t.dir, base)
-		if err == nil && t.Name != "" && SysUnlinkat(t.dir, t.Name) == nil {
+		err = sys.SysLinkat(t.Fd, t.dir, base)
+		if err == nil && t.Name != "" && sys.SysUnlinkat(t.dir, t.Name) == nil {
 			t.Name = ""
 		}
 	}
@@ -190,7 +192,7 @@ func (t *Temporary) replace(base string) (file int, err error) {
 	}
 	file, err = t.openPath(t.Name)
 	if err == nil {
-		if err = SysRenameat(t.dir, t.Name, base); err == nil {
+		if err = sys.SysRenameat(t.dir, t.Name, base); err == nil {
 			t.Name = ""
 			return file, nil
 		}
@@ -199,7 +201,7 @@ func (t *Temporary) replace(base string) (file int, err error) {
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
 	}
-	err = errors.Join(err, SysUnlinkat(t.dir, t.Name))
+	err = errors.Join(err, sys.SysUnlinkat(t.dir, t.Name))
 	t.Name = ""
 	return -1, err
 }
@@ -231,7 +233,7 @@ func TempName(base string, k uint64) string {
 
 // checkNotAppendOnly returns an error if a temporary name would stay in the directory for good.
 func checkNotAppendOnly(dir int) error {
-	only, err := SysAppendOnly(dir)
+	only, err := sys.SysAppendOnly(dir)
 	if only {
 		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
 	}
@@ -247,12 +249,12 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 		return "", err
 	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
-	if err := SysTryFlock(fd); err != nil {
+	if err := sys.SysTryFlock(fd); err != nil {
 		return "", err
 	}
 	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		err := SysLinkat(fd, dir, name)
+		err := sys.SysLinkat(fd, dir, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
 		}

@@ -1,8 +1,10 @@
-package snapshot
+package defrag
 
 import (
 	"context"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -39,11 +41,11 @@ type State struct {
 
 // Run is called after each copy of the private file fd was made. It is of use, never needed:
 // whatever fails in it is left as it is. dir is a directory of the file's filesystem.
-func (f *State) Run(ctx context.Context, o Options, fd, dir int, size int64) {
+func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, size int64) {
 	if !f.Cloned {
 		return
 	}
-	n, err := SysExtents(fd, 0, size)
+	n, err := sys.SysExtents(fd, 0, size)
 	if err != nil {
 		return
 	}
@@ -56,16 +58,16 @@ func (f *State) Run(ctx context.Context, o Options, fd, dir int, size int64) {
 			f.next = 0
 		}
 		length := min(Window, size-f.next)
-		if n, err := SysExtents(fd, f.next, length); err == nil && n > fewExtents {
+		if n, err := sys.SysExtents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
-			_ = join(o, fd, dir, f.next, length)
+			_ = Join(o, fd, dir, f.next, length)
 		}
 		f.next += length
 	}
 }
 
-// join makes n bytes at off of the private file fd contiguous.
-func join(o Options, fd, dir int, off, n int64) error {
+// Join makes n bytes at off of the private file fd contiguous.
+func Join(o privatefile.Options, fd, dir int, off, n int64) error {
 	o.NoCopy = true // in memory there is nothing to share
 	r, err := o.Create(dir, 0, 0, false)
 	if err != nil {
@@ -73,23 +75,23 @@ func join(o Options, fd, dir int, off, n int64) error {
 	}
 	joined := r.FD
 	defer syscalls.Close(joined)
-	if err := SysFtruncate(joined, off+n); err != nil {
+	if err := sys.SysFtruncate(joined, off+n); err != nil {
 		return err
 	}
 	// Not by copy_file_range, which would share the extents that there are.
 	buf := make([]byte, 1<<20)
 	for at := off; at < off+n; {
-		start, end, err := NextData(fd, at, off+n)
+		start, end, err := privatefile.NextData(fd, at, off+n)
 		if err != nil {
 			return err
 		}
 		for at = start; at < end; {
 			p := buf[:min(int64(len(buf)), end-at)]
-			r, err := SysPread(fd, p, at)
+			r, err := sys.SysPread(fd, p, at)
 			if err != nil || r == 0 {
 				return err
 			}
-			if _, err := SysPwrite(joined, p[:r], at); err != nil {
+			if _, err := sys.SysPwrite(joined, p[:r], at); err != nil {
 				return err
 			}
 			at += int64(r)
@@ -102,7 +104,7 @@ func join(o Options, fd, dir int, off, n int64) error {
 
 // share lets the private file fd share a range of the file joined where the contents are the same.
 func share(fd, joined int, off, n int64) {
-	shared, err := SysDedupeRange(fd, joined, off, int(n))
+	shared, err := sys.SysDedupeRange(fd, joined, off, int(n))
 	if err != nil || int64(shared) == n {
 		return
 	}

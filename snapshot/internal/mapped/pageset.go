@@ -1,8 +1,10 @@
-package snapshot
+package mapped
 
 import (
 	"os"
 	"sync/atomic"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // Whoever touches a page of a mapping that is not in memory waits for the disk in a way that
@@ -11,19 +13,19 @@ import (
 
 const (
 	PageShift  = 12      // pages of 4 KiB; where the kernel's are larger, it has all of one or nothing
-	chunkPages = 1 << 15 // 128 MiB
-	chunkWords = chunkPages / 64
+	ChunkPages = 1 << 15 // 128 MiB
+	chunkWords = ChunkPages / 64
 )
 
 // A chunk is a set of pages, a bit for each.
 type chunk [chunkWords]atomic.Uint64
 
-// pageSet is a set of pages of a mapping. It is made of leaves, each made when something of it is
+// PageSet is a set of pages of a mapping. It is made of leaves, each made when something of it is
 // first added. To ask costs no lock and no store to memory that others read.
-type pageSet []atomic.Pointer[chunk]
+type PageSet []atomic.Pointer[chunk]
 
-func newPageSet(length int) pageSet {
-	return make(pageSet, (length-1)>>PageShift/chunkPages+1)
+func NewPageSet(length int) PageSet {
+	return make(PageSet, (length-1)>>PageShift/ChunkPages+1)
 }
 
 // bits returns the word that page first is in, and the bits in it of the pages up to last; k
@@ -35,7 +37,7 @@ func bits(first, last uint64) (word, mask, k uint64) {
 }
 
 // Has reports whether all pages of n bytes from off on are in the set; n is positive.
-func (s pageSet) Has(off int64, n int) bool {
+func (s PageSet) Has(off int64, n int) bool {
 	last := (uint64(off) + uint64(n) - 1) >> PageShift
 	for p := uint64(off) >> PageShift; p <= last; {
 		word, mask, k := bits(p, last)
@@ -49,7 +51,7 @@ func (s pageSet) Has(off int64, n int) bool {
 }
 
 // Add puts all pages of n bytes from off on into the set, and reports whether it made a leaf.
-func (s pageSet) Add(off int64, n int) (grown bool) {
+func (s PageSet) Add(off int64, n int) (grown bool) {
 	last := (uint64(off) + uint64(n) - 1) >> PageShift
 	for p := uint64(off) >> PageShift; p <= last; {
 		word, mask, k := bits(p, last)
@@ -67,7 +69,7 @@ func (s pageSet) Add(off int64, n int) (grown bool) {
 }
 
 // Clear empties the set.
-func (s pageSet) Clear() {
+func (s PageSet) Clear() {
 	for i := range s {
 		if l := s[i].Load(); l != nil {
 			l.retain(func(int) bool { return false })
@@ -102,8 +104,8 @@ func (l *chunk) empty() bool {
 
 // recheck removes from the set what is no longer in memory, of a mapping of a file that uid owns.
 // vec has room for an answer of mincore on a leaf.
-func (s pageSet) recheck(mem []byte, uid uint32, vec []byte) {
-	const leafBytes = chunkPages << PageShift
+func (s PageSet) recheck(mem []byte, uid uint32, vec []byte) {
+	const leafBytes = ChunkPages << PageShift
 	for i := range s {
 		l := s[i].Load()
 		if l == nil || l.empty() {
@@ -112,7 +114,7 @@ func (s pageSet) recheck(mem []byte, uid uint32, vec []byte) {
 		// To others than the owner the kernel says of every page that it is in memory. Where it
 		// says nothing, such as under a seccomp filter, each page is read once more.
 		rest := mem[int64(i)*leafBytes:]
-		known := uint32(os.Geteuid()) == uid && SysMincore(rest[:min(len(rest), leafBytes)], vec) == nil
+		known := uint32(os.Geteuid()) == uid && sys.SysMincore(rest[:min(len(rest), leafBytes)], vec) == nil
 		scale := os.Getpagesize() >> PageShift
 		l.retain(func(page int) bool { return known && vec[page/scale]&1 != 0 })
 	}

@@ -1,8 +1,10 @@
-package snapshot
+package mapped
 
 import (
 	"math"
 	"sync"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // Addresses of which a slice may still be about are not given back to the kernel at once, so
@@ -15,7 +17,7 @@ const maxRanges = 4096
 // maxBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
 var maxBytes = int(min(64<<30, math.MaxInt>>5))
 
-var quarantined quarantine
+var Quarantined quarantine
 
 type quarantine struct {
 	Mu     sync.Mutex // guards all below
@@ -46,7 +48,7 @@ func (q *quarantine) Empty() {
 
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
-	_ = SysMunmap(q.ranges[0])
+	_ = sys.SysMunmap(q.ranges[0])
 	q.Bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]

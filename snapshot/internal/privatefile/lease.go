@@ -1,9 +1,10 @@
-package snapshot
+package privatefile
 
 import (
 	"errors"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -24,7 +25,7 @@ type lease struct {
 // open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
 func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
-	magic, err := SysFsType(src.FD)
+	magic, err := sys.SysFsType(src.FD)
 	if err != nil {
 		return none, err
 	}
@@ -38,7 +39,7 @@ func takeLease(src Source) (lease, error) {
 	if !src.Exclusive {
 		return none, errCannotReopen
 	}
-	if err := SysSetLease(src.FD, syscalls.ReadLease); err != nil {
+	if err := sys.SysSetLease(src.FD, syscalls.ReadLease); err != nil {
 		return none, err
 	}
 	return lease{fd: src.FD}, nil
@@ -56,7 +57,7 @@ func (l *lease) release() bool {
 	if l.fd < 0 {
 		return false
 	}
-	err := SysSetLease(l.fd, syscalls.NoLease)
+	err := sys.SysSetLease(l.fd, syscalls.NoLease)
 	l.fd = -1
 	return err == nil
 }
@@ -66,7 +67,7 @@ func (l *lease) releaseIfContended() {
 	if l.fd < 0 {
 		return
 	}
-	if kind, err := SysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
+	if kind, err := sys.SysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
 		return
 	}
 	if l.contended.IsZero() {

@@ -1,4 +1,4 @@
-package snapshot
+package sys
 
 import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"

@@ -1,4 +1,4 @@
-package snapshot
+package privatefile
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -22,8 +24,8 @@ type candidate struct {
 	Memory bool
 }
 
-// A room is an empty private file and how it came to be where it is.
-type room struct {
+// A Unnamed is an empty private file and how it came to be where it is.
+type Unnamed struct {
 	candidate
 	FD       int
 	Linkable bool     // it can get a name in the directory of the file
@@ -33,7 +35,7 @@ type room struct {
 // wrapTried adds to an error on which rung it happened, if that is not the first, and why it came
 // to that. What failed above is told, but only err can be tested for: that TempDir does not
 // exist must not be taken for a file that does not exist.
-func (r room) wrapTried(err error) error {
+func (r Unnamed) wrapTried(err error) error {
 	if err == nil || len(r.tried) == 0 {
 		return err
 	}
@@ -47,22 +49,22 @@ func (r room) wrapTried(err error) error {
 //
 // There is no rung of files that have a name until they are unlinked: a process that is killed
 // between the two would leave it.
-func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (room, error) {
+func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (Unnamed, error) {
 	if linkable {
-		fd, err := SysTmpfile(dir, perm)
+		fd, err := sys.SysTmpfile(dir, perm)
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return room{FD: fd, Linkable: true}, err
+			return Unnamed{FD: fd, Linkable: true}, err
 		}
 	}
 	fd, err := tmpfileIn(dir, perm)
 	if err == nil || !unsuitable(err) {
-		return room{FD: fd}, err
+		return Unnamed{FD: fd}, err
 	}
 	temp := c.TempDir
 	if temp == "" {
 		temp = os.TempDir()
 	}
-	r := room{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
+	r := Unnamed{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
 	for _, r.candidate = range []candidate{
 		{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
 		{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
@@ -76,19 +78,19 @@ func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (room, 
 }
 
 func tmpfileIn(dir int, perm uint32) (int, error) {
-	if dir == NoDir {
+	if dir == pathname.NoDir {
 		return -1, errNoDir
 	}
-	return SysTmpfileExcl(dir, perm)
+	return sys.SysTmpfileExcl(dir, perm)
 }
 
 func tmpfileAt(name string, perm uint32) (int, error) {
-	dir, err := SysOpenDir(syscalls.AtFdcwd, name)
+	dir, err := sys.SysOpenDir(syscalls.AtFdcwd, name)
 	if err != nil {
 		return -1, err
 	}
 	defer syscalls.Close(dir)
-	return SysTmpfileExcl(dir, perm)
+	return sys.SysTmpfileExcl(dir, perm)
 }
 
 func (c Options) memfd(size int64, perm uint32) (int, error) {
@@ -98,11 +100,11 @@ func (c Options) memfd(size int64, perm uint32) (int, error) {
 	if size > MemoryLimit {
 		return -1, TooLarge(size)
 	}
-	fd, err := SysMemfd("mmapsnapshot")
+	fd, err := sys.SysMemfd("mmapsnapshot")
 	if err != nil {
 		return -1, err
 	}
-	if err := SysFchmod(fd, perm); err != nil { // it is 0o777
+	if err := sys.SysFchmod(fd, perm); err != nil { // it is 0o777
 		_ = syscalls.Close(fd)
 		return -1, err
 	}

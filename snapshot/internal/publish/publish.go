@@ -1,4 +1,4 @@
-package snapshot
+package publish
 
 import (
 	"context"
@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // A Publication gives a temporary, complete and durable, its name.
 type Publication struct {
-	To        *Location
+	To        *pathname.Location
 	NoSync    bool
 	Check     bool // the name must lead to the expected file, unchanged, under the directory's lock
 	NoReplace bool // the name must be free
@@ -28,7 +31,7 @@ type Publication struct {
 func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err error) {
 	// The directory is opened before anything changes, so that lacking the permission to make
 	// it durable leaves everything as it was.
-	names, err := SysReopenDir(p.To.DirFD)
+	names, err := sys.SysReopenDir(p.To.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
 		if err = LockDirectory(ctx, names); !p.Check {
@@ -59,23 +62,23 @@ func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err erro
 	if p.NoSync {
 		return true, nil
 	}
-	_ = SysFunlock(names) // others need not wait for the disk
+	_ = sys.SysFunlock(names) // others need not wait for the disk
 	return true, syncDir(names)
 }
 
 // syncDir brings the names in a directory to the disk.
 func syncDir(names int) error {
-	err := SysFsync(names)
+	err := sys.SysFsync(names)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
 		return nil // no such thing on this filesystem
 	}
 	if err == nil {
 		// An XFS that has shut itself down reports success for a directory all the same (measured
 		// on Linux 6.18; a crash test found commits lost so). Looking at it fails.
-		_, err = SysFstat(names)
+		_, err = sys.SysFstat(names)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: directory: %w", errNotDurable, err)
+		return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
 	}
 	return nil
 }
@@ -87,17 +90,17 @@ const lockTries = 9
 // LockDirectory takes the lock under which users of this library change names in a directory.
 func LockDirectory(ctx context.Context, names int) error {
 	for i := 0; ; i++ {
-		err := SysTryFlock(names)
+		err := sys.SysTryFlock(names)
 		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
 			return err
 		}
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return err
 		}
 	}
 }
 
 var (
-	errConflict   = errors.New("file was changed by someone else")
-	errNotDurable = errors.New("committed, but perhaps not durable")
+	ErrConflict   = errors.New("file was changed by someone else")
+	ErrNotDurable = errors.New("committed, but perhaps not durable")
 )

@@ -1,4 +1,4 @@
-package snapshot
+package privatefile
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -19,26 +22,26 @@ const (
 )
 
 var (
-	errUnstable    = errors.New("no consistent copy could be made")
-	errChanged     = Transient(fmt.Errorf("%w: the file changed while it was copied", errUnstable))
-	errLeaseBroken = Transient(fmt.Errorf("%w: a writer waited for too long", errUnstable))
+	ErrUnstable    = errors.New("no consistent copy could be made")
+	errChanged     = retry.Transient(fmt.Errorf("%w: the file changed while it was copied", ErrUnstable))
+	errLeaseBroken = retry.Transient(fmt.Errorf("%w: a writer waited for too long", ErrUnstable))
 	errSizeUnknown = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
 )
 
 // copyStable copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
-func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (how, error) {
+func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
 	w := NewCopier(ctx, c.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
 		method, err := c.copyOnce(w, dst, src, limit)
-		if !IsTransient(err) || i+1 == Attempts || i > 0 && time.Since(begin) > maxRetryTime {
+		if !retry.IsTransient(err) || i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime {
 			return method, err
 		}
-		if err := SysFtruncate(dst, 0); err != nil {
+		if err := sys.SysFtruncate(dst, 0); err != nil {
 			return none, err
 		}
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return none, err
 		}
 	}
@@ -49,29 +52,29 @@ func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int6
 func (c Options) lease(ctx context.Context, src Source) (lease, error) {
 	tries := leaseTries
 	if c.RequireConsistent {
-		tries = Attempts
+		tries = retry.Attempts
 	}
 	for i := 1; ; i++ {
 		l, err := takeLease(src)
 		if !errors.Is(err, syscall.EAGAIN) || i == tries {
 			return l, err
 		}
-		if err := Pause(ctx, i-1); err != nil {
+		if err := retry.Pause(ctx, i-1); err != nil {
 			return l, err
 		}
 	}
 }
 
 // copyOnce copies src to dst, under a lease if one can be had.
-func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (how, error) {
+func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, error) {
 	l, noLease := c.lease(w.ctx, src)
 	if noLease != nil && c.RequireConsistent {
-		return none, fmt.Errorf("%w: %w", errUnstable, noLease)
+		return none, fmt.Errorf("%w: %w", ErrUnstable, noLease)
 	}
 	defer l.release()
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.
-	before, err := SysFstatSync(src.FD)
+	before, err := sys.SysFstatSync(src.FD)
 	if err != nil {
 		return none, err
 	}
@@ -88,8 +91,8 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (how, err
 			return errLeaseBroken
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
-		now, err := SysFstatSync(src.FD)
-		if err == nil && !SameVersion(before, now) {
+		now, err := sys.SysFstatSync(src.FD)
+		if err == nil && !pathname.SameVersion(before, now) {
 			err = errChanged
 		}
 		return err
@@ -97,7 +100,7 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (how, err
 	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
 	more := 0
 	if err == nil {
-		more, _ = SysPread(src.FD, make([]byte, 1), before.Size)
+		more, _ = sys.SysPread(src.FD, make([]byte, 1), before.Size)
 		err = w.check()
 	}
 	if err == nil && more > 0 { // nobody appended: it is a file of /proc, or the like
@@ -142,8 +145,8 @@ func waitForTick(ctx context.Context, fd int, before syscalls.Stat, tick time.Du
 		return ctx.Err()
 	case <-time.After(tick):
 	}
-	now, err := SysFstatSync(fd)
-	if err == nil && !SameVersion(before, now) {
+	now, err := sys.SysFstatSync(fd)
+	if err == nil && !pathname.SameVersion(before, now) {
 		err = errChanged
 	}
 	return err

@@ -1,4 +1,4 @@
-package snapshot
+package pathname
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -83,7 +85,7 @@ func Resolve(name string, create bool) (*Location, error) {
 // follow returns where the symbolic link at p leads, whose name was given, and closes p.
 func (p *Location) follow(name string, create bool) (*Location, error) {
 	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
-	file, err := SysOpenPathFollow(p.DirFD, p.Name+slash)
+	file, err := sys.SysOpenPathFollow(p.DirFD, p.Name+slash)
 	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
 		p.Close()
 		return nil, err
@@ -92,7 +94,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 	if file < 0 {
 		return hand, handErr
 	}
-	stat, err := SysFstat(file)
+	stat, err := sys.SysFstat(file)
 	if err == nil && handErr == nil && hand.FD >= 0 && SameInode(hand.Stat, stat) {
 		_ = syscalls.Close(file)
 		return hand, nil
@@ -109,7 +111,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 
 func (p *Location) followByHand(name string, create bool) (*Location, error) {
 	for range maxLinks {
-		target, err := SysReadlinkat(p.FD)
+		target, err := sys.SysReadlinkat(p.FD)
 		if err == nil && create {
 			err = p.CheckSticky()
 		}
@@ -148,7 +150,7 @@ func (p *Location) RequireDir() error {
 // is there.
 func Lookup(at int, name string, create bool) (*Location, error) {
 	dir, base := Split(name)
-	fd, err := SysOpenDir(at, dir)
+	fd, err := sys.SysOpenDir(at, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +168,7 @@ func Lookup(at int, name string, create bool) (*Location, error) {
 
 // OpenPath opens the file that has the name now.
 func (p *Location) OpenPath() (err error) {
-	for i := range Attempts {
+	for i := range retry.Attempts {
 		err = p.openPathOnce()
 		if !errors.Is(err, syscall.ESTALE) {
 			break
@@ -180,11 +182,11 @@ func (p *Location) OpenPath() (err error) {
 // by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
 // is free.
 func (p *Location) openPathOnce() error {
-	file, err := SysOpenPath(p.DirFD, p.Name)
+	file, err := sys.SysOpenPath(p.DirFD, p.Name)
 	if err != nil {
 		return err
 	}
-	stat, err := SysFstat(file)
+	stat, err := sys.SysFstat(file)
 	if err != nil {
 		_ = syscalls.Close(file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -200,23 +202,23 @@ func (p *Location) openPathOnce() error {
 // server that goes by names, that goes by the name alone, which may lead to another file from one
 // moment to the next: then that one is looked at and opened.
 func (p *Location) OpenRead(ctx context.Context) (int, error) {
-	fd, err := SysReopen(p.FD)
+	fd, err := sys.SysReopen(p.FD)
 	if p.DirFD == NoDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
 	}
-	for i := range Attempts {
+	for i := range retry.Attempts {
 		if i > 0 { // only now, as much may have happened during the pause
 			p.CloseFD()
 			if err := p.OpenPath(); err != nil {
 				return -1, err
 			}
 		}
-		fd, err = p.openByName(SysOpenRead)
+		fd, err = p.openByName(sys.SysOpenRead)
 		if !errors.Is(err, syscall.ESTALE) &&
 			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
 			break
 		}
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return -1, err
 		}
 	}
@@ -264,7 +266,7 @@ func (p *Location) openByName(open openName) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	st, err := SysFstat(fd)
+	st, err := sys.SysFstat(fd)
 	if err == nil && !SameInode(st, p.Stat) {
 		err = syscall.ESTALE
 	}

@@ -1,4 +1,4 @@
-package snapshot
+package mapped
 
 import (
 	"sync"
@@ -10,7 +10,7 @@ import (
 // sweep asks the kernel about 128 MiB in some 0.1 ms.
 const sweepInterval = 5 * time.Second
 
-var sweeping sweeper
+var Sweeping sweeper
 
 // A sweeper looks now and then which pages of its mappings are still in memory. It is a timer,
 // which runs while there are mappings, and keeps none of them from being closed or collected.
@@ -55,7 +55,7 @@ func (s *sweeper) Sweep() {
 	s.Mappings = nil
 	s.Mu.Unlock()
 
-	vec := make([]byte, chunkPages)
+	vec := make([]byte, ChunkPages)
 	live := all[:0]
 	for _, w := range all {
 		if mp := w.Value(); mp != nil && !mp.revoked.Load() {

@@ -1,4 +1,4 @@
-package snapshot
+package mapped
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -22,8 +23,8 @@ type Mapping struct {
 	// to since the kernel may have last written them to the disk, after which the first store
 	// to a page waits again: what is in here is touched without a system call. owner owns the
 	// private file. Constant but for what is in the sets.
-	Resident, Dirty pageSet
-	owner           uint32
+	Resident, Dirty PageSet
+	Owner           uint32
 	registered      atomic.Bool // the sweeper knows of it
 }
 
@@ -40,9 +41,9 @@ type addresses struct {
 
 // New takes over mem, which is mapped to a file of uid.
 func New(mem []byte, write bool, uid uint32) *Mapping {
-	mp := &Mapping{addresses: &addresses{Mem: mem}, Resident: newPageSet(len(mem)), owner: uid}
+	mp := &Mapping{addresses: &addresses{Mem: mem}, Resident: NewPageSet(len(mem)), Owner: uid}
 	if write {
-		mp.Dirty = newPageSet(len(mem))
+		mp.Dirty = NewPageSet(len(mem))
 	}
 	mp.refs.Store(1)
 	runtime.AddCleanup(mp, (*addresses).finalize, mp.addresses)
@@ -55,14 +56,14 @@ func New(mem []byte, write bool, uid uint32) *Mapping {
 // too.
 func Map(fd, length int, write bool) ([]byte, error) {
 	for i := 0; ; i++ {
-		mem, err := SysMmap(fd, length, write)
+		mem, err := sys.SysMmap(fd, length, write)
 		if !errors.Is(err, syscall.ENOMEM) || i == 5 {
 			return mem, err
 		}
 		runtime.GC()
 		time.Sleep(time.Millisecond << i) // the cleanups run on a goroutine of their own
 		if i == 3 {
-			quarantined.Empty()
+			Quarantined.Empty()
 		}
 	}
 }
@@ -91,7 +92,7 @@ func (a *addresses) Release() {
 // back: that would show a late reader whatever is mapped there next. It is tried again when the
 // mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.revoked.Load() && SysPoison(a.Mem) == nil {
+	if !a.revoked.Load() && sys.SysPoison(a.Mem) == nil {
 		a.revoked.Store(true)
 	}
 	return a.revoked.Load()
@@ -107,9 +108,9 @@ func (a *addresses) finalize() {
 	switch {
 	case !a.revoke():
 	case a.Viewed.Load() || a.Escaped.Load():
-		quarantined.add(a.Mem)
+		Quarantined.add(a.Mem)
 	default:
-		_ = SysMunmap(a.Mem)
+		_ = sys.SysMunmap(a.Mem)
 	}
 }
 
@@ -138,14 +139,14 @@ func (mp *Mapping) CopyState(old *Mapping) {
 // register has the sweeper look after what is known.
 func (mp *Mapping) register() {
 	if !mp.registered.Swap(true) {
-		sweeping.add(weak.Make(mp))
+		Sweeping.add(weak.Make(mp))
 	}
 }
 
 // recheck forgets what may no longer be so.
 func (mp *Mapping) recheck(vec []byte) {
 	mp.Dirty.Clear()
-	mp.Resident.recheck(mp.Mem, mp.owner, vec)
+	mp.Resident.recheck(mp.Mem, mp.Owner, vec)
 }
 
 // Copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page

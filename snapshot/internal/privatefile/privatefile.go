@@ -1,4 +1,4 @@
-package snapshot
+package privatefile
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"math"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -17,11 +19,11 @@ type Options struct {
 	Progress                  func(done, total int64)
 }
 
-// how is how a private file got its contents: see snapshot.Method, which has the same values.
-type how int
+// Method is how a private file got its contents: see snapshot.Method, which has the same values.
+type Method int
 
 const (
-	none how = iota
+	none Method = iota
 	reflink
 	leasedCopy
 	comparedCopy
@@ -29,9 +31,9 @@ const (
 
 // A File is an unnamed file that nobody else has open.
 type File struct {
-	room
+	Unnamed
 	Size   int64
-	Method how
+	Method Method
 	Owner  uint32
 }
 
@@ -65,7 +67,7 @@ func (c Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 		return p, r.wrapTried(err)
 	}
 	if r.Memory && !linkable {
-		if err := SysSeal(r.FD); err != nil {
+		if err := sys.SysSeal(r.FD); err != nil {
 			return p, r.wrapTried(err)
 		}
 	}
@@ -85,7 +87,7 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is.
-func (c Options) fill(ctx context.Context, r room, src Source) (how, error) {
+func (c Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error) {
 	err := cloneWhole(ctx, r.FD, src)
 	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
 		return reflink, err
@@ -93,7 +95,7 @@ func (c Options) fill(ctx context.Context, r room, src Source) (how, error) {
 	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
 		// there is no lease.
-		if fd, err := SysReopen(src.FD); err == nil {
+		if fd, err := sys.SysReopen(src.FD); err == nil {
 			defer syscalls.Close(fd)
 			src.FD, src.Exclusive = fd, true
 		}
@@ -108,7 +110,7 @@ func (c Options) fill(ctx context.Context, r room, src Source) (how, error) {
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at
 // what safety hangs on: that the file has no name.
 func checkCopy(fd int) (own syscalls.Stat, err error) {
-	own, err = SysFstat(fd)
+	own, err = sys.SysFstat(fd)
 	if err != nil {
 		return own, err
 	}
@@ -130,16 +132,16 @@ func cloneWhole(ctx context.Context, dst int, src Source) error {
 			return err
 		}
 		err := sizeOfClone(dst, src)
-		if !IsTransient(err) || i+1 == Attempts {
+		if !retry.IsTransient(err) || i+1 == retry.Attempts {
 			return err
 		}
-		if err := SysFtruncate(dst, 0); err != nil {
+		if err := sys.SysFtruncate(dst, 0); err != nil {
 			return err
 		}
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return err
 		}
-		if src.Stat, err = SysFstat(src.FD); err != nil {
+		if src.Stat, err = sys.SysFstat(src.FD); err != nil {
 			return err
 		}
 	}
@@ -148,32 +150,32 @@ func cloneWhole(ctx context.Context, dst int, src Source) error {
 // sizeOfClone checks that dst, a clone of src, is as long as that was before or after, or something
 // between the two, if somebody appended or truncated meanwhile.
 func sizeOfClone(dst int, src Source) error {
-	own, err := SysFstat(dst)
+	own, err := sys.SysFstat(dst)
 	if err != nil || own.Size == src.Stat.Size {
 		return err
 	}
-	after, err := SysFstat(src.FD)
+	after, err := sys.SysFstat(src.FD)
 	if err != nil {
 		return err
 	}
 	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
-		return Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
+		return retry.Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
 	}
 	return nil
 }
 
 // Clone makes the empty file dst a reflink of src.
 func Clone(ctx context.Context, dst, src int) error {
-	err := SysFiclone(dst, src)
+	err := sys.SysFiclone(dst, src)
 	if errors.Is(err, syscall.EINVAL) && matchNocow(dst, src) {
-		err = SysFiclone(dst, src)
+		err = sys.SysFiclone(dst, src)
 	}
 	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
 	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 6; i++ {
-		if err := Pause(ctx, i); err != nil {
+		if err := retry.Pause(ctx, i); err != nil {
 			return err
 		}
-		err = SysFiclone(dst, src)
+		err = sys.SysFiclone(dst, src)
 	}
 	if errors.Is(err, syscall.EAGAIN) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
@@ -184,10 +186,10 @@ func Clone(ctx context.Context, dst, src int) error {
 // matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether that
 // changed anything: btrfs clones only between files that agree in it.
 func matchNocow(dst, src int) bool {
-	want, err := SysNocow(src)
+	want, err := sys.SysNocow(src)
 	if err != nil {
 		return false
 	}
-	have, err := SysNocow(dst)
-	return err == nil && have != want && SysSetNocow(dst, want) == nil
+	have, err := sys.SysNocow(dst)
+	return err == nil && have != want && sys.SysSetNocow(dst, want) == nil
 }

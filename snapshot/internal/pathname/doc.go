@@ -1,0 +1,6 @@
+// Package pathname resolves the name that a caller gives to an open directory, a base name in it
+// and a descriptor of the file. It promises that nothing is looked up twice by name without a
+// comparison of inodes, and that looking at a name opens nothing that blocks or has effects.
+//
+// Files, each of which uses only those named after it: location.go, owner.go.
+package pathname
