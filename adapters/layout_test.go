@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"syscalls/mounttest/restrict":         {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
 	"syscalls/mounttest/internal/seccomp": {"golang.org/x/sys/unix"},
 	"snapshot/internal/sys":               {module + "/syscalls"},
+	"snapshot/internal/sys/systest":       floors("retry", "sys"),
 	"snapshot/internal/retry":             nil,
 	"snapshot/internal/pathname":          floors("retry", "sys"),
 	"snapshot/internal/mapped":            floors("sys"),

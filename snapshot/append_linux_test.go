@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -215,7 +216,7 @@ func TestCommitGathered(t *testing.T) {
 			data := append(byReadAt(t, m), noise(1, 20_000)...)
 			appendTo(t, m, data, 1000)
 			during := 0
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "writeback" {
 					during++
 					wantGathered(t, m, 0)

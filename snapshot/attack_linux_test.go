@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -115,14 +116,14 @@ func openMutIn(c snapshot.Config, name string) func(dir string) (*snapshot.MmapM
 // least of all one under a name that has to be free.
 func TestAttackOnNewNames(t *testing.T) {
 	needOwners(t)
-	snapshot.SkipFsync(t, true, true)
+	systest.SkipFsync(t, true, true)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		link := func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "tmp/y")) }
 		stickyAttack.fails(t, "Link", dir, attacker, nil, library(t, openMutIn(snapshot.Config{}, "f"), link))
 		stickyAttack.fails(t, "Link by a temporary name", dir, attacker, nil, library(t, openMutIn(snapshot.Config{}, "f"),
 			func(m *snapshot.MmapMut, dir string) error {
-				defer snapshot.NoTmpfile()()
+				defer systest.NoTmpfile()()
 				return link(m, dir)
 			}))
 		replacedAttack.fails(t, "Link", dir, attacker, nil, library(t, openMutIn(snapshot.Config{}, "shared/f"),
@@ -154,7 +155,7 @@ func TestAttackOnNewNames(t *testing.T) {
 // whatever another user moves to the name.
 func TestAttackOnCommits(t *testing.T) {
 	needOwners(t)
-	snapshot.SkipFsync(t, true, true)
+	systest.SkipFsync(t, true, true)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		member := newUser(t, victimID, victimID)
@@ -200,7 +201,7 @@ func TestAttackOnCommits(t *testing.T) {
 // In place, only the file that was opened is written to.
 func TestAttackInPlace(t *testing.T) {
 	needOwners(t)
-	snapshot.SkipFsync(t, true, true)
+	systest.SkipFsync(t, true, true)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		attacker := newUser(t, attackerID, attackerID)
 		for _, check := range []bool{false, true} {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -224,7 +225,7 @@ func TestChmodDuringCommit(t *testing.T) {
 			m := openMut(t, name)
 			must(t, m.Resize(10))
 			fsyncs := 0
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == when {
 					must(t, os.Chmod(name, 0o600))
 				}

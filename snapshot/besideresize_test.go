@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -27,7 +27,7 @@ func TestReadAtInsideResize(t *testing.T) {
 			_, err := m.ReadAt(p, 0) // from now on by the mapping
 			must(t, err)
 			calls := 0
-			undo := snapshot.Intercept(t, func(string) error {
+			undo := systest.Intercept(t, func(string) error {
 				calls++
 				done := make(chan struct{})
 				go func() {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -24,7 +25,7 @@ func TestBroken(t *testing.T) {
 		for _, call := range []string{"writeback", "writebackerr"} {
 			m := openMut(t, name)
 			clear(m.Bytes())
-			undo := snapshot.Intercept(t, func(c string) error {
+			undo := systest.Intercept(t, func(c string) error {
 				if c == call {
 					return os.NewSyscallError("sync_file_range", syscall.ENOSPC)
 				}
@@ -57,7 +58,7 @@ func TestNotDurable(t *testing.T) {
 			must(t, err)
 			must(t, m.Resize(10))
 			syncs := 0
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "fsync" {
 					if syncs++; syncs == 2 { // the first is of the data
 						return syscall.EIO

@@ -136,7 +136,7 @@ func (m *MmapMut) link(name string) error {
 // syncFile brings a file that is to be published to the disk. If it is the private file itself,
 // an error means that what was stored may be lost.
 func (m *MmapMut) syncFile(fd int) error {
-	err := sys.SysFsync(fd)
+	err := sys.Fsync(fd)
 	if err != nil && fd == m.fd() {
 		return m.breakWith(err)
 	}
@@ -156,7 +156,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	}
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
-	if werr := sys.SysWritebackError(m.fd()); werr != nil {
+	if werr := sys.WritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if errors.Is(err, syscall.EIO) && !privatefile.IsWriteError(err) {
@@ -173,7 +173,7 @@ func (m *MmapMut) writeback() error {
 	if err != nil {
 		return err
 	}
-	if err := sys.SysWritebackAndWait(m.fd()); err != nil {
+	if err := sys.WritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
 	m.cleaned()
@@ -195,7 +195,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	if err != nil || m.length == m.Size() {
 		return err
 	}
-	if err := sys.SysFtruncate(fd, m.Size()); err != nil {
+	if err := sys.Ftruncate(fd, m.Size()); err != nil {
 		return privatefile.WriteError(err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -25,7 +26,7 @@ var ways = []struct {
 	{"CommitAndClose", (*snapshot.MmapMut).CommitAndClose},
 	{"CommitTo", func(m *snapshot.MmapMut) error { return m.CommitTo(m.Name()) }},
 	{"CommitNamed", func(m *snapshot.MmapMut) error { // by a temporary name from the start
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		return m.Commit()
 	}},
 }

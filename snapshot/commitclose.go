@@ -91,7 +91,7 @@ func (m *MmapMut) seal() (bool, error) {
 		}
 	}
 	if mem := m.mem.Load(); mem != nil {
-		if err := sys.SysMprotect(mem.Mem, false, false); err != nil {
+		if err := sys.Mprotect(mem.Mem, false, false); err != nil {
 			return false, err
 		}
 	}
@@ -104,7 +104,7 @@ func (m *MmapMut) unseal() error {
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if mem := m.mem.Load(); mem != nil {
-		if err := sys.SysMprotect(mem.Mem, true, true); err != nil {
+		if err := sys.Mprotect(mem.Mem, true, true); err != nil {
 			return err
 		}
 	}

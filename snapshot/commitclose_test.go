@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"testing"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -23,7 +23,7 @@ func TestCommitAndCloseEndsStores(t *testing.T) {
 		b := m.Bytes()
 		b[0]++
 		data[0]++
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "fsync" { // from before the data are written to the disk
 				wantFault(t, func() { b[1]++ })
 				for op, f := range map[string]func() error{
@@ -56,7 +56,7 @@ func TestCommitAndCloseCopiesNothing(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
 		m := openMut(t, name)
-		calls := snapshot.CountCalls(t)
+		calls := systest.CountCalls(t)
 		must(t, m.CommitAndClose())
 		for _, call := range []string{"ficlone", "copy_file_range", "pread"} {
 			if n := calls(call); n > 0 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -110,7 +111,7 @@ func TestCommitToOwnName(t *testing.T) {
 // Whoever has the lock on the directory keeps commits that check from being made, for half a second
 // each, and no others.
 func TestDirectoryLockHeld(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -121,7 +122,7 @@ func TestDirectoryLockHeld(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		must(t, m.Resize(10))
-		calls := snapshot.CountCalls(t)
+		calls := systest.CountCalls(t)
 		if err := m.Commit(); !errors.Is(err, syscall.EAGAIN) {
 			t.Error(err)
 		}
@@ -177,7 +178,7 @@ func TestNameTakenMeanwhile(t *testing.T) {
 			snapshot.ErrConflict: m.Commit,
 			fs.ErrExist:          func() error { return m.Link(name) },
 		} {
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "linkat" {
 					write(t, name, []byte("first"))
 				}

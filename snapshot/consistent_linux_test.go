@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // RequireConsistent takes a reflink or a LeasedCopy, and refuses what may be torn: a copy beside a
 // writer, and every copy on a filesystem whose leases prove nothing.
 func TestRequireConsistent(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -84,7 +85,7 @@ func TestChangesBehindACache(t *testing.T) {
 		old, changed := noise(1, 1<<20), noise(2, 1<<20)
 		write(t, name, old)
 		f := openFile(t, name, os.O_RDWR) // so there is no lease, as there is none elsewhere
-		snapshot.CacheAttributes(t)
+		systest.CacheAttributes(t)
 		changes := 0
 		c := snapshot.Config{Progress: func(done, total int64) {
 			if changes == 0 && done < total {

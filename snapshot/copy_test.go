@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -17,7 +18,7 @@ import (
 // copied again, at once rather than when the copy is complete. It is open for writing, so there
 // is no lease.
 func TestChangesWhileCopied(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -149,7 +150,7 @@ func TestCopyWithoutCopyFileRange(t *testing.T) {
 		data := noise(1, 3<<20+17)
 		write(t, name, data)
 		for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EOPNOTSUPP, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT} {
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "copy_file_range" {
 					return errno
 				}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -70,17 +71,17 @@ func TestCrashChild(t *testing.T) {
 	var w crashWork
 	must(t, json.Unmarshal([]byte(env), &w))
 	if w.Skip != "" {
-		snapshot.SkipFsync(t, w.Skip == "data", w.Skip == "names")
+		systest.SkipFsync(t, w.Skip == "data", w.Skip == "names")
 	}
 	if w.Way == wayNamed {
-		snapshot.NoTmpfile()
+		systest.NoTmpfile()
 	}
 	c, err := w.committer()
 	must(t, err)
 	acks := os.NewFile(3, "acks")
 	for g := 1; ; g++ {
 		if g == 2 && w.Die != "" {
-			snapshot.Intercept(t, w.die)
+			systest.Intercept(t, w.die)
 		}
 		must(t, c.commit(g))
 		_, err := acks.Write([]byte{1})

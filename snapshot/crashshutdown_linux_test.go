@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // XFS and ext4 can be told to stop at once, as after an error that they cannot survive: nothing
@@ -80,7 +80,7 @@ func TestCrashShutdownSilent(t *testing.T) {
 					c, err := w.committer()
 					must(t, err)
 					syncs := 0
-					undo := snapshot.Intercept(t, func(call string) error {
+					undo := systest.Intercept(t, func(call string) error {
 						if call == "fsync" {
 							if syncs++; syncs == 2 { // the first is of the data
 								must(t, i.shutdown(noLogFlush))

@@ -10,10 +10,10 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // A fullDisk is a filesystem whose device cannot store what was not stored before, as its image
@@ -142,7 +142,7 @@ func (d *fullDisk) wantBroken(t testing.TB) {
 func TestCrashControlWriteback(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
 		t.Run(kind.String(), func(t *testing.T) {
-			snapshot.IgnoreWriteback(t)
+			systest.IgnoreWriteback(t)
 			for range 10 {
 				d := newFullDisk(t, kind)
 				d.kernelWrites(t)

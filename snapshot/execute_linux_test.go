@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -33,11 +34,11 @@ func TestExecuteDuringCommit(t *testing.T) {
 				must(t, os.WriteFile(own, contents, 0o700))
 				undo := func() {}
 				if named {
-					undo = snapshot.NoTmpfile()
+					undo = systest.NoTmpfile()
 				}
 				m := openMut(t, own)
 				runs := 0
-				restore := snapshot.Intercept(t, func(call string) error {
+				restore := systest.Intercept(t, func(call string) error {
 					if call == "funlock" {
 						runs++
 						if err := exec.Command(name).Run(); err != nil {

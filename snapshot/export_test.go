@@ -3,301 +3,179 @@
 package snapshot
 
 import (
-	"runtime"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
+	"encoding/binary"
+	mathbits "math/bits"
+	"os"
+	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/defrag"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// calls lists the calls of the kernel, by the name a test knows them by, each with a function
-// that puts before it another that may fail it.
-var calls = []struct {
-	name string
-	wrap wrapper
-}{
-	{"fideduperange", wrap4r(&sys.SysDedupeRange)},
-	{"fiemap", wrap3r(&sys.SysExtents)},
-	{"funlock", wrap1(&sys.SysFunlock)},
-	{"reopen writable", wrap1r(&sys.SysReopenWritable)},
-	{"faccessat2", wrap3(&sys.SysCanWrite)},
-	{"copy_file_range", func(before func() error) {
-		real := sys.SysCopyFileRange
-		sys.SysCopyFileRange = func(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
-			if err := before(); err != nil {
-				return 0, err
+// TruncatePrivate cuts off the private file behind a snapshot, as nobody can from outside.
+func TruncatePrivate(tb testing.TB, m any, size int64) {
+	tb.Helper()
+	var err error
+	switch m := m.(type) {
+	case *Mmap:
+		err = sys.Ftruncate(int(m.file.Fd()), size)
+	case *MmapMut:
+		err = sys.Ftruncate(m.fd(), size)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// PrivateExtents counts the extents of the private file.
+func PrivateExtents(m *MmapMut) (int, error) { return sys.Extents(m.fd(), 0, m.Size()) }
+
+// FlattenAll puts every window in order, whatever it costs.
+func FlattenAll(m *MmapMut) error {
+	for off := int64(0); off < m.Size(); off += defrag.Window {
+		if err := defrag.Join(m.config.options(), m.fd(), m.at.DirFD, off, min(defrag.Window, m.Size()-off)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BreakMapping makes every access to the mapping fault, while the private file can be read.
+func BreakMapping(tb testing.TB, m any) {
+	tb.Helper()
+	if err := sys.Mprotect(mappingOf(m).Mem, false, false); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// PrivateFd is the descriptor of the private file.
+func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
+
+// Gathered returns how much of what was appended is not in the private file yet; -1 if nothing is, but
+// the memory for it is held all the same.
+func Gathered(m *MmapMut) int {
+	n := int(m.size.Load() - m.tail.base.Load())
+	if n == 0 && m.tail.buf != nil {
+		return -1
+	}
+	return n
+}
+
+// ChunkBytes is how much of a mapping one chunk of a set of pages stands for.
+const ChunkBytes = mapped.ChunkPages << mapped.PageShift
+
+// Dirty reports whether all pages of a range are known to be dirty.
+func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().Dirty.Has(off, n) }
+
+// Disown makes m believe that its private file is somebody else's.
+func Disown(m *Mmap) { m.mem.Owner++ }
+
+// HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of it.
+func HoldSweeper() (release func()) {
+	mapped.Sweeping.Turn.Lock()
+	return mapped.Sweeping.Turn.Unlock
+}
+
+// Sweep looks at once which pages are still in memory, for a caller who holds the sweeper.
+func Sweep() { mapped.Sweeping.Sweep() }
+
+// Swept returns how many mappings are looked at.
+func Swept() int {
+	mapped.Sweeping.Mu.Lock()
+	defer mapped.Sweeping.Mu.Unlock()
+	return len(mapped.Sweeping.Mappings)
+}
+
+func mappingOf(m any) *mapped.Mapping {
+	switch m := m.(type) {
+	case *Mmap:
+		return m.mem
+	case *MmapMut:
+		return m.mem.Load()
+	}
+	return nil
+}
+
+// PagesMapped counts the pages of the mapping that were touched: /proc/self/pagemap knows those
+// that are in its page tables.
+func PagesMapped(tb testing.TB, m any) (n int) {
+	tb.Helper()
+	mem := mappingOf(m).Mem
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	entries := make([]byte, 8*((len(mem)-1)/os.Getpagesize()+1))
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	if _, err := f.ReadAt(entries, int64(start)/int64(os.Getpagesize())*8); err != nil {
+		tb.Fatal(err)
+	}
+	for ; len(entries) > 0; entries = entries[8:] {
+		n += int(binary.NativeEndian.Uint64(entries) >> 63)
+	}
+	return n
+}
+
+// Evict drops pages of the private file from memory, and fails the test if they stay.
+func Evict(tb testing.TB, m *Mmap, off, n int64) {
+	tb.Helper()
+	fd := int(m.file.Fd())
+	if err := unix.Fdatasync(fd); err != nil {
+		tb.Fatal(err)
+	}
+	vec := make([]byte, (n-1)/int64(os.Getpagesize())+1)
+	for try := range 200 {
+		if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
+			tb.Fatal(err)
+		}
+		if err := syscalls.Mincore(m.mem.Mem[off:off+n], vec); err != nil {
+			tb.Fatal(err)
+		}
+		if !slices.ContainsFunc(vec, func(v byte) bool { return v&1 != 0 }) {
+			return
+		}
+		time.Sleep(time.Duration(try) * time.Millisecond) // what has just been written is held a moment longer
+	}
+	tb.Fatal("pages stayed in memory")
+}
+
+// Known counts the pages that a snapshot takes to be in memory.
+func Known(m any) (n int) {
+	for i := range mappingOf(m).Resident {
+		if l := mappingOf(m).Resident[i].Load(); l != nil {
+			for w := range l {
+				n += mathbits.OnesCount64(l[w].Load())
 			}
-			return real(dst, dstOff, src, srcOff, n)
-		}
-	}},
-	{"statx append", wrap1r(&sys.SysAppendOnly)},
-	{"create excl", wrap3r(&sys.SysCreateExcl)},
-	{"fchmod", wrap2(&sys.SysFchmod)},
-	{"fchown", wrap3(&sys.SysFchown)},
-	{"readlink", wrap1r(&sys.SysFdPath)},
-	{"fgetxattr", wrap2r(&sys.SysFgetxattr)},
-	{"ficlone", wrap2(&sys.SysFiclone)},
-	{"flistxattr", wrap1r(&sys.SysFlistxattr)},
-	{"flock", wrap1(&sys.SysTryFlock)},
-	{"fremovexattr", wrap2(&sys.SysFremovexattr)},
-	{"fsetxattr", wrap3(&sys.SysFsetxattr)},
-	{"fstat", wrap1r(&sys.SysFstat)},
-	{"fstat sync", wrap1r(&sys.SysFstatSync)},
-	{"fsync", wrap1(&sys.SysFsync)},
-	{"fstatfs", wrap1r(&sys.SysFsType)},
-	{"getlease", wrap1r(&sys.SysGetLease)},
-	{"memfd", wrap1r(&sys.SysMemfd)},
-	{"openread", wrap2r(&sys.SysOpenRead)},
-	{"openreadwrite", wrap2r(&sys.SysOpenReadWrite)},
-	{"capget", wrap1r(&sys.SysCapable)},
-	{"noatime", wrap1(&sys.SysSetNoAtime)},
-	{"seal", wrap1(&sys.SysSeal)},
-	{"setlease", wrap2(&sys.SysSetLease)},
-	{"ftruncate", wrap2(&sys.SysFtruncate)},
-	{"linkat", wrap3(&sys.SysLinkat)},
-	{"mincore", wrap2(&sys.SysMincore)},
-	{"mmap", wrap3r(&sys.SysMmap)},
-	{"mprotect", wrap3(&sys.SysMprotect)},
-	{"mremap", wrap3r(&sys.SysMremapDontunmap)},
-	{"munmap", wrap1(&sys.SysMunmap)},
-	{"getflags", wrap1r(&sys.SysNocow)},
-	{"opendir", wrap2r(&sys.SysOpenDir)},
-	{"openpath", wrap2r(&sys.SysOpenPath)},
-	{"openpath follow", wrap2r(&sys.SysOpenPathFollow)},
-	{"poison", wrap1(&sys.SysPoison)},
-	{"populate", wrap2(&sys.SysPopulate)},
-	{"pread", wrap3r(&sys.SysPread)},
-	{"punchhole", wrap3(&sys.SysPunchHole)},
-	{"pwrite", wrap3r(&sys.SysPwrite)},
-	{"readable", wrap1r(&sys.SysReadable)},
-	{"readlinkat", wrap1r(&sys.SysReadlinkat)},
-	{"renameat", wrap3(&sys.SysRenameat)},
-	{"renameat2", wrap3(&sys.SysRenameNoReplace)},
-	{"reopen", wrap1r(&sys.SysReopen)},
-	{"reopendir", wrap1r(&sys.SysReopenDir)},
-	{"seekdata", wrap2r(&sys.SysSeekData)},
-	{"seekhole", wrap2r(&sys.SysSeekHole)},
-	{"setflags", wrap2(&sys.SysSetNocow)},
-	{"tmpfile", wrap2r(&sys.SysTmpfile)},
-	{"tmpfile excl", wrap2r(&sys.SysTmpfileExcl)},
-	{"unlinkat", wrap2(&sys.SysUnlinkat)},
-	{"writeback", wrap1(&sys.SysWritebackAndWait)},
-	{"writebackerr", wrap1(&sys.SysWritebackError)},
-}
-
-type wrapper = func(before func() error)
-
-func wrap1[A any](f *func(A) error) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A) error {
-			if err := before(); err != nil {
-				return err
-			}
-			return real(a)
 		}
 	}
+	return n << mapped.PageShift / os.Getpagesize()
 }
 
-func wrap2[A, B any](f *func(A, B) error) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A, b B) error {
-			if err := before(); err != nil {
-				return err
-			}
-			return real(a, b)
-		}
+// InMemory counts the pages of a snapshot that are in memory.
+func InMemory(tb testing.TB, m any) (n int) {
+	tb.Helper()
+	mem := mappingOf(m).Mem
+	vec := make([]byte, (len(mem)-1)/os.Getpagesize()+1)
+	if err := syscalls.Mincore(mem, vec); err != nil {
+		tb.Fatal(err)
 	}
-}
-
-func wrap3[A, B, C any](f *func(A, B, C) error) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A, b B, c C) error {
-			if err := before(); err != nil {
-				return err
-			}
-			return real(a, b, c)
-		}
+	for _, v := range vec {
+		n += int(v & 1)
 	}
+	return n
 }
 
-func wrap1r[A, R any](f *func(A) (R, error)) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A) (r R, err error) {
-			if err := before(); err != nil {
-				return failed(r), err
-			}
-			return real(a)
-		}
-	}
-}
-
-func wrap2r[A, B, R any](f *func(A, B) (R, error)) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A, b B) (r R, err error) {
-			if err := before(); err != nil {
-				return failed(r), err
-			}
-			return real(a, b)
-		}
-	}
-}
-
-func wrap3r[A, B, C, R any](f *func(A, B, C) (R, error)) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A, b B, c C) (r R, err error) {
-			if err := before(); err != nil {
-				return failed(r), err
-			}
-			return real(a, b, c)
-		}
-	}
-}
-
-func wrap4r[A, B, C, D, R any](f *func(A, B, C, D) (R, error)) wrapper {
-	return func(before func() error) {
-		real := *f
-		*f = func(a A, b B, c C, d D) (r R, err error) {
-			if err := before(); err != nil {
-				return failed(r), err
-			}
-			return real(a, b, c, d)
-		}
-	}
-}
-
-// failed is what a call returns beside an error: -1 where a descriptor or a count is expected.
-func failed[R any](r R) R {
-	if p, ok := any(&r).(*int); ok {
-		*p = -1
-	}
-	return r
-}
-
-// hook is called ahead of every call of the kernel, with its name; an error it returns is the
-// call's. It stands between for good, because cleanups and the sweeper call the kernel on
-// goroutines of their own, at any time; their calls it does not get.
-var hook atomic.Pointer[func(call string) error]
-
-// noTmpfile makes O_TMPFILE unknown where it would make a file that can get a name.
-var noTmpfile atomic.Bool
-
-func init() {
-	for _, c := range calls {
-		c.wrap(func() error {
-			if c.name == "tmpfile" && noTmpfile.Load() {
-				return syscall.EOPNOTSUPP
-			}
-			if before := hook.Load(); before != nil && !inBackground(c.name) {
-				return (*before)(c.name)
-			}
-			return nil
-		})
-	}
-}
-
-// inBackground reports whether a call is made by a cleanup or by the sweeper.
-func inBackground(call string) bool {
-	if call != "munmap" && call != "poison" && call != "mincore" {
-		return false
-	}
-	var stack [32]uintptr
-	frames := runtime.CallersFrames(stack[:runtime.Callers(1, stack[:])])
-	for {
-		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, ".abandoned") || strings.HasSuffix(f.Function, "(*sweeper).add.func1") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
-}
-
-// Intercept has before called, with its name, ahead of every call of the kernel; an error it
-// returns is the call's. It lasts until the test ends or undo is called.
-func Intercept(tb testing.TB, before func(call string) error) (undo func()) {
-	old := hook.Swap(&before)
-	undo = sync.OnceFunc(func() { hook.Store(old) })
-	tb.Cleanup(undo)
-	return undo
-}
-
-// NoTmpfile lets directories know no O_TMPFILE until undo is called; TempDir still does.
-func NoTmpfile() (undo func()) {
-	noTmpfile.Store(true)
-	return func() { noTmpfile.Store(false) }
-}
-
-// NoPauses has attempts follow each other at once, as nobody else is to act meanwhile, until the
-// test ends.
-func NoPauses(tb testing.TB) {
-	real := retry.After
-	retry.After = func(time.Duration) <-chan time.Time { return real(0) }
-	tb.Cleanup(func() { retry.After = real })
-}
-
-// NextChunk returns how much a copy copies at once after a chunk of that size that took so long.
-func NextChunk(size int64, took time.Duration) int64 {
-	c := privatefile.Copier{Chunk: size}
-	c.Adapt(took)
-	return c.Chunk
-}
-
-// SkipFsync makes fsync of files, or of directories, do nothing and report success, to see what
-// becomes of a promise without it; with that of files, the writeback of the private file too.
-// It lasts until the test ends.
-func SkipFsync(tb testing.TB, files, dirs bool) {
-	real, undo := sys.SysFsync, func() {}
-	if files {
-		undo = IgnoreWriteback(tb)
-	}
-	sys.SysFsync = func(fd int) error {
-		if st, err := sys.SysFstat(fd); err == nil && (files && st.Mode.IsRegular() || dirs && st.Mode.IsDir()) {
-			return nil
-		}
-		return real(fd)
-	}
-	tb.Cleanup(func() {
-		sys.SysFsync = real
-		undo()
-	})
-}
-
-// IgnoreWriteback keeps the writeback of private files from being started and waited for, and
-// its errors from being seen, until the test ends or undo is called.
-func IgnoreWriteback(tb testing.TB) (undo func()) {
-	start, result := sys.SysWritebackAndWait, sys.SysWritebackError
-	sys.SysWritebackAndWait, sys.SysWritebackError = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() { sys.SysWritebackAndWait, sys.SysWritebackError = start, result })
-	tb.Cleanup(undo)
-	return undo
-}
-
-// CountCalls counts the calls of the kernel from now on.
-func CountCalls(tb testing.TB) (calls func(name string) int) {
-	var mu sync.Mutex
-	counts := map[string]int{}
-	Intercept(tb, func(call string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		counts[call]++
-		return nil
-	})
-	return func(name string) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return counts[name]
-	}
+// Quarantine tells how many bytes of addresses are kept from reuse.
+func Quarantine() int {
+	mapped.Quarantined.Mu.Lock()
+	defer mapped.Quarantined.Mu.Unlock()
+	return mapped.Quarantined.Bytes
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -23,7 +24,7 @@ func failEach(t *testing.T, errno syscall.Errno, f func(arm func(), disarm func(
 	t.Helper()
 	var left atomic.Int64
 	var name atomic.Value
-	undo := snapshot.Intercept(t, func(call string) error {
+	undo := systest.Intercept(t, func(call string) error {
 		if left.Add(-1) != 0 {
 			return nil
 		}
@@ -100,7 +101,7 @@ func TestCommitFailures(t *testing.T) {
 // Commits on kernels that have neither reflinks nor copy_file_range make other calls, and keep the
 // same promise.
 func TestCommitFailuresByHand(t *testing.T) {
-	snapshot.CopyByHand(t)
+	systest.CopyByHand(t)
 	eachWayIn(t, mounttest.Dir(t, mounttest.Host), commitFailures)
 }
 
@@ -243,7 +244,7 @@ func TestResizeFailures(t *testing.T) {
 			for _, call := range []string{"ftruncate", "mmap", "mremap", "poison"} {
 				m, err := snapshot.OpenMut(name) // nothing else may hold it: memory that failed to be poisoned goes with it
 				must(t, err)
-				undo := snapshot.Intercept(t, func(c string) error {
+				undo := systest.Intercept(t, func(c string) error {
 					if c == call || call == "mmap" && c == "mremap" {
 						return syscall.ENOMEM
 					}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -31,7 +32,7 @@ func slow(t testing.TB, name string, k int64) *slowCall {
 	released := make(chan struct{})
 	s := &slowCall{entered: make(chan struct{}), release: sync.OnceFunc(func() { close(released) })}
 	var calls atomic.Int64
-	undo := snapshot.Intercept(t, func(call string) error {
+	undo := systest.Intercept(t, func(call string) error {
 		if call == name && calls.Add(1) == k {
 			close(s.entered)
 			<-released

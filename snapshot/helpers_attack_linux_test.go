@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func library(
 		}
 		defer m.Close()
 		step()
-		defer snapshot.Intercept(t, func(string) error { step(); return nil })()
+		defer systest.Intercept(t, func(string) error { step(); return nil })()
 		return do(m, dir)
 	}
 }

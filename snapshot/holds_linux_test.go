@@ -13,10 +13,11 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // A Mmap holds one descriptor and one mapping, a MmapMut three and one, and after a commit too.
@@ -111,7 +112,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept", kept)
 	}
 	wantFault(t, func() { _ = bytes.Clone(b[:1]) })
-	snapshot.EmptyQuarantine()
+	mapped.Quarantined.Empty()
 }
 
 // emptyQuarantine gives back what other tests have left, too.
@@ -120,7 +121,7 @@ func emptyQuarantine() {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
 	}
-	snapshot.EmptyQuarantine()
+	mapped.Quarantined.Empty()
 }
 
 // Prefetch returns when the pages are there, and they can be touched; View sees to the first
@@ -204,7 +205,7 @@ func TestWritersAreWaitedFor(t *testing.T) {
 		write(t, name, noise(1, 1000))
 		openFile(t, name, os.O_RDWR)
 		for consistent, want := range map[bool]int{false: 4, true: 10} {
-			calls := snapshot.CountCalls(t)
+			calls := systest.CountCalls(t)
 			m, err := snapshot.Config{RequireConsistent: consistent}.Open(context.Background(), name)
 			if n := calls("setlease"); n != want {
 				t.Errorf("RequireConsistent %v: a lease was tried for %d times", consistent, n)
@@ -262,7 +263,7 @@ func TestBytesOutliveTheSnapshot(t *testing.T) {
 		r, m = nil, nil
 		emptyQuarantine()
 		for _, b := range slices {
-			if snapshot.Faults(func() { wantBytes(t, "Bytes", b, data) }) {
+			if systest.Faults(func() { wantBytes(t, "Bytes", b, data) }) {
 				t.Error("the memory is gone")
 				continue
 			}

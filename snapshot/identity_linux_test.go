@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -167,7 +168,7 @@ func TestLinkIgnoresTheTarget(t *testing.T) {
 			}
 			return err
 		}
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			switch call {
 			case "flock":
 				return put()
@@ -188,7 +189,7 @@ func TestLinkIgnoresTheTarget(t *testing.T) {
 			"another":  func() error { return errors.Join(put(), os.Chmod(link, 0o604)) },
 			"a FIFO":   func() error { return unix.Mkfifo(link, 0o644) },
 		} {
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "flock" {
 					return put()
 				}
@@ -217,7 +218,7 @@ func TestAttributesOfOneMoment(t *testing.T) {
 			before := attributesOf(t, name)
 			m := openMut(t, name)
 			calls := 0
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call != "flistxattr" {
 					return nil
 				}

@@ -22,13 +22,13 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if file >= 0 {
 		defer syscalls.Close(file)
 	}
-	if werr := sys.SysWritebackError(m.fd()); werr != nil {
+	if werr := sys.WritebackError(m.fd()); werr != nil {
 		return m.breakWith(werr)
 	}
 	if err != nil {
 		return err
 	}
-	if err := sys.SysFsync(file); err != nil {
+	if err := sys.Fsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.tail.base.Load())
@@ -38,7 +38,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	names, err := sys.SysReopenDir(m.at.DirFD)
+	names, err := sys.ReopenDir(m.at.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
 		err = publish.LockDirectory(ctx, names)
@@ -66,7 +66,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		return file, err
 	}
 	// Whatever came of it, what the file is now is our doing.
-	after, statErr := sys.SysFstat(file)
+	after, statErr := sys.Fstat(file)
 	if statErr != nil {
 		return file, errors.Join(err, statErr)
 	}
@@ -82,7 +82,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 	own := m.ownPlace()
 	for i := range retry.Attempts {
-		fd, err = own.Reopen(sys.SysReopenWritable, sys.SysOpenReadWrite)
+		fd, err = own.Reopen(sys.ReopenWritable, sys.OpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break
 		}
@@ -101,7 +101,7 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if err := m.flush(); err != nil {
 		return -1, err
 	}
-	st, err := sys.SysFstat(file)
+	st, err := sys.Fstat(file)
 	if err != nil {
 		return -1, err
 	}
@@ -117,5 +117,5 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 		}
 	}
 	m.flat.Cloned = true
-	return m.Size(), sys.SysFiclone(file, m.fd())
+	return m.Size(), sys.Ficlone(file, m.fd())
 }

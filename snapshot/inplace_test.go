@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -104,7 +105,7 @@ func TestInPlaceAgain(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		clear(m.Bytes())
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "fsync" {
 				return syscall.EIO
 			}
@@ -157,7 +158,7 @@ func TestInPlaceGrowsMeanwhile(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		clear(m.Bytes())
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "ficlone" {
 				must(t, os.Truncate(name, 16384))
 			}
@@ -182,7 +183,7 @@ func TestInPlaceLocksBriefly(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		inside := 0
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "writeback" || call == "fsync" {
 				d := openFile(t, dir, os.O_RDONLY)
 				must(t, syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))

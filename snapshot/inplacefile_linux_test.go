@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ func TestUnreadableAttributes(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
-		defer snapshot.Intercept(t, func(call string) error {
+		defer systest.Intercept(t, func(call string) error {
 			if call == "flistxattr" {
 				return syscall.E2BIG // as of 3000 attributes on XFS
 			}
@@ -37,7 +38,7 @@ func TestUnreadableAttributes(t *testing.T) {
 
 // A file that can only be opened for writing by its name, and is leased then, is tried for again.
 func TestInPlaceByName(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -47,7 +48,7 @@ func TestInPlaceByName(t *testing.T) {
 		closeLater(t, m)
 		clear(m.Bytes())
 		leased := 3
-		defer snapshot.Intercept(t, func(call string) error {
+		defer systest.Intercept(t, func(call string) error {
 			switch call {
 			case "reopen writable":
 				return errors.ErrUnsupported

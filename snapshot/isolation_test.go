@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -186,7 +187,7 @@ func TestNeverTorn(t *testing.T) {
 // What safety hangs on is looked at: an unnamed file that has a name is refused, and so is a clone
 // cut short by an error that the kernel kept to itself, as those before 6.9 did.
 func TestCopyIsChecked(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -198,7 +199,7 @@ func TestCopyIsChecked(t *testing.T) {
 			{func(st *syscalls.Stat) { st.Nlink = 1 }, "unnamed file has 1 names"},
 			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: 4096 bytes were cloned, of 10000"},
 		} {
-			undo := snapshot.ChangeStats(test.change)
+			undo := systest.ChangeStats(test.change)
 			_, err := snapshot.Open(name)
 			undo()
 			if err == nil || err.Error() != "open "+name+": "+test.text {
@@ -216,7 +217,7 @@ func TestCloneBesideWriteFile(t *testing.T) {
 		name, data := join(dir, "f"), noise(1, 10000)
 		write(t, name, data)
 		clones := 0 // of this goroutine alone; other calls may be the sweeper's
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			switch call {
 			case "ficlone":
 				if clones++; clones == 1 {

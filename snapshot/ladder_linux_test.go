@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ import (
 // tmpfiles makes the first n calls that make an unnamed file fail.
 func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 	t.Helper()
-	return snapshot.Intercept(t, func(call string) error {
+	return systest.Intercept(t, func(call string) error {
 		if call == "tmpfile excl" || call == "tmpfile" {
 			if n--; n >= 0 {
 				return errno
@@ -47,7 +48,7 @@ func TestLadder(t *testing.T) {
 			for _, errno := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS} {
 				for failing := range 3 {
 					tmpfiles, inMemory := 0, 0
-					undo := snapshot.Intercept(t, func(call string) error {
+					undo := systest.Intercept(t, func(call string) error {
 						switch call {
 						case "tmpfile excl":
 							if tmpfiles++; tmpfiles <= failing {
@@ -98,7 +99,7 @@ func TestLadderErrors(t *testing.T) {
 		c := snapshot.Config{TempDir: temp}
 		for errno, call := range map[syscall.Errno]string{syscall.ENOSPC: "ftruncate", syscall.EIO: "fstat sync"} {
 			tmp := 0
-			undo := snapshot.Intercept(t, func(made string) error {
+			undo := systest.Intercept(t, func(made string) error {
 				switch {
 				case made == "tmpfile excl":
 					if tmp++; tmp == 1 {

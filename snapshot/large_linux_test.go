@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -59,7 +60,7 @@ func TestLargeCopies(t *testing.T) {
 			name := join(dir, "f")
 			writeLarge(t, name, n)
 			for _, errno := range []syscall.Errno{0, syscall.ENOSYS} {
-				undo := snapshot.Intercept(t, func(call string) error {
+				undo := systest.Intercept(t, func(call string) error {
 					if call == "copy_file_range" && errno != 0 {
 						return errno
 					}
@@ -84,7 +85,7 @@ func TestLargeCopies(t *testing.T) {
 			_, err := f.WriteAt([]byte("0123456789"), off)
 			must(t, err)
 		}
-		snapshot.Intercept(t, func(call string) error {
+		systest.Intercept(t, func(call string) error {
 			if call == "copy_file_range" {
 				return syscall.ENOSYS
 			}
@@ -113,7 +114,7 @@ func TestCancelStopsTheCopy(t *testing.T) {
 		for _, call := range []string{"copy_file_range", "pread"} {
 			ctx, cancel := context.WithCancel(context.Background())
 			calls := 0
-			undo := snapshot.Intercept(t, func(made string) error {
+			undo := systest.Intercept(t, func(made string) error {
 				switch {
 				case made == "copy_file_range" && call == "pread":
 					return syscall.ENOSYS
@@ -154,7 +155,7 @@ func TestCopyCalls(t *testing.T) {
 		name := join(dir, "f")
 		writeLarge(t, name, 64)
 		made := map[string]int{}
-		undo := snapshot.Intercept(t, func(call string) error { made[call]++; return nil })
+		undo := systest.Intercept(t, func(call string) error { made[call]++; return nil })
 		var m *snapshot.Mmap
 		var err error
 		synctest.Test(t, func(*testing.T) { // whose clock stands still: all chunks are quick
@@ -177,27 +178,4 @@ func TestCopyCalls(t *testing.T) {
 			t.Errorf("%d calls for %d chunks: %v", all, chunks, made)
 		}
 	})
-}
-
-// Chunks become larger where they are quick, so that there are few, and smaller where they are
-// slow, so that others are looked after.
-func TestChunks(t *testing.T) {
-	const kib = 1 << 10
-	for _, x := range []struct {
-		size int64
-		took time.Duration
-		want int64
-	}{
-		{256 * kib, 0, 512 * kib},
-		{256 * kib, 9 * time.Millisecond, 512 * kib},
-		{256 * kib, 10 * time.Millisecond, 256 * kib},
-		{256 * kib, 50 * time.Millisecond, 256 * kib},
-		{256 * kib, 51 * time.Millisecond, 128 * kib},
-		{32 * mib, 0, 32 * mib},
-		{64 * kib, time.Hour, 64 * kib},
-	} {
-		if got := snapshot.NextChunk(x.size, x.took); got != x.want {
-			t.Errorf("after %d bytes in %v: %d, want %d", x.size, x.took, got, x.want)
-		}
-	}
 }

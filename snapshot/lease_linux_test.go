@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -126,7 +127,7 @@ func TestLeaseAndTruncation(t *testing.T) {
 // Beside a writer there is no lease: the copy is a ComparedCopy, which RequireConsistent refuses
 // without copying anything. A writer that closes in time is waited for.
 func TestLeaseBesideWriters(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -148,7 +149,7 @@ func TestLeaseBesideWriters(t *testing.T) {
 			}
 			wantContents(t, m, data)
 			must(t, m.Close())
-			calls := snapshot.CountCalls(t)
+			calls := systest.CountCalls(t)
 			consistent := snapshot.Config{RequireConsistent: true}
 			_, err = consistent.Open(context.Background(), name)
 			wantError(t, err, snapshot.ErrUnstable,
@@ -160,7 +161,7 @@ func TestLeaseBesideWriters(t *testing.T) {
 		}
 		f := openFile(t, name, os.O_RDWR)
 		tries := 0
-		snapshot.Intercept(t, func(call string) error {
+		systest.Intercept(t, func(call string) error {
 			if call == "setlease" {
 				if tries++; tries == 4 {
 					must(t, f.Close())
@@ -195,13 +196,13 @@ func TestLeaseOfFromFile(t *testing.T) {
 
 // A lease that was not there to the end proves nothing.
 func TestLeaseThatRanOut(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
 		calls := 0
-		snapshot.Intercept(t, func(call string) error {
+		systest.Intercept(t, func(call string) error {
 			if call == "setlease" {
 				if calls++; calls%2 == 0 { // the kernel's answer to giving up what is not there
 					return syscall.EAGAIN
@@ -253,7 +254,7 @@ func TestLeaseYields(t *testing.T) {
 				in = true
 			}
 			leases := 0 // taken or given up
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "setlease" {
 					if leases++; leases == 3 && !in {
 						waitFor() // or another one would be tried for in vain
@@ -309,7 +310,7 @@ func waitForBreak(t *testing.T, name string) {
 func TestNoLeaseElsewhere(t *testing.T) {
 	overlays(t, func(t *testing.T, o overlay) {
 		mounttest.Leaks(t)
-		calls := snapshot.CountCalls(t)
+		calls := systest.CountCalls(t)
 		m := open(t, join(o.merged, "lower"))
 		wantContents(t, m, o.data)
 		if m.Method() == snapshot.Reflink && o.oneFilesystem {

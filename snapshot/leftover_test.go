@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +22,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
 		m := openMut(t, name)
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "renameat" || call == "unlinkat" {
 				return syscall.EIO
 			}
@@ -30,8 +32,8 @@ func TestLeftoverIsRemoved(t *testing.T) {
 			t.Error("no error")
 		}
 		undo()
-		wantNames(t, dir, snapshot.Slot("f", 0), "f")
-		must(t, os.WriteFile(join(dir, snapshot.Slot("f", 5)), nil, 0o600)) // as one of several at a time would
+		wantNames(t, dir, publish.TempName("f", 0), "f")
+		must(t, os.WriteFile(join(dir, publish.TempName("f", 5)), nil, 0o600)) // as one of several at a time would
 		must(t, commit(m))
 		wantNames(t, dir, "f")
 	})
@@ -44,7 +46,7 @@ func TestLookAlikesStay(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
-		slot := func(k int) string { return join(dir, snapshot.Slot("f", k)) }
+		slot := func(k int) string { return join(dir, publish.TempName("f", uint64(k))) }
 		write(t, slot(0), []byte("in use"))
 		inUse := openFile(t, slot(0), os.O_RDONLY)
 		must(t, syscall.Flock(int(inUse.Fd()), syscall.LOCK_EX))
@@ -58,7 +60,7 @@ func TestLookAlikesStay(t *testing.T) {
 		must(t, os.Symlink("nowhere", slot(6)))
 		want := []string{"f", "link"}
 		for k := range 7 {
-			want = append(want, snapshot.Slot("f", k))
+			want = append(want, publish.TempName("f", uint64(k)))
 		}
 		slices.Sort(want)
 		wantNames(t, dir, want...)
@@ -70,7 +72,7 @@ func TestLookAlikesStay(t *testing.T) {
 			wantNames(t, dir, want...)
 			if len(want) == 9 {
 				must(t, os.Mkdir(slot(7), 0o755))
-				want = append(want, snapshot.Slot("f", 7))
+				want = append(want, publish.TempName("f", 7))
 				slices.Sort(want)
 			}
 		}
@@ -86,7 +88,7 @@ func TestTemporaryNamesDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for _, base := range []string{"a", "b", "A", "a ", "aa"} {
 		for k := range 8 {
-			if s := snapshot.Slot(base, k); seen[s] || len(s) > 40 {
+			if s := publish.TempName(base, uint64(k)); seen[s] || len(s) > 40 {
 				t.Error(s)
 			} else {
 				seen[s] = true

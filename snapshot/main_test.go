@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -194,7 +195,7 @@ func join(dir, name string) string { return filepath.Join(dir, name) }
 // wantFault checks that f touches memory that nobody may touch any more.
 func wantFault(t testing.TB, f func()) {
 	t.Helper()
-	if !snapshot.Faults(f) {
+	if !systest.Faults(f) {
 		t.Error("no fault")
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // What a process and a filesystem have in use.
@@ -30,7 +30,7 @@ func take(t testing.TB, dir string) (i inventory) {
 		runtime.GC()
 		time.Sleep(5 * time.Millisecond)
 	}
-	snapshot.EmptyQuarantine()
+	mapped.Quarantined.Empty()
 	defer snapshot.HoldSweeper()()
 	snapshot.Sweep()
 	debug.FreeOSMemory()

@@ -1,6 +1,8 @@
 package snapshot
 
-import "strconv"
+import (
+	"strconv"
+)
 
 // Method tells how the private copy behind a snapshot was made.
 type Method int

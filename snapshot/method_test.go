@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,7 @@ func TestMethod(t *testing.T) {
 			"FromFile": func() reader { return fromFile(t, openFile(t, name, os.O_RDONLY)) },
 		} {
 			used := usedBytes(t, dir)
-			calls := snapshot.CountCalls(t)
+			calls := systest.CountCalls(t)
 			m := open()
 			if m.Method() != want {
 				t.Errorf("%s: %v, want %v", kind, m.Method(), want)
@@ -65,7 +66,7 @@ func TestOpenIsFlat(t *testing.T) {
 			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, size))
 			must(t, syncFile(name))
 			var list []string
-			undo := snapshot.Intercept(t, func(call string) error { list = append(list, call); return nil })
+			undo := systest.Intercept(t, func(call string) error { list = append(list, call); return nil })
 			m := open(t, name)
 			must(t, m.Close())
 			undo()

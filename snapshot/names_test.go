@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -178,7 +179,7 @@ func TestProtectedSymlinks(t *testing.T) {
 		mounttest.Leaks(t)
 		write(t, join(dir, "target"), []byte("precious"))
 		must(t, os.Symlink("target", join(dir, "link")))
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			if call == "openpath follow" {
 				return syscall.EACCES
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -87,7 +88,7 @@ func TestWithoutProcReplaced(t *testing.T) {
 		} {
 			write(t, name, []byte("one"))
 			replaced := false
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				switch call {
 				case "reopen":
 					return errors.ErrUnsupported
@@ -125,7 +126,7 @@ func TestWithoutProcReplaced(t *testing.T) {
 		// Somebody has a lease that keeps readers out.
 		write(t, name, []byte("leased"))
 		busy := 3
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			switch call {
 			case "reopen":
 				return errors.ErrUnsupported

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +24,7 @@ import (
 func TestWithoutTmpfile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		data := noise(1, 100000)
 		published, during := slices.Clone(data), 0
 		name := join(dir, "f")
@@ -64,7 +66,7 @@ func TestWithoutTmpfile(t *testing.T) {
 		wantMode(t, join(dir, "to"), 0o640)
 		wantNames(t, dir, "f", "link", "to")
 
-		undo := snapshot.Intercept(t, func(call string) error { // as NFS and many FUSE filesystems
+		undo := systest.Intercept(t, func(call string) error { // as NFS and many FUSE filesystems
 			if call == "renameat2" {
 				return errors.ErrUnsupported
 			}
@@ -88,7 +90,7 @@ func TestWithoutTmpfile(t *testing.T) {
 func TestCreateWithoutTmpfile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		defer syscall.Umask(syscall.Umask(0o027))
 		c := snapshot.Config{CheckConflict: true}
 		m, err := c.Create(context.Background(), join(dir, "new"))
@@ -107,7 +109,7 @@ func TestCreateWithoutTmpfile(t *testing.T) {
 		wantIs(t, other.Commit(), snapshot.ErrConflict)
 		wantFile(t, join(dir, "other"), []byte("there first"))
 		must(t, os.Remove(join(dir, "other")))
-		write(t, join(dir, snapshot.Slot("other", 3)), []byte("left by a crash"))
+		write(t, join(dir, publish.TempName("other", 3)), []byte("left by a crash"))
 		must(t, other.Commit())
 		wantNames(t, dir, "new", "other")
 	})
@@ -133,7 +135,7 @@ func TestWithoutTmpfileUnwritable(t *testing.T) {
 func TestTemporaryNameLost(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		name := join(dir, "f")
 		write(t, name, []byte("old"))
 		m := openMut(t, name)
@@ -152,7 +154,7 @@ func TestTemporaryNameLost(t *testing.T) {
 			},
 		} {
 			done := false
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				if call == "renameat" && locked != "" {
 					must(t, os.Remove(locked))
 				}
@@ -205,8 +207,8 @@ func namesIn(t testing.TB, dir string) (names []string) {
 func TestMutInMemory(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		defer snapshot.NoTmpfile()()
-		snapshot.Intercept(t, func(call string) error {
+		defer systest.NoTmpfile()()
+		systest.Intercept(t, func(call string) error {
 			if call == "tmpfile excl" {
 				return syscall.EOPNOTSUPP
 			}
@@ -254,7 +256,7 @@ func TestNobodyElseBeforeTheACL(t *testing.T) {
 		must(t, unix.Setxattr(dir, "system.posix_acl_default", acl(1234), 0))
 		name := join(dir, "f")
 		write(t, name, noise(1, 100))
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		m := openMut(t, name)
 		for _, own := range [][]byte{acl(4321), nil} {
 			if own == nil {
@@ -264,8 +266,8 @@ func TestNobodyElseBeforeTheACL(t *testing.T) {
 			}
 			must(t, os.Chmod(name, 0o640))
 			looked := 0
-			undo := snapshot.Intercept(t, func(call string) error {
-				if fi, err := os.Stat(join(dir, snapshot.Slot("f", 0))); err == nil && (call == "fsetxattr" || call == "fremovexattr") {
+			undo := systest.Intercept(t, func(call string) error {
+				if fi, err := os.Stat(join(dir, publish.TempName("f", 0))); err == nil && (call == "fsetxattr" || call == "fremovexattr") {
 					if looked++; fi.Mode() != 0o600 {
 						t.Errorf("%s: the mode is %v", call, fi.Mode())
 					}

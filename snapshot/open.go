@@ -48,14 +48,14 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 }
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
-	st, err := sys.SysFstat(fd)
+	st, err := sys.Fstat(fd)
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode.IsRegular() {
 		return nil, pathname.NotRegular(st.Mode)
 	}
-	if ok, err := sys.SysReadable(fd); err != nil {
+	if ok, err := sys.Readable(fd); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
@@ -75,16 +75,16 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 // known to lie, if that is such a one. Which directory it is does not matter, nor whether the
 // file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
-	path, err := sys.SysFdPath(fd)
+	path, err := sys.FdPath(fd)
 	if err != nil {
 		return pathname.NoDir
 	}
 	parent, _ := pathname.Split(path)
-	dir, err := sys.SysOpenDir(syscalls.AtFdcwd, parent)
+	dir, err := sys.OpenDir(syscalls.AtFdcwd, parent)
 	if err != nil {
 		return pathname.NoDir
 	}
-	if at, err := sys.SysFstat(dir); err != nil || at.Dev != st.Dev {
+	if at, err := sys.Fstat(dir); err != nil || at.Dev != st.Dev {
 		_ = syscalls.Close(dir)
 		return pathname.NoDir
 	}
@@ -108,7 +108,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if err := sys.SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.CanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return nil, err
 	}
 	src, err := p.OpenRead(ctx)
@@ -169,7 +169,7 @@ func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 	if err != nil {
 		return nil, err
 	}
-	stat, err := sys.SysFstat(r.FD)
+	stat, err := sys.Fstat(r.FD)
 	if err != nil {
 		_ = syscalls.Close(r.FD)
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -44,7 +45,7 @@ func TestProgressPanics(t *testing.T) {
 		must(t, err)
 		closeLater(t, m)
 		panics("Commit", m.Commit)
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		panics("Commit under a temporary name", m.Commit)
 		panics("Link", func() error { return m.Link(join(dir, "link")) })
 		wantNames(t, dir, "f")

@@ -106,7 +106,7 @@ func (m *MmapMut) publish(ctx context.Context, p publish.Publication, t *publish
 				return err
 			}
 		}
-		before, err = sys.SysFstat(fd)
+		before, err = sys.Fstat(fd)
 		return err
 	}
 	p.AfterRename = func(file int) {
@@ -118,7 +118,7 @@ func (m *MmapMut) publish(ctx context.Context, p publish.Publication, t *publish
 			return
 		}
 		// Naming it changed its change time. The rest is from when no other process could change it.
-		if after, err := sys.SysFstat(fd); err == nil {
+		if after, err := sys.Fstat(fd); err == nil {
 			before.Ctime = after.Ctime
 		}
 		m.expect(before, given, file)
@@ -137,11 +137,11 @@ func (m *MmapMut) restoreSetID(fd int) error {
 	if bits == 0 {
 		return nil
 	}
-	own, err := sys.SysFstat(fd)
+	own, err := sys.Fstat(fd)
 	if err != nil {
 		return err
 	}
-	if err := sys.SysFchmod(fd, own.Perm|bits); err != nil {
+	if err := sys.Fchmod(fd, own.Perm|bits); err != nil {
 		return err
 	}
 	return publish.CheckPerm(fd, own.Perm|bits)

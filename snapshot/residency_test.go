@@ -4,46 +4,15 @@ package snapshot_test
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// The set of pages answers as a map does, across the boundaries of words and leaves.
-func TestPages(t *testing.T) {
-	const length = 3*snapshot.LeafBytes + 5000
-	r := rand.New(rand.NewPCG(1, 2))
-	s, model := snapshot.NewPages(length), map[int64]bool{}
-	for range mounttest.Count(3000, 30000, 300000) {
-		off := r.Int64N(length)
-		if r.IntN(2) == 0 { // near a boundary of a leaf
-			off = (1+r.Int64N(3))*snapshot.LeafBytes - r.Int64N(400<<10)
-		}
-		n := 1 + r.Int64N(min(300<<10, length-off))
-		want := true
-		for p := off >> 12; p <= (off+n-1)>>12; p++ {
-			want = want && model[p]
-		}
-		if got := s.Has(off, int(n)); got != want {
-			t.Fatalf("has(%d, %d) = %v", off, n, got)
-		}
-		switch r.IntN(300) {
-		case 0:
-			s.Clear()
-			clear(model)
-		default:
-			s.Add(off, int(n))
-			for p := off >> 12; p <= (off+n-1)>>12; p++ {
-				model[p] = true
-			}
-		}
-	}
-}
 
 // The first ReadAt of a page goes by a system call and touches no memory that may wait for the
 // disk; the next one makes none.
@@ -131,7 +100,7 @@ func TestSweep(t *testing.T) {
 			case "not the owner":
 				snapshot.Disown(m)
 			case "mincore fails":
-				undo = snapshot.Intercept(t, func(call string) error {
+				undo = systest.Intercept(t, func(call string) error {
 					if call == "mincore" {
 						return syscall.EPERM
 					}
@@ -171,10 +140,10 @@ func TestSweepForgets(t *testing.T) {
 	defer snapshot.HoldSweeper()()
 	name := join(mounttest.Dir(t, mounttest.Host), "f")
 	must(t, os.WriteFile(name, nil, 0o666))
-	must(t, os.Truncate(name, 3*snapshot.LeafBytes))
+	must(t, os.Truncate(name, 3*snapshot.ChunkBytes))
 	read := func(m reader) {
 		for off := range int64(3) {
-			_, err := m.ReadAt(make([]byte, 100), off*snapshot.LeafBytes)
+			_, err := m.ReadAt(make([]byte, 100), off*snapshot.ChunkBytes)
 			must(t, err)
 		}
 	}

@@ -77,7 +77,7 @@ func (m *MmapMut) setSize(size int64) {
 
 // truncate makes the private file end at size.
 func (m *MmapMut) truncate(size int64) error {
-	if err := sys.SysFtruncate(m.fd(), size); err != nil {
+	if err := sys.Ftruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length, m.cut = size, size
@@ -98,7 +98,7 @@ const (
 func (m *MmapMut) extend(size, n int64) error {
 	if n <= maxRoom && size <= math.MaxInt64-2*maxRoom {
 		room := (size + min(max(size, minRoom), maxRoom)) &^ (minRoom - 1)
-		err := sys.SysFtruncate(m.fd(), room)
+		err := sys.Ftruncate(m.fd(), room)
 		if err == nil {
 			m.length = room
 			return nil
@@ -107,7 +107,7 @@ func (m *MmapMut) extend(size, n int64) error {
 			return err
 		}
 	}
-	if err := sys.SysFtruncate(m.fd(), size); err != nil {
+	if err := sys.Ftruncate(m.fd(), size); err != nil {
 		return err
 	}
 	m.length = size
@@ -131,7 +131,7 @@ func (m *MmapMut) discard() error {
 	if hole >= m.length {
 		return nil
 	}
-	return sys.SysPunchHole(m.fd(), hole, m.length-hole)
+	return sys.PunchHole(m.fd(), hole, m.length-hole)
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller
@@ -187,7 +187,7 @@ func (m *MmapMut) reserve(size int64) error {
 // which took up to a hundred times longer (btrfs, 256 MiB).
 func (m *MmapMut) remap(old *mapped.Mapping, length int) ([]byte, error) {
 	if old != nil && !m.viewed() {
-		if mem, err := sys.SysMremapDontunmap(old.Mem, m.fd(), length); err == nil {
+		if mem, err := sys.MremapDontunmap(old.Mem, m.fd(), length); err == nil {
 			return mem, nil
 		}
 	}

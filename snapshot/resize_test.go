@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -66,7 +66,7 @@ func TestResizeIsAmortised(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		m := create(t, join(dir, "f"))
-		calls := snapshot.CountCalls(t)
+		calls := systest.CountCalls(t)
 		for size := int64(4096); size <= 64<<20; size += 4096 {
 			must(t, m.Resize(size))
 		}

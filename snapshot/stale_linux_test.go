@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -21,7 +22,7 @@ func TestStale(t *testing.T) {
 			data := noise(uint64(k), 10000)
 			write(t, name, data)
 			calls := 0
-			undo := snapshot.Intercept(t, func(made string) error {
+			undo := systest.Intercept(t, func(made string) error {
 				if made != call {
 					return nil
 				}
@@ -71,7 +72,7 @@ func TestTmpfileOfNoUse(t *testing.T) {
 				must(t, err)
 				copy(data, "new")
 				named := false
-				undo := snapshot.Intercept(t, func(made string) error {
+				undo := systest.Intercept(t, func(made string) error {
 					named = named || made == "create excl"
 					if made == call && !named {
 						return errno

@@ -45,7 +45,7 @@ func (m *MmapMut) look(to *pathname.Location, check bool) (target, error) {
 // committed.
 func (m *MmapMut) recognize(t *target, check bool) error {
 	if check {
-		now, err := sys.SysFstatSync(t.FD)
+		now, err := sys.FstatSync(t.FD)
 		if pathname.IsGone(err) || err == nil && !pathname.SameVersion(*m.baseline, now) {
 			return ErrConflict
 		}
@@ -57,7 +57,7 @@ func (m *MmapMut) recognize(t *target, check bool) error {
 		return nil
 	}
 	// invariant: an inode number belongs to one file as long as a descriptor of that file is open.
-	expected, err := sys.SysFstat(m.at.FD)
+	expected, err := sys.Fstat(m.at.FD)
 	if pathname.IsGone(err) {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (m *MmapMut) attributesByLook(p publish.Publication) (*publish.Attributes, 
 // now, or else said then. It holds no descriptor of its own.
 func (m *MmapMut) ownPlace() pathname.Location {
 	own := pathname.Location{DirFD: m.at.DirFD, Name: m.at.Name, FD: m.at.FD, Stat: *m.baseline}
-	if now, err := sys.SysFstat(own.FD); err == nil {
+	if now, err := sys.Fstat(own.FD); err == nil {
 		own.Stat = now
 	}
 	return own

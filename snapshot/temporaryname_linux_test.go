@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -29,7 +30,7 @@ func TestCreateOverVanishing(t *testing.T) {
 		// Under the lock, the look that counts is the last one before the file gets its name.
 		looks, locked := 0, false
 		m := create(t, name)
-		undo := snapshot.Intercept(t, func(call string) error {
+		undo := systest.Intercept(t, func(call string) error {
 			switch call {
 			case "flock":
 				if !locked {
@@ -55,7 +56,7 @@ func TestCreateOverVanishing(t *testing.T) {
 			closeLater(t, m)
 			must(t, m.Resize(10))
 			vanished, gone := 0, 0
-			undo := snapshot.Intercept(t, func(call string) error {
+			undo := systest.Intercept(t, func(call string) error {
 				switch {
 				case vanished == times:
 				case call == "flock":
@@ -88,7 +89,7 @@ func TestCreateOverVanishing(t *testing.T) {
 func TestTemporaryNameTaken(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		defer snapshot.NoTmpfile()()
+		defer systest.NoTmpfile()()
 		name := join(dir, "f")
 		for way, commit := range map[string]func(m *snapshot.MmapMut) error{
 			"Commit": (*snapshot.MmapMut).Commit,
@@ -100,7 +101,7 @@ func TestTemporaryNameTaken(t *testing.T) {
 				m := openMut(t, name)
 				must(t, m.Resize(2))
 				calls, last := 0, ""
-				undo := snapshot.Intercept(t, func(call string) error {
+				undo := systest.Intercept(t, func(call string) error {
 					calls++
 					temporary, _ := filepath.Glob(join(dir, ".*.mmapsnapshot-*"))
 					if calls == k && len(temporary) == 1 && call != "fstat" && !strings.HasPrefix(call, "renameat") {
@@ -138,8 +139,8 @@ func TestTemporaryNameTaken(t *testing.T) {
 // may not open when it has its name, whichever owner and mode the name had in the meantime.
 func TestHeldTemporary(t *testing.T) {
 	needOwners(t)
-	defer snapshot.NoTmpfile()()
-	snapshot.SkipFsync(t, true, true)
+	defer systest.NoTmpfile()()
+	systest.SkipFsync(t, true, true)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		attacker := newUser(t, attackerID, attackerID)
@@ -180,7 +181,7 @@ func TestHeldTemporary(t *testing.T) {
 				put(t, join(d, "g"), "root's", 0, 0, 0o600)
 				calls := 0
 				var descriptors []*os.File
-				undo := snapshot.Intercept(t, func(string) error {
+				undo := systest.Intercept(t, func(string) error {
 					calls++
 					attacker.do(func() {
 						temporary, _ := filepath.Glob(join(d, ".*.mmapsnapshot-*"))
@@ -234,7 +235,7 @@ func TestReplacedWhenNamed(t *testing.T) {
 					must(t, err)
 					must(t, m.Resize(2))
 					calls, now := 0, false
-					undo := snapshot.Intercept(t, func(call string) error {
+					undo := systest.Intercept(t, func(call string) error {
 						if calls++; calls == k {
 							if _, err := os.Lstat(name); err == nil {
 								must(t, os.WriteFile(name+".new", []byte("another"), 0o644))

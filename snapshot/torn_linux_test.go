@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // A save writes a version of the file, tornSize bytes that are all of that version, in pieces.
@@ -135,7 +135,7 @@ func TestTornLeasedCopies(t *testing.T) {
 			}
 		})
 		t.Run("by the lease alone", func(t *testing.T) {
-			snapshot.IgnoreTimes(t)
+			systest.IgnoreTimes(t)
 			beside(t, closing(name))
 			got := opens(t, snapshot.Config{RequireConsistent: true}, name, snapshot.LeasedCopy, n)
 			if got.copies[snapshot.LeasedCopy] < n || got.torn[snapshot.LeasedCopy] > 0 {
@@ -143,8 +143,8 @@ func TestTornLeasedCopies(t *testing.T) {
 			}
 		})
 		t.Run("without either", func(t *testing.T) {
-			snapshot.IgnoreTimes(t)
-			snapshot.IgnoreLeases(t)
+			systest.IgnoreTimes(t)
+			systest.IgnoreLeases(t)
 			beside(t, closing(name))
 			got := opens(t, snapshot.Config{RequireConsistent: true}, name, snapshot.LeasedCopy, 100)
 			if got.torn[snapshot.LeasedCopy] == 0 {
@@ -172,7 +172,7 @@ func TestTornComparedCopies(t *testing.T) {
 			return err
 		})
 		attempts, most := 0, 0
-		snapshot.Intercept(t, func(call string) error {
+		systest.Intercept(t, func(call string) error {
 			switch call {
 			case "tmpfile excl":
 				attempts = 0
@@ -199,7 +199,7 @@ func TestTornComparedCopies(t *testing.T) {
 
 // Beside a program that stores through a mapping RequireConsistent refuses.
 func TestTornByMapping(t *testing.T) {
-	snapshot.NoPauses(t)
+	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := newTornFile(t, dir)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -38,12 +39,12 @@ func TestViewError(t *testing.T) {
 		foreign, err := syscalls.Mmap(int(openFile(t, name, os.O_RDONLY).Fd()), 100, false)
 		must(t, err)
 		must(t, syscalls.Poison(foreign))
-		if !snapshot.Faults(func() {
+		if !systest.Faults(func() {
 			_ = r.View(0, -1, func([]byte) error { foreign = bytes.Clone(foreign); return nil })
 		}) {
 			t.Error("a fault in other memory disappeared")
 		}
-		if !snapshot.Faults(func() { _, _ = r.ReadAt(foreign, 0) }) {
+		if !systest.Faults(func() { _, _ = r.ReadAt(foreign, 0) }) {
 			t.Error("a fault in the caller's memory disappeared")
 		}
 		must(t, syscalls.Munmap(foreign))
@@ -66,7 +67,7 @@ func TestViewGoexit(t *testing.T) {
 		_ = m.View(0, -1, func([]byte) error { runtime.Goexit(); return nil })
 	}()
 	<-done
-	calls := snapshot.CountCalls(t)
+	calls := systest.CountCalls(t)
 	must(t, m.CommitAndClose())
 	if calls("ficlone") > 0 {
 		t.Error("a View still counts")

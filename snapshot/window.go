@@ -159,7 +159,7 @@ func (s *source) pwrite(mp *mapped.Mapping, p []byte, off int64) (int, error) {
 func populate(mem []byte, off, n int64) error {
 	page := int64(os.Getpagesize())
 	start := off &^ (page - 1)
-	return sys.SysPopulate(mem[start:off+n], false)
+	return sys.Populate(mem[start:off+n], false)
 }
 
 // scratch holds buffers, *[tailSize]byte: for what is read only to have it in memory, and for tails.

@@ -45,7 +45,7 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 	if !f.Cloned {
 		return
 	}
-	n, err := sys.SysExtents(fd, 0, size)
+	n, err := sys.Extents(fd, 0, size)
 	if err != nil {
 		return
 	}
@@ -58,7 +58,7 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 			f.next = 0
 		}
 		length := min(Window, size-f.next)
-		if n, err := sys.SysExtents(fd, f.next, length); err == nil && n > fewExtents {
+		if n, err := sys.Extents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
 			_ = Join(o, fd, dir, f.next, length)
 		}
@@ -75,7 +75,7 @@ func Join(o privatefile.Options, fd, dir int, off, n int64) error {
 	}
 	joined := r.FD
 	defer syscalls.Close(joined)
-	if err := sys.SysFtruncate(joined, off+n); err != nil {
+	if err := sys.Ftruncate(joined, off+n); err != nil {
 		return err
 	}
 	// Not by copy_file_range, which would share the extents that there are.
@@ -87,11 +87,11 @@ func Join(o privatefile.Options, fd, dir int, off, n int64) error {
 		}
 		for at = start; at < end; {
 			p := buf[:min(int64(len(buf)), end-at)]
-			r, err := sys.SysPread(fd, p, at)
+			r, err := sys.Pread(fd, p, at)
 			if err != nil || r == 0 {
 				return err
 			}
-			if _, err := sys.SysPwrite(joined, p[:r], at); err != nil {
+			if _, err := sys.Pwrite(joined, p[:r], at); err != nil {
 				return err
 			}
 			at += int64(r)
@@ -104,7 +104,7 @@ func Join(o privatefile.Options, fd, dir int, off, n int64) error {
 
 // share lets the private file fd share a range of the file joined where the contents are the same.
 func share(fd, joined int, off, n int64) {
-	shared, err := sys.SysDedupeRange(fd, joined, off, int(n))
+	shared, err := sys.DedupeRange(fd, joined, off, int(n))
 	if err != nil || int64(shared) == n {
 		return
 	}

@@ -56,7 +56,7 @@ func New(mem []byte, write bool, uid uint32) *Mapping {
 // too.
 func Map(fd, length int, write bool) ([]byte, error) {
 	for i := 0; ; i++ {
-		mem, err := sys.SysMmap(fd, length, write)
+		mem, err := sys.Mmap(fd, length, write)
 		if !errors.Is(err, syscall.ENOMEM) || i == 5 {
 			return mem, err
 		}
@@ -92,7 +92,7 @@ func (a *addresses) Release() {
 // back: that would show a late reader whatever is mapped there next. It is tried again when the
 // mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.revoked.Load() && sys.SysPoison(a.Mem) == nil {
+	if !a.revoked.Load() && sys.Poison(a.Mem) == nil {
 		a.revoked.Store(true)
 	}
 	return a.revoked.Load()
@@ -110,7 +110,7 @@ func (a *addresses) finalize() {
 	case a.Viewed.Load() || a.Escaped.Load():
 		Quarantined.add(a.Mem)
 	default:
-		_ = sys.SysMunmap(a.Mem)
+		_ = sys.Munmap(a.Mem)
 	}
 }
 

@@ -114,7 +114,7 @@ func (s PageSet) recheck(mem []byte, uid uint32, vec []byte) {
 		// To others than the owner the kernel says of every page that it is in memory. Where it
 		// says nothing, such as under a seccomp filter, each page is read once more.
 		rest := mem[int64(i)*leafBytes:]
-		known := uint32(os.Geteuid()) == uid && sys.SysMincore(rest[:min(len(rest), leafBytes)], vec) == nil
+		known := uint32(os.Geteuid()) == uid && sys.Mincore(rest[:min(len(rest), leafBytes)], vec) == nil
 		scale := os.Getpagesize() >> PageShift
 		l.retain(func(page int) bool { return known && vec[page/scale]&1 != 0 })
 	}

@@ -48,7 +48,7 @@ func (q *quarantine) Empty() {
 
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
-	_ = sys.SysMunmap(q.ranges[0])
+	_ = sys.Munmap(q.ranges[0])
 	q.Bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]

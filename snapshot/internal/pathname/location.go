@@ -85,7 +85,7 @@ func Resolve(name string, create bool) (*Location, error) {
 // follow returns where the symbolic link at p leads, whose name was given, and closes p.
 func (p *Location) follow(name string, create bool) (*Location, error) {
 	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
-	file, err := sys.SysOpenPathFollow(p.DirFD, p.Name+slash)
+	file, err := sys.OpenPathFollow(p.DirFD, p.Name+slash)
 	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
 		p.Close()
 		return nil, err
@@ -94,7 +94,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 	if file < 0 {
 		return hand, handErr
 	}
-	stat, err := sys.SysFstat(file)
+	stat, err := sys.Fstat(file)
 	if err == nil && handErr == nil && hand.FD >= 0 && SameInode(hand.Stat, stat) {
 		_ = syscalls.Close(file)
 		return hand, nil
@@ -111,7 +111,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 
 func (p *Location) followByHand(name string, create bool) (*Location, error) {
 	for range maxLinks {
-		target, err := sys.SysReadlinkat(p.FD)
+		target, err := sys.Readlinkat(p.FD)
 		if err == nil && create {
 			err = p.CheckSticky()
 		}
@@ -150,7 +150,7 @@ func (p *Location) RequireDir() error {
 // is there.
 func Lookup(at int, name string, create bool) (*Location, error) {
 	dir, base := Split(name)
-	fd, err := sys.SysOpenDir(at, dir)
+	fd, err := sys.OpenDir(at, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -182,11 +182,11 @@ func (p *Location) OpenPath() (err error) {
 // by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
 // is free.
 func (p *Location) openPathOnce() error {
-	file, err := sys.SysOpenPath(p.DirFD, p.Name)
+	file, err := sys.OpenPath(p.DirFD, p.Name)
 	if err != nil {
 		return err
 	}
-	stat, err := sys.SysFstat(file)
+	stat, err := sys.Fstat(file)
 	if err != nil {
 		_ = syscalls.Close(file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -202,7 +202,7 @@ func (p *Location) openPathOnce() error {
 // server that goes by names, that goes by the name alone, which may lead to another file from one
 // moment to the next: then that one is looked at and opened.
 func (p *Location) OpenRead(ctx context.Context) (int, error) {
-	fd, err := sys.SysReopen(p.FD)
+	fd, err := sys.Reopen(p.FD)
 	if p.DirFD == NoDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
 	}
@@ -213,7 +213,7 @@ func (p *Location) OpenRead(ctx context.Context) (int, error) {
 				return -1, err
 			}
 		}
-		fd, err = p.openByName(sys.SysOpenRead)
+		fd, err = p.openByName(sys.OpenRead)
 		if !errors.Is(err, syscall.ESTALE) &&
 			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
 			break
@@ -237,7 +237,7 @@ func (e unreachableError) Unwrap() error { return e.error }
 // Unreachable marks an error as that of a file that cannot be opened.
 func Unreachable(err error) error { return unreachableError{err} }
 
-// IsUnreachable reports whether markUnreachable marked the error.
+// IsUnreachable reports whether Unreachable marked the error.
 func IsUnreachable(err error) bool { return errors.As(err, new(unreachableError)) }
 
 // Reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
@@ -266,7 +266,7 @@ func (p *Location) openByName(open openName) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	st, err := sys.SysFstat(fd)
+	st, err := sys.Fstat(fd)
 	if err == nil && !SameInode(st, p.Stat) {
 		err = syscall.ESTALE
 	}

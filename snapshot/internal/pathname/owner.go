@@ -14,7 +14,7 @@ import (
 // CheckReplaceable returns an error if this process must not give the file at p, which is open, other
 // contents.
 func (p *Location) CheckReplaceable() error {
-	if err := sys.SysCanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.CanWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return err
 	}
 	return p.CheckSticky()
@@ -27,7 +27,7 @@ func (p *Location) CheckReplaceable() error {
 // because it protects from that, not from O_CREAT. The same holds for a symbolic link at p, which
 // fs.protected_symlinks protects.
 func (p *Location) CheckSticky() error {
-	dir, err := sys.SysFstat(p.DirFD)
+	dir, err := sys.Fstat(p.DirFD)
 	if err != nil {
 		return err
 	}
@@ -49,18 +49,18 @@ func (p *Location) belongsToCaller() bool {
 	if certainID(p.Stat.UID, "uid") {
 		return true
 	}
-	fd, err := sys.SysReopen(p.FD)
+	fd, err := sys.Reopen(p.FD)
 	if err != nil {
 		return false
 	}
 	defer syscalls.Close(fd)
-	return sys.SysSetNoAtime(fd) == nil
+	return sys.SetNoAtime(fd) == nil
 }
 
 // CapableOver reports whether this process has a capability over a file of this owner and group, in
 // the sense of capable_wrt_inode_uidgid of the kernel: its user namespace maps both.
 func CapableOver(capability int, uid, gid uint32) bool {
-	ok, err := sys.SysCapable(capability)
+	ok, err := sys.Capable(capability)
 	return err == nil && ok && certainID(uid, "uid") && certainID(gid, "gid")
 }
 

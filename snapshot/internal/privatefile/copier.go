@@ -26,13 +26,13 @@ type Copier struct {
 	ctx      context.Context
 	progress func(done, total int64)
 	check    func() error // called between two chunks; its error ends the copy
-	Chunk    int64
+	chunk    int64
 	buffered bool // the kernel cannot do it
 	buf      []byte
 }
 
 func NewCopier(ctx context.Context, progress func(done, total int64)) *Copier {
-	return &Copier{ctx: ctx, progress: progress, check: func() error { return nil }, Chunk: firstChunk}
+	return &Copier{ctx: ctx, progress: progress, check: func() error { return nil }, chunk: firstChunk}
 }
 
 // A writeErr is one of the file that is written: what is read is as good as it was.
@@ -50,7 +50,7 @@ func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
 // reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
 // moved to find them. The error is errChanged if src is shorter.
 func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
-	if err := sys.SysFtruncate(dst, size); err != nil {
+	if err := sys.Ftruncate(dst, size); err != nil {
 		return WriteError(err)
 	}
 	for off := int64(0); off < size; {
@@ -73,7 +73,7 @@ func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
 // NextData returns where the next data at or after off begin and end, both size if there are
 // none.
 func NextData(src int, off, size int64) (start, end int64, err error) {
-	start, err = sys.SysSeekData(src, off)
+	start, err = sys.SeekData(src, off)
 	switch {
 	case errors.Is(err, syscall.ENXIO):
 		return size, size, nil
@@ -82,7 +82,7 @@ func NextData(src int, off, size int64) (start, end int64, err error) {
 	case err != nil:
 		return 0, 0, err
 	}
-	end, err = sys.SysSeekHole(src, start)
+	end, err = sys.SeekHole(src, start)
 	if errors.Is(err, syscall.ENXIO) { // cut off between the two calls
 		return size, size, nil
 	}
@@ -97,7 +97,7 @@ func (c *Copier) copyRange(dst, src int, off, end, size int64) error {
 		if err := c.check(); err != nil {
 			return err
 		}
-		n, err := c.copyChunk(dst, src, off, min(c.Chunk, end-off))
+		n, err := c.copyChunk(dst, src, off, min(c.chunk, end-off))
 		if err != nil {
 			return err
 		}
@@ -110,9 +110,9 @@ func (c *Copier) copyRange(dst, src int, off, end, size int64) error {
 // copyChunk copies up to n bytes from off on.
 func (c *Copier) copyChunk(dst, src int, off, n int64) (int, error) {
 	begin := time.Now()
-	defer func() { c.Adapt(time.Since(begin)) }()
+	defer func() { c.adapt(time.Since(begin)) }()
 	if !c.buffered {
-		done, err := sys.SysCopyFileRange(dst, off, src, off, int(n))
+		done, err := sys.CopyFileRange(dst, off, src, off, int(n))
 		if done > 0 || !cannotCopy(err) {
 			return done, err
 		}
@@ -135,7 +135,7 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, 1<<20)
 	}
-	r, err := sys.SysPread(src, c.buf[:min(n, int64(len(c.buf)))], off)
+	r, err := sys.Pread(src, c.buf[:min(n, int64(len(c.buf)))], off)
 	if err != nil {
 		return 0, err
 	}
@@ -143,7 +143,7 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 		return 0, errChanged
 	}
 	for done := 0; done < r; {
-		w, err := sys.SysPwrite(dst, c.buf[done:r], off+int64(done))
+		w, err := sys.Pwrite(dst, c.buf[done:r], off+int64(done))
 		if err != nil {
 			return done, WriteError(err)
 		}
@@ -152,13 +152,13 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 	return r, nil
 }
 
-// Adapt sets the size of the next chunk after one that took so long.
-func (c *Copier) Adapt(took time.Duration) {
+// adapt sets the size of the next chunk after one that took so long.
+func (c *Copier) adapt(took time.Duration) {
 	switch {
 	case took < minChunkTime:
-		c.Chunk = min(2*c.Chunk, maxChunk)
+		c.chunk = min(2*c.chunk, maxChunk)
 	case took > maxChunkTime:
-		c.Chunk = max(c.Chunk/2, minChunk)
+		c.chunk = max(c.chunk/2, minChunk)
 	}
 }
 

@@ -25,7 +25,7 @@ type lease struct {
 // open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
 func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
-	magic, err := sys.SysFsType(src.FD)
+	magic, err := sys.FsType(src.FD)
 	if err != nil {
 		return none, err
 	}
@@ -39,7 +39,7 @@ func takeLease(src Source) (lease, error) {
 	if !src.Exclusive {
 		return none, errCannotReopen
 	}
-	if err := sys.SysSetLease(src.FD, syscalls.ReadLease); err != nil {
+	if err := sys.SetLease(src.FD, syscalls.ReadLease); err != nil {
 		return none, err
 	}
 	return lease{fd: src.FD}, nil
@@ -57,7 +57,7 @@ func (l *lease) release() bool {
 	if l.fd < 0 {
 		return false
 	}
-	err := sys.SysSetLease(l.fd, syscalls.NoLease)
+	err := sys.SetLease(l.fd, syscalls.NoLease)
 	l.fd = -1
 	return err == nil
 }
@@ -67,7 +67,7 @@ func (l *lease) releaseIfContended() {
 	if l.fd < 0 {
 		return
 	}
-	if kind, err := sys.SysGetLease(l.fd); kind == syscalls.ReadLease && err == nil {
+	if kind, err := sys.GetLease(l.fd); kind == syscalls.ReadLease && err == nil {
 		return
 	}
 	if l.contended.IsZero() {

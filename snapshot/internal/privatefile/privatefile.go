@@ -67,7 +67,7 @@ func (c Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 		return p, r.wrapTried(err)
 	}
 	if r.Memory && !linkable {
-		if err := sys.SysSeal(r.FD); err != nil {
+		if err := sys.Seal(r.FD); err != nil {
 			return p, r.wrapTried(err)
 		}
 	}
@@ -95,7 +95,7 @@ func (c Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error
 	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
 		// there is no lease.
-		if fd, err := sys.SysReopen(src.FD); err == nil {
+		if fd, err := sys.Reopen(src.FD); err == nil {
 			defer syscalls.Close(fd)
 			src.FD, src.Exclusive = fd, true
 		}
@@ -110,7 +110,7 @@ func (c Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at
 // what safety hangs on: that the file has no name.
 func checkCopy(fd int) (own syscalls.Stat, err error) {
-	own, err = sys.SysFstat(fd)
+	own, err = sys.Fstat(fd)
 	if err != nil {
 		return own, err
 	}
@@ -135,13 +135,13 @@ func cloneWhole(ctx context.Context, dst int, src Source) error {
 		if !retry.IsTransient(err) || i+1 == retry.Attempts {
 			return err
 		}
-		if err := sys.SysFtruncate(dst, 0); err != nil {
+		if err := sys.Ftruncate(dst, 0); err != nil {
 			return err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
 			return err
 		}
-		if src.Stat, err = sys.SysFstat(src.FD); err != nil {
+		if src.Stat, err = sys.Fstat(src.FD); err != nil {
 			return err
 		}
 	}
@@ -150,11 +150,11 @@ func cloneWhole(ctx context.Context, dst int, src Source) error {
 // sizeOfClone checks that dst, a clone of src, is as long as that was before or after, or something
 // between the two, if somebody appended or truncated meanwhile.
 func sizeOfClone(dst int, src Source) error {
-	own, err := sys.SysFstat(dst)
+	own, err := sys.Fstat(dst)
 	if err != nil || own.Size == src.Stat.Size {
 		return err
 	}
-	after, err := sys.SysFstat(src.FD)
+	after, err := sys.Fstat(src.FD)
 	if err != nil {
 		return err
 	}
@@ -166,16 +166,16 @@ func sizeOfClone(dst int, src Source) error {
 
 // Clone makes the empty file dst a reflink of src.
 func Clone(ctx context.Context, dst, src int) error {
-	err := sys.SysFiclone(dst, src)
+	err := sys.Ficlone(dst, src)
 	if errors.Is(err, syscall.EINVAL) && matchNocow(dst, src) {
-		err = sys.SysFiclone(dst, src)
+		err = sys.Ficlone(dst, src)
 	}
 	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
 	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 6; i++ {
 		if err := retry.Pause(ctx, i); err != nil {
 			return err
 		}
-		err = sys.SysFiclone(dst, src)
+		err = sys.Ficlone(dst, src)
 	}
 	if errors.Is(err, syscall.EAGAIN) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
@@ -186,10 +186,10 @@ func Clone(ctx context.Context, dst, src int) error {
 // matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether that
 // changed anything: btrfs clones only between files that agree in it.
 func matchNocow(dst, src int) bool {
-	want, err := sys.SysNocow(src)
+	want, err := sys.Nocow(src)
 	if err != nil {
 		return false
 	}
-	have, err := sys.SysNocow(dst)
-	return err == nil && have != want && sys.SysSetNocow(dst, want) == nil
+	have, err := sys.Nocow(dst)
+	return err == nil && have != want && sys.SetNocow(dst, want) == nil
 }

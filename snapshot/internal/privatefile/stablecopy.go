@@ -38,7 +38,7 @@ func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int6
 		if !retry.IsTransient(err) || i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime {
 			return method, err
 		}
-		if err := sys.SysFtruncate(dst, 0); err != nil {
+		if err := sys.Ftruncate(dst, 0); err != nil {
 			return none, err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
@@ -74,7 +74,7 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 	defer l.release()
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.
-	before, err := sys.SysFstatSync(src.FD)
+	before, err := sys.FstatSync(src.FD)
 	if err != nil {
 		return none, err
 	}
@@ -91,7 +91,7 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 			return errLeaseBroken
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
-		now, err := sys.SysFstatSync(src.FD)
+		now, err := sys.FstatSync(src.FD)
 		if err == nil && !pathname.SameVersion(before, now) {
 			err = errChanged
 		}
@@ -100,7 +100,7 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
 	more := 0
 	if err == nil {
-		more, _ = sys.SysPread(src.FD, make([]byte, 1), before.Size)
+		more, _ = sys.Pread(src.FD, make([]byte, 1), before.Size)
 		err = w.check()
 	}
 	if err == nil && more > 0 { // nobody appended: it is a file of /proc, or the like
@@ -145,7 +145,7 @@ func waitForTick(ctx context.Context, fd int, before syscalls.Stat, tick time.Du
 		return ctx.Err()
 	case <-time.After(tick):
 	}
-	now, err := sys.SysFstatSync(fd)
+	now, err := sys.FstatSync(fd)
 	if err == nil && !pathname.SameVersion(before, now) {
 		err = errChanged
 	}

@@ -51,7 +51,7 @@ func (r Unnamed) wrapTried(err error) error {
 // between the two would leave it.
 func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (Unnamed, error) {
 	if linkable {
-		fd, err := sys.SysTmpfile(dir, perm)
+		fd, err := sys.Tmpfile(dir, perm)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return Unnamed{FD: fd, Linkable: true}, err
 		}
@@ -81,16 +81,16 @@ func tmpfileIn(dir int, perm uint32) (int, error) {
 	if dir == pathname.NoDir {
 		return -1, errNoDir
 	}
-	return sys.SysTmpfileExcl(dir, perm)
+	return sys.TmpfileExcl(dir, perm)
 }
 
 func tmpfileAt(name string, perm uint32) (int, error) {
-	dir, err := sys.SysOpenDir(syscalls.AtFdcwd, name)
+	dir, err := sys.OpenDir(syscalls.AtFdcwd, name)
 	if err != nil {
 		return -1, err
 	}
 	defer syscalls.Close(dir)
-	return sys.SysTmpfileExcl(dir, perm)
+	return sys.TmpfileExcl(dir, perm)
 }
 
 func (c Options) memfd(size int64, perm uint32) (int, error) {
@@ -100,11 +100,11 @@ func (c Options) memfd(size int64, perm uint32) (int, error) {
 	if size > MemoryLimit {
 		return -1, TooLarge(size)
 	}
-	fd, err := sys.SysMemfd("mmapsnapshot")
+	fd, err := sys.Memfd("mmapsnapshot")
 	if err != nil {
 		return -1, err
 	}
-	if err := sys.SysFchmod(fd, perm); err != nil { // it is 0o777
+	if err := sys.Fchmod(fd, perm); err != nil { // it is 0o777
 		_ = syscalls.Close(fd)
 		return -1, err
 	}

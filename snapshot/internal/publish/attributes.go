@@ -36,7 +36,7 @@ var notCopied = []string{
 // ReadAttributes reads the attributes of a file that is open for reading, as they are at one
 // moment: what the group bits of a mode mean depends on whether there is an ACL.
 func ReadAttributes(fd int) (*Attributes, error) {
-	before, err := sys.SysFstat(fd)
+	before, err := sys.Fstat(fd)
 	for range retry.Attempts {
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func ReadAttributes(fd int) (*Attributes, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := sys.SysFstat(fd)
+		after, err := sys.Fstat(fd)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +66,7 @@ func readAttributesOnce(fd int, st syscalls.Stat) (*Attributes, error) {
 	}
 	slices.Sort(names) // two files may list the same names in different orders
 	for _, name := range names {
-		value, err := sys.SysFgetxattr(fd, name)
+		value, err := sys.Fgetxattr(fd, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile; or trusted.*, which btrfs lists to those who may not read it
 		}
@@ -81,18 +81,18 @@ func readAttributesOnce(fd int, st syscalls.Stat) (*Attributes, error) {
 
 // Apply gives the file fd, which is ours, the attributes.
 func (a *Attributes) Apply(fd int) error {
-	own, err := sys.SysFstat(fd)
+	own, err := sys.Fstat(fd)
 	if err != nil {
 		return err
 	}
 	// The mode comes last: the owner needs permission to write to set attributes, and no other user
 	// may open the file, by a temporary name, before it has its own group and ACL, and only these.
-	if err := sys.SysFchmod(fd, 0o600); err != nil {
+	if err := sys.Fchmod(fd, 0o600); err != nil {
 		return err
 	}
 	// A change of owner clears set-id bits.
 	if own.UID != a.UID || own.GID != a.GID {
-		if err := sys.SysFchown(fd, a.UID, a.GID); err != nil {
+		if err := sys.Fchown(fd, a.UID, a.GID); err != nil {
 			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.UID, a.GID, err)
 		}
 	}
@@ -103,25 +103,25 @@ func (a *Attributes) Apply(fd int) error {
 	}
 	for _, name := range inherited {
 		if !slices.Contains(a.names, name) {
-			if err := sys.SysFremovexattr(fd, name); err != nil {
+			if err := sys.Fremovexattr(fd, name); err != nil {
 				return err
 			}
 		}
 	}
 	for i, name := range a.names {
 		if slices.Contains(inherited, name) {
-			if has, err := sys.SysFgetxattr(fd, name); err == nil && bytes.Equal(has, a.values[i]) {
+			if has, err := sys.Fgetxattr(fd, name); err == nil && bytes.Equal(has, a.values[i]) {
 				continue // setting it, even to the same, may be forbidden
 			}
 		}
-		if err := sys.SysFsetxattr(fd, name, a.values[i]); err != nil {
+		if err := sys.Fsetxattr(fd, name, a.values[i]); err != nil {
 			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
 		}
 	}
-	if own, err = sys.SysFstat(fd); err != nil || own.Perm == a.Perm { // an ACL has set it
+	if own, err = sys.Fstat(fd); err != nil || own.Perm == a.Perm { // an ACL has set it
 		return err
 	}
-	if err := sys.SysFchmod(fd, a.Perm); err != nil {
+	if err := sys.Fchmod(fd, a.Perm); err != nil {
 		return err
 	}
 	return CheckPerm(fd, a.Perm)
@@ -130,7 +130,7 @@ func (a *Attributes) Apply(fd int) error {
 // CheckPerm returns an error if fd does not have the mode that fchmod gave it: the kernel drops the
 // set-group-ID bit without a word if the caller is not in the group.
 func CheckPerm(fd int, perm uint32) error {
-	own, err := sys.SysFstat(fd)
+	own, err := sys.Fstat(fd)
 	if err == nil && own.Perm != perm {
 		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
 	}
@@ -162,7 +162,7 @@ func (a *Attributes) access() *Attributes {
 }
 
 func listAttributes(fd int) ([]string, error) {
-	names, err := sys.SysFlistxattr(fd)
+	names, err := sys.Flistxattr(fd)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
@@ -171,7 +171,7 @@ func listAttributes(fd int) ([]string, error) {
 
 // AttributesOf reads the attributes of the file at p.
 func AttributesOf(p *pathname.Location) (*Attributes, error) {
-	fd, err := p.Reopen(sys.SysReopen, sys.SysOpenRead)
+	fd, err := p.Reopen(sys.Reopen, sys.OpenRead)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // files of this process's user or of the owner that own has got, with no other name, which no
 // living process has locked.
 func removeLeftovers(own, dir int, base string) {
-	mine, err := sys.SysFstat(own)
+	mine, err := sys.Fstat(own)
 	if err != nil {
 		return
 	}
@@ -36,12 +36,12 @@ func removeLeftover(dir int, name string, owner uint32) {
 
 // removeUnlocked removes the file at p, unless it is locked or has lost the name.
 func removeUnlocked(p *pathname.Location) {
-	fd, err := sys.SysReopen(p.FD)
+	fd, err := sys.Reopen(p.FD)
 	if err != nil {
 		return
 	}
 	defer syscalls.Close(fd)
-	if sys.SysTryFlock(fd) != nil {
+	if sys.TryFlock(fd) != nil {
 		return
 	}
 	// Under the lock nobody else removes it, and while it is there nobody can take the name: if
@@ -52,6 +52,6 @@ func removeUnlocked(p *pathname.Location) {
 	}
 	defer syscalls.Close(now.FD)
 	if pathname.SameInode(now.Stat, p.Stat) {
-		_ = sys.SysUnlinkat(p.DirFD, p.Name)
+		_ = sys.Unlinkat(p.DirFD, p.Name)
 	}
 }

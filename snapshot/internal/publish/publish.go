@@ -31,7 +31,7 @@ type Publication struct {
 func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err error) {
 	// The directory is opened before anything changes, so that lacking the permission to make
 	// it durable leaves everything as it was.
-	names, err := sys.SysReopenDir(p.To.DirFD)
+	names, err := sys.ReopenDir(p.To.DirFD)
 	if err == nil {
 		defer syscalls.Close(names)
 		if err = LockDirectory(ctx, names); !p.Check {
@@ -62,20 +62,20 @@ func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err erro
 	if p.NoSync {
 		return true, nil
 	}
-	_ = sys.SysFunlock(names) // others need not wait for the disk
+	_ = sys.Funlock(names) // others need not wait for the disk
 	return true, syncDir(names)
 }
 
 // syncDir brings the names in a directory to the disk.
 func syncDir(names int) error {
-	err := sys.SysFsync(names)
+	err := sys.Fsync(names)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
 		return nil // no such thing on this filesystem
 	}
 	if err == nil {
 		// An XFS that has shut itself down reports success for a directory all the same (measured
 		// on Linux 6.18; a crash test found commits lost so). Looking at it fails.
-		_, err = sys.SysFstat(names)
+		_, err = sys.Fstat(names)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
@@ -90,7 +90,7 @@ const lockTries = 9
 // LockDirectory takes the lock under which users of this library change names in a directory.
 func LockDirectory(ctx context.Context, names int) error {
 	for i := 0; ; i++ {
-		err := sys.SysTryFlock(names)
+		err := sys.TryFlock(names)
 		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
 			return err
 		}

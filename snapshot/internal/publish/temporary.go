@@ -29,7 +29,7 @@ func Unnamed(fd, dir int) *Temporary { return &Temporary{fd, dir, ""} }
 // set later. With named, it has a temporary name from the start in any case.
 func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, error) {
 	if !named {
-		fd, err := sys.SysTmpfile(dir, perm)
+		fd, err := sys.Tmpfile(dir, perm)
 		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
 			err = fmt.Errorf("directory: %w", syscall.ENOENT)
 		}
@@ -45,7 +45,7 @@ func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, err
 	}
 	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		fd, err := sys.SysCreateExcl(dir, name, perm)
+		fd, err := sys.CreateExcl(dir, name, perm)
 		t := Temporary{fd, dir, name}
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -70,7 +70,7 @@ func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, err
 
 // isRemoved reports whether a directory was: ext4 says EPERM then, the others ENOENT.
 func isRemoved(dir int) bool {
-	st, err := sys.SysFstat(dir)
+	st, err := sys.Fstat(dir)
 	return err == nil && st.Nlink == 0
 }
 
@@ -87,7 +87,7 @@ func NeedsTempName(err error) bool {
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
 func (t Temporary) lock() (bool, error) {
-	err := sys.SysTryFlock(t.Fd)
+	err := sys.TryFlock(t.Fd)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return false, nil
@@ -104,14 +104,14 @@ func (t Temporary) lock() (bool, error) {
 		return false, err
 	}
 	defer syscalls.Close(now.FD)
-	own, err := sys.SysFstat(t.Fd)
+	own, err := sys.Fstat(t.Fd)
 	return pathname.SameInode(now.Stat, own), err
 }
 
 // Discard gives up what has not got its name.
 func (t *Temporary) Discard() {
 	if t.Name != "" {
-		_ = sys.SysUnlinkat(t.dir, t.Name)
+		_ = sys.Unlinkat(t.dir, t.Name)
 	}
 	if t.Fd >= 0 {
 		t.Close()
@@ -128,16 +128,16 @@ func (t *Temporary) Close() {
 // through /proc.
 func (t *Temporary) openPath(name string) (int, error) {
 	if name == "" {
-		return sys.SysOpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
+		return sys.OpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
 	}
-	file, err := sys.SysOpenPath(t.dir, name)
+	file, err := sys.OpenPath(t.dir, name)
 	if err != nil {
 		return -1, err
 	}
-	named, err := sys.SysFstat(file)
+	named, err := sys.Fstat(file)
 	var own syscalls.Stat
 	if err == nil {
-		own, err = sys.SysFstat(t.Fd)
+		own, err = sys.Fstat(t.Fd)
 	}
 	if err == nil && !pathname.SameInode(named, own) {
 		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
@@ -164,14 +164,14 @@ func (t *Temporary) link(base string) (file int, err error) {
 	}()
 	err = errors.ErrUnsupported
 	if t.Name != "" {
-		err = sys.SysRenameNoReplace(t.dir, t.Name, base)
+		err = sys.RenameNoReplace(t.dir, t.Name, base)
 		if err == nil {
 			t.Name = ""
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = sys.SysLinkat(t.Fd, t.dir, base)
-		if err == nil && t.Name != "" && sys.SysUnlinkat(t.dir, t.Name) == nil {
+		err = sys.Linkat(t.Fd, t.dir, base)
+		if err == nil && t.Name != "" && sys.Unlinkat(t.dir, t.Name) == nil {
 			t.Name = ""
 		}
 	}
@@ -192,7 +192,7 @@ func (t *Temporary) replace(base string) (file int, err error) {
 	}
 	file, err = t.openPath(t.Name)
 	if err == nil {
-		if err = sys.SysRenameat(t.dir, t.Name, base); err == nil {
+		if err = sys.Renameat(t.dir, t.Name, base); err == nil {
 			t.Name = ""
 			return file, nil
 		}
@@ -201,7 +201,7 @@ func (t *Temporary) replace(base string) (file int, err error) {
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
 	}
-	err = errors.Join(err, sys.SysUnlinkat(t.dir, t.Name))
+	err = errors.Join(err, sys.Unlinkat(t.dir, t.Name))
 	t.Name = ""
 	return -1, err
 }
@@ -233,7 +233,7 @@ func TempName(base string, k uint64) string {
 
 // checkNotAppendOnly returns an error if a temporary name would stay in the directory for good.
 func checkNotAppendOnly(dir int) error {
-	only, err := sys.SysAppendOnly(dir)
+	only, err := sys.AppendOnly(dir)
 	if only {
 		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
 	}
@@ -249,12 +249,12 @@ func linkTemporary(fd, dir int, base string) (string, error) {
 		return "", err
 	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
-	if err := sys.SysTryFlock(fd); err != nil {
+	if err := sys.TryFlock(fd); err != nil {
 		return "", err
 	}
 	for i := range fixedNames + randomNames {
 		name := temporaryName(base, i)
-		err := sys.SysLinkat(fd, dir, name)
+		err := sys.Linkat(fd, dir, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return name, err
 		}

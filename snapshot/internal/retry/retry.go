@@ -18,7 +18,7 @@ func (e transient) Unwrap() error { return e.error }
 // Transient marks an error that may not come again.
 func Transient(err error) error { return transient{err} }
 
-// IsTransient reports whether again marked the error.
+// IsTransient reports whether Transient marked the error.
 func IsTransient(err error) bool { return errors.As(err, new(transient)) }
 
 // After is the clock of the pauses between attempts.
