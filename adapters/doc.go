@@ -37,8 +37,6 @@
 //   - ReadAt at an offset so large that the end of the buffer lies behind the largest int64 returns io.EOF, where *os.File returns EINVAL.
 //   - A file must fit into the address space: growing it beyond that is an error (EFBIG or ENOMEM).
 //   - Stat tells the times and the mode of the file from before the snapshot was made; only its size changes.
-//   - A full disk can be the error of a later Write, of Sync or of Truncate, as small appends are
-//     gathered: see [File.Write].
 //   - There are no deadlines, no descriptor, no directory methods, no Chmod.
 //
 // # Costs

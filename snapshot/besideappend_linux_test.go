@@ -9,8 +9,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Beside appends, and Views, which bring what was gathered to the private file, all that is within
-// the size can be read. Beside a Resize to less, what stays can; what is cut off reads as it was, as
+// Beside appends and Views, all that is within the size can be read. Beside a Resize to less, what stays can; what is cut off reads as it was, as
 // zeros or not at all.
 func TestReadAtBesideAppends(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -83,7 +82,7 @@ func readBesideAppends(t *testing.T, dir string, cut bool) {
 			continue
 		}
 		n := int64(piece)
-		if rand.IntN(100) == 0 { // too much to be gathered
+		if rand.IntN(100) == 0 {
 			n = min(40_000, int64(len(data))-size)
 		}
 		appendTo(t, m, data[:min(size+n, int64(len(data)))], int(n))

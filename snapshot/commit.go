@@ -167,12 +167,6 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 
 // writeback brings what was stored to the disk.
 func (m *MmapMut) writeback() error {
-	m.store.Lock()
-	err := m.flush()
-	m.store.Unlock()
-	if err != nil {
-		return err
-	}
 	if err := sys.WritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
@@ -184,9 +178,6 @@ func (m *MmapMut) writeback() error {
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
-	if err := m.flush(); err != nil {
-		return privatefile.WriteError(err)
-	}
 	err := privatefile.Clone(ctx, fd, m.fd())
 	m.flat.Cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {

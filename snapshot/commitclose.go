@@ -77,9 +77,6 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 func (m *MmapMut) seal() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
-	if err := m.flush(); err != nil {
-		return false, err
-	}
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if m.nameless || m.viewed() {

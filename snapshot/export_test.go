@@ -58,16 +58,6 @@ func BreakMapping(tb testing.TB, m any) {
 // PrivateFd is the descriptor of the private file.
 func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
 
-// Gathered returns how much of what was appended is not in the private file yet; -1 if nothing is, but
-// the memory for it is held all the same.
-func Gathered(m *MmapMut) int {
-	n := int(m.size.Load() - m.tail.base.Load())
-	if n == 0 && m.tail.buf != nil {
-		return -1
-	}
-	return n
-}
-
 // ChunkBytes is how much of a mapping one chunk of a set of pages stands for.
 const ChunkBytes = mapped.ChunkPages << mapped.PageShift
 

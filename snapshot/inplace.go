@@ -31,7 +31,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sys.Fsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.tail.base.Load())
+	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.Size())
 	return nil
 }
 
@@ -98,9 +98,6 @@ func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
-	if err := m.flush(); err != nil {
-		return -1, err
-	}
 	st, err := sys.Fstat(file)
 	if err != nil {
 		return -1, err

@@ -52,20 +52,16 @@ type MmapMut struct {
 	// length or cut. It is taken before layout.
 	store sync.RWMutex
 
-	// tail is what of the snapshot is not in the private file yet.
-	tail tail
-
 	// layout is owned, for a few system calls at most, by what changes the mapping or closes,
 	// and shared by what has to see one state of all that follows. ReadAt does without it:
 	// size is never more than mem has room for, if it is loaded first, because memory that
-	// moved has more room and is stored before the size that needs it; and what lies within it
-	// is in the tail, or, once that has moved on, in the private file.
+	// moved has more room and is stored before the size that needs it.
 	layout sync.RWMutex
 	closed atomic.Bool
 	mem    atomic.Pointer[mapped.Mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
 	size   atomic.Int64                   // changes under store, and WriteGrow needs nothing else to make it more
-	length int64                          // of the private file: more than the tail's base if it shrank while a View was running, or has room to grow in; under store
-	cut    int64                          // what lies behind it in the private file was never stored to; at least the tail's base; under store
+	length int64                          // of the private file: more than the size if it shrank while a View was running, or has room to grow in; under store
+	cut    int64                          // what lies behind it in the private file was never stored to; at least the size; under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -83,7 +79,7 @@ func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name strin
 
 		nameless: !p.Linkable,
 	}
-	m.setSize(p.Size)
+	m.size.Store(p.Size)
 	if at.FD >= 0 {
 		m.baseline = &at.Stat
 	}
@@ -99,16 +95,13 @@ func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name strin
 }
 
 // ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the
-// disk, and takes no lock, unless it reads what was appended last: see WriteGrow. Beside a Resize
-// to less, what is cut off reads as it was, as zeros, or not at all.
+// disk, and takes no lock. Beside a Resize to less, what is cut off reads as it was, as zeros, or not
+// at all.
 func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
 	if m.closed.Load() {
 		return 0, pathError("read", m.name, fs.ErrClosed)
 	}
-	size := m.size.Load() // before the mapping, and before the base
-	if base := m.tail.base.Load(); base < size && int64(len(p)) > base-off {
-		return m.readTail(p, off, size)
-	}
+	size := m.size.Load() // before the mapping
 	return m.source.readAt(m.mem.Load(), p, off, size)
 }
 
@@ -129,13 +122,11 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	case errNegativeOffset:
 		return 0, pathError("writeat", m.name, err)
 	}
-	before, mem := m.tail.begins(off, n), m.mem.Load()
-	if before > 0 && !(mem.Dirty.Has(off, before) && mem.Copy(mem.Mem[off:], p[:before])) {
-		if k, err := m.source.pwrite(mem, p[:before], off); err != nil {
+	if mem := m.mem.Load(); n > 0 && !(mem.Dirty.Has(off, n) && mem.Copy(mem.Mem[off:], p[:n])) {
+		if k, err := m.source.pwrite(mem, p[:n], off); err != nil {
 			return k, pathError("write", m.name, err)
 		}
 	}
-	m.tail.writeAt(p[before:n], off+int64(before))
 	return n, pathError("write", m.name, err)
 }
 
@@ -144,8 +135,7 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // Resize and Commit included. It must not be used afterwards, nor given to another goroutine
 // that is still using it then. A store that is made while a commit makes its clone is in it or
 // not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
-// there are fs.ErrInvalid, and f is not called; nor is it if what was appended last, see WriteGrow,
-// cannot be written to the private file, for which View waits as WriteAt does.
+// there are fs.ErrInvalid, and f is not called.
 //
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
@@ -193,8 +183,7 @@ func (m *MmapMut) cleaned() {
 }
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
-// returns when they are there: see [Mmap.Prefetch]. What was appended last it writes first, as View
-// does.
+// returns when they are there: see [Mmap.Prefetch].
 func (m *MmapMut) Prefetch(off, n int64) error {
 	mem, n, err := m.pin("prefetch", off, n)
 	if err != nil || n == 0 {
@@ -205,13 +194,12 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 }
 
 // Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
-// be in memory: see [Mmap.Resident]. What was appended last is, though View has to write it first.
+// be in memory: see [Mmap.Resident].
 func (m *MmapMut) Resident(off, n int64) bool {
-	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping, and before the base
+	n, err := m.span("resident", off, n, m.size.Load()) // before the mapping
 	if err != nil || m.closed.Load() {
 		return false
 	}
-	n = min(n, max(0, m.tail.base.Load()-off)) // the tail is in memory
 	return m.source.known(m.mem.Load(), off, n)
 }
 
@@ -221,12 +209,6 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapped.Mapping, int64, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
 	length, err := m.span(op, off, n, m.size.Load())
-	if err == nil && off+length > m.tail.base.Load() {
-		if err := m.flushShared(); err != nil {
-			return nil, 0, pathError(op, m.name, err)
-		}
-		length, err = m.span(op, off, n, m.flushed())
-	}
 	if m.closed.Load() {
 		return nil, 0, pathError(op, m.name, fs.ErrClosed)
 	}
@@ -245,15 +227,11 @@ func (m *MmapMut) pin(op string, off, n int64) (*mapped.Mapping, int64, error) {
 // commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
 // needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
 //
-// It is nil if the size is 0, after Close, and if what was appended cannot be written to the
-// private file: View has the error of that.
+// It is nil if the size is 0, and after Close.
 func (m *MmapMut) Bytes() []byte {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
-	if m.size.Load() > m.tail.base.Load() && m.flushShared() != nil {
-		return nil
-	}
-	size := m.flushed()
+	size := m.size.Load()
 	if m.closed.Load() || size == 0 {
 		return nil
 	}

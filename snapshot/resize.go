@@ -17,16 +17,10 @@ import (
 // space. Slices of Bytes are invalid afterwards. The memory moves now and then, with room to
 // grow in, so that growing in small steps is cheap.
 //
-// If Resize fails, the size is as it was. To grow, it writes what was appended before to the private
-// file, and has the error of that: see WriteGrow.
+// If Resize fails, the size is as it was.
 func (m *MmapMut) Resize(size int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()
-	if size > m.Size() {
-		if err := m.flush(); err != nil {
-			return pathError("resize", m.name, err)
-		}
-	}
 	m.layout.Lock()
 	defer m.layout.Unlock()
 	if m.closed.Load() {
@@ -40,11 +34,6 @@ func (m *MmapMut) resize(size int64) error {
 		return fmt.Errorf("negative size %d: %w", size, fs.ErrInvalid)
 	}
 	old := m.Size()
-	if base := m.tail.base.Load(); size > base && size <= old { // the end stays in the tail
-		m.size.Store(size)
-		m.tail.cut(int(size - base))
-		return nil
-	}
 	if size > old {
 		if err := m.reserve(size); err != nil {
 			return err
@@ -65,14 +54,8 @@ func (m *MmapMut) resize(size int64) error {
 			return err
 		}
 	}
-	m.setSize(size)
-	return nil
-}
-
-// setSize makes what is in the private file, up to size, all of the snapshot.
-func (m *MmapMut) setSize(size int64) {
-	m.tail.begin(size)
 	m.size.Store(size)
+	return nil
 }
 
 // truncate makes the private file end at size.

@@ -162,13 +162,13 @@ func populate(mem []byte, off, n int64) error {
 	return sys.Populate(mem[start:off+n], false)
 }
 
-// scratch holds buffers, *[tailSize]byte: for what is read only to have it in memory, and for tails.
-var scratch = sync.Pool{New: func() any { return new([tailSize]byte) }}
+// scratch holds buffers for what is read only to have it in memory.
+var scratch = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // read reads a range by system calls and forgets it. It has the true errno: that of populate is
 // always EFAULT, or EINVAL before Linux 5.14.
 func (s *source) read(off, n int64) error {
-	buf := scratch.Get().(*[tailSize]byte)
+	buf := scratch.Get().(*[128 << 10]byte)
 	defer scratch.Put(buf)
 	for end := off + n; off < end; off += int64(len(buf)) {
 		if _, err := s.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {
