@@ -15,6 +15,30 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "CanWrite", name: "faccessat2", number: none,
+		do: func(f *files) error { return syscalls.CanWrite(f.file(), syscalls.AtFdcwd, "x") },
+	},
+	call{
+		function: "AppendOnly", name: "statx", number: unix.SYS_STATX,
+		do:          func(f *files) error { return second(syscalls.AppendOnly(f.file())) },
+		unsupported: errnos{syscall.EPERM},
+		failures:    errnos{syscall.EINVAL, syscall.EACCES},
+		needs:       "statx",
+	},
+	call{
+		function: "SetNoAtime", name: "fcntl F_SETFL", number: unix.SYS_FCNTL,
+		do:       func(f *files) error { return syscalls.SetNoAtime(f.file()) },
+		failures: errnos{syscall.EPERM},
+	},
+	call{
+		function: "Capable", name: "capget", number: unix.SYS_CAPGET,
+		do:       func(f *files) error { return second(syscalls.Capable(syscalls.CapFsetid)) },
+		failures: errnos{syscall.EINVAL, syscall.EPERM},
+	},
+)
+
 // canWrite asks whether this process may write to dir/name.
 func canWrite(t *testing.T, dir, name string) error {
 	t.Helper()

@@ -16,6 +16,43 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Fstat", name: "fstat", number: none,
+		do: func(f *files) error { return second(syscalls.Fstat(f.file())) },
+	},
+	call{
+		function: "FstatSync", name: "statx", number: none,
+		do: func(f *files) error { return second(syscalls.FstatSync(f.file())) },
+	},
+	call{
+		function: "Fchown", name: "fchown", number: none,
+		do: func(f *files) error { return syscalls.Fchown(f.file(), 0, 0) },
+	},
+	call{
+		function: "Fchmod", name: "fchmod", number: unix.SYS_FCHMOD,
+		do:       func(f *files) error { return syscalls.Fchmod(f.file(), 0) },
+		failures: errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
+		function: "Readable", name: "fcntl F_GETFL", number: unix.SYS_FCNTL,
+		do:       func(f *files) error { return second(syscalls.Readable(f.file())) },
+		failures: errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
+		function: "Nocow", name: "fs_ioc_getflags", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return second(syscalls.Nocow(f.file())) },
+		unsupported: errnos{syscall.ENOTTY},
+		failures:    errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
+		function: "SetNocow", name: "fs_ioc_setflags", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return syscalls.SetNocow(f.file(), true) },
+		unsupported: errnos{syscall.ENOTTY},
+		failures:    errnos{syscall.EPERM, syscall.EINVAL},
+	},
+)
+
 // Fstat, and FstatSync, say what os.Lstat says, and besides it what the kernel does.
 func TestFstat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {

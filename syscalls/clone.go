@@ -67,16 +67,20 @@ func DedupeRange(dst, src int, off int64, n int) (int, error) {
 // SeekData returns the offset of the first byte at or after off that is not in a hole:
 // lseek(2), SEEK_DATA. At the end of the data the error is ENXIO. It moves the offset of the
 // descriptor. A filesystem that knows no holes says that everything is data.
-func SeekData(fd int, off int64) (int64, error) { return seek("lseek SEEK_DATA", fd, off, seekData) }
+func SeekData(fd int, off int64) (int64, error) {
+	return seek("lseek SEEK_DATA", func() (int64, error) { return seekData(fd, off) })
+}
 
 // SeekHole returns the offset of the first hole at or after off; there is always one at the end
 // of the file: lseek(2), SEEK_HOLE. It moves the offset of the descriptor.
-func SeekHole(fd int, off int64) (int64, error) { return seek("lseek SEEK_HOLE", fd, off, seekHole) }
+func SeekHole(fd int, off int64) (int64, error) {
+	return seek("lseek SEEK_HOLE", func() (int64, error) { return seekHole(fd, off) })
+}
 
-func seek(name string, fd int, off int64, whence int) (int64, error) {
+func seek(name string, call func() (int64, error)) (int64, error) {
 	var pos int64
 	err := do(name, func() (err error) {
-		pos, err = lseek(fd, off, whence)
+		pos, err = call()
 		return orUnsupported(err, syscall.EINVAL) // before Linux 3.1, or not a file with an offset
 	})
 	return pos, err

@@ -2,11 +2,6 @@ package syscalls
 
 import "golang.org/x/sys/unix"
 
-const (
-	seekData = unix.SEEK_DATA
-	seekHole = unix.SEEK_HOLE
-)
-
 func ficlone(dst, src int) error { return unix.IoctlFileClone(dst, src) }
 
 func copyFileRange(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
@@ -29,7 +24,9 @@ func dedupeRange(dst, src int, off int64, n int) (int, error) {
 	return int(r.Info[0].Bytes_deduped), nil
 }
 
-func lseek(fd int, off int64, whence int) (int64, error) { return unix.Seek(fd, off, whence) }
+func seekData(fd int, off int64) (int64, error) { return unix.Seek(fd, off, unix.SEEK_DATA) }
+
+func seekHole(fd int, off int64) (int64, error) { return unix.Seek(fd, off, unix.SEEK_HOLE) }
 
 func punchHole(fd int, off, n int64) error {
 	return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)

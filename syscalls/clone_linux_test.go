@@ -11,6 +11,25 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Ficlone", name: "ficlone", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return syscalls.Ficlone(f.other(), f.file()) },
+		unsupported: errnos{syscall.ENOTTY, enotsupp, syscall.EXDEV, syscall.EINVAL, syscall.EPERM},
+		failures:    errnos{syscall.EISDIR},
+		needs:       "FICLONE",
+	},
+	call{
+		function: "DedupeRange", name: "fideduperange", number: unix.SYS_IOCTL,
+		do: func(f *files) error {
+			// The kernel may refuse the source before it looks at the destination.
+			return count(syscalls.DedupeRange(f.fds[1], f.file(), 0, page))
+		},
+		unsupported: errnos{syscall.ENOTTY, enotsupp, syscall.EXDEV, syscall.EINVAL},
+		failures:    errnos{syscall.EISDIR, syscall.EPERM},
+	},
+)
+
 func TestFiclone(t *testing.T) {
 	needCall(t, "FICLONE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {

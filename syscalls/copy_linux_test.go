@@ -14,6 +14,36 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "CopyFileRange", name: "copy_file_range", number: unix.SYS_COPY_FILE_RANGE,
+		do: func(f *files) error {
+			return count(syscalls.CopyFileRange(f.other(), 0, f.file(), 0, 1))
+		},
+		unsupported: errnos{syscall.EXDEV, syscall.EINVAL, syscall.EPERM},
+		failures:    errnos{syscall.EISDIR, syscall.EFBIG},
+		needs:       "copy_file_range",
+	},
+	call{
+		function: "Pread", name: "pread", number: unix.SYS_PREAD64,
+		do:       func(f *files) error { return count(syscalls.Pread(f.file(), zeros(1), 0)) },
+		failures: errnos{syscall.EINVAL, syscall.EISDIR, syscall.ENXIO},
+	},
+	call{
+		function: "Pread of nothing", name: "pread", number: none,
+		do: func(f *files) error { return count(syscalls.Pread(f.file(), nil, 0)) },
+	},
+	call{
+		function: "Pwrite", name: "pwrite", number: unix.SYS_PWRITE64,
+		do:       func(f *files) error { return count(syscalls.Pwrite(f.file(), zeros(1), 0)) },
+		failures: errnos{syscall.EINVAL, syscall.EFBIG, syscall.EPERM},
+	},
+	call{
+		function: "Pwrite of nothing", name: "pwrite", number: none,
+		do: func(f *files) error { return count(syscalls.Pwrite(f.file(), nil, 0)) },
+	},
+)
+
 // offsets sets the offsets of descriptors and returns a check that they are still there.
 func offsets(t *testing.T, fds ...int) (check func()) {
 	t.Helper()

@@ -11,6 +11,15 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Extents", name: "fs_ioc_fiemap", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return count(syscalls.Extents(f.file(), 0, 1)) },
+		unsupported: errnos{syscall.ENOTTY},
+		failures:    errnos{syscall.EPERM, syscall.EINVAL},
+	},
+)
+
 func TestExtents(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		var fd int

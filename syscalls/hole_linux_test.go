@@ -12,6 +12,31 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "SeekData", name: "lseek SEEK_DATA", number: unix.SYS_LSEEK,
+		do:          func(f *files) error { return second(syscalls.SeekData(f.file(), 0)) },
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.ENXIO},
+	},
+	call{
+		function: "SeekHole", name: "lseek SEEK_HOLE", number: unix.SYS_LSEEK,
+		do:          func(f *files) error { return second(syscalls.SeekHole(f.file(), 0)) },
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.ENXIO},
+	},
+	call{
+		function: "PunchHole", name: "fallocate PUNCH_HOLE", number: unix.SYS_FALLOCATE,
+		do:       func(f *files) error { return syscalls.PunchHole(f.file(), 0, 1) },
+		failures: errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
+		function: "Ftruncate", name: "ftruncate", number: unix.SYS_FTRUNCATE,
+		do:       func(f *files) error { return syscalls.Ftruncate(f.file(), int64(page)) },
+		failures: errnos{syscall.EPERM, syscall.EINVAL, syscall.EFBIG},
+	},
+)
+
 func TestSeek(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Data, a hole, data, a hole.

@@ -15,6 +15,43 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "SetLease", name: "fcntl F_SETLEASE", number: unix.SYS_FCNTL,
+		do: func(f *files) error {
+			return syscalls.SetLease(f.file(), syscalls.ReadLease)
+		},
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.EACCES, syscall.ENOLCK},
+	},
+	call{
+		function: "SetLease to NoLease", name: "fcntl F_SETLEASE", number: unix.SYS_FCNTL,
+		do:          func(f *files) error { return syscalls.SetLease(f.file(), syscalls.NoLease) },
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.EACCES, syscall.ENOLCK},
+	},
+	call{
+		function: "GetLease", name: "fcntl F_GETLEASE", number: unix.SYS_FCNTL,
+		do:       func(f *files) error { return second(syscalls.GetLease(f.file())) },
+		failures: errnos{syscall.EINVAL},
+	},
+	call{
+		function: "FsType", name: "fstatfs", number: unix.SYS_FSTATFS,
+		do:       func(f *files) error { return second(syscalls.FsType(f.file())) },
+		failures: errnos{syscall.EOVERFLOW},
+	},
+	call{
+		function: "TryFlock", name: "flock", number: unix.SYS_FLOCK,
+		do:       func(f *files) error { return syscalls.TryFlock(f.file()) },
+		failures: errnos{syscall.EINVAL, syscall.ENOLCK},
+	},
+	call{
+		function: "Funlock", name: "flock LOCK_UN", number: unix.SYS_FLOCK,
+		do:       func(f *files) error { return syscalls.Funlock(f.file()) },
+		failures: errnos{syscall.EINVAL, syscall.ENOLCK},
+	},
+)
+
 func wantLease(t *testing.T, fd, want int) {
 	t.Helper()
 	if kind, err := syscalls.GetLease(fd); kind != want || err != nil {

@@ -13,6 +13,30 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Memfd", name: "memfd_create", number: unix.SYS_MEMFD_CREATE,
+		do:       func(f *files) error { return descriptor(syscalls.Memfd("x")) },
+		failures: errnos{syscall.EINVAL, syscall.EMFILE},
+	},
+	call{
+		function: "Seal", name: "fcntl F_ADD_SEALS", number: unix.SYS_FCNTL,
+		do:          func(f *files) error { return syscalls.Seal(f.file()) },
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.EPERM, syscall.EBUSY},
+	},
+	call{
+		function: "OpenRead", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenRead(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenReadWrite", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenReadWrite(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+)
+
 // A sealed file in memory can be mapped to be read, and changed by nobody, not even through a
 // descriptor that was open for writing before.
 func TestMemfd(t *testing.T) {

@@ -12,6 +12,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Mmap", name: "mmap", number: none,
+		do: func(f *files) error { return second(syscalls.Mmap(f.file(), page, false)) },
+	},
+)
+
 func TestMmap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(10000, 1)

@@ -6,11 +6,81 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+var _ = describe(
+	call{
+		function: "OpenPath", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenPath(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenPathFollow", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenPathFollow(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenDir", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenDir(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ENOTDIR},
+	},
+	call{
+		function: "Reopen", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.Reopen(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
+	},
+	call{
+		function: "ReopenWritable", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.ReopenWritable(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
+	},
+	call{
+		function: "ReopenDir", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.ReopenDir(f.dir())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL},
+	},
+	call{
+		function: "FdPath", name: "readlink", number: unix.SYS_READLINKAT,
+		do:       func(f *files) error { return second(syscalls.FdPath(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.ENOENT},
+		bad:      syscall.ENOENT,
+	},
+	call{
+		function: "Readlinkat", name: "readlinkat", number: unix.SYS_READLINKAT,
+		do:       func(f *files) error { return second(syscalls.Readlinkat(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL},
+	},
+	call{
+		function: "Renameat", name: "renameat", number: none,
+		do: func(f *files) error { return syscalls.Renameat(f.dir(), "x", "y") },
+	},
+	call{
+		function: "RenameNoReplace", name: "renameat2", number: unix.SYS_RENAMEAT2,
+		do:          func(f *files) error { return syscalls.RenameNoReplace(f.dir(), "x", "y") },
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.EEXIST, syscall.EPERM},
+		needs:       "renameat2",
+	},
+	call{
+		function: "CreateExcl", name: "openat O_EXCL", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.CreateExcl(f.dir(), "x", 0)) },
+		failures: errnos{syscall.EEXIST, syscall.EACCES, syscall.EISDIR, syscall.EINVAL},
+	},
+	call{
+		function: "Unlinkat", name: "unlinkat", number: unix.SYS_UNLINKAT,
+		do:       func(f *files) error { return syscalls.Unlinkat(f.dir(), "x") },
+		failures: errnos{syscall.EACCES, syscall.EPERM, syscall.EISDIR},
+	},
+	call{
+		function: "Close", name: "close", number: none,
+		do: func(f *files) error { return syscalls.Close(f.file()) },
+	},
 )
 
 // opened is what the package under test opened, without an error.
@@ -265,4 +335,22 @@ func TestClose(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 	wantErr(t, syscalls.Close(fd), "close", syscall.EBADF)
+}
+
+// On Linux, an interrupted close has closed the descriptor. A second close might close a descriptor
+// that another thread opened in between.
+func TestCloseInterrupted(t *testing.T) {
+	mounttest.Leaks(t)
+	fd := open(t, mounttest.Dir(t, mounttest.Host), unix.O_RDONLY)
+	closed := make(chan error)
+	go func() {
+		interrupt := refusal{unix.SYS_CLOSE, 0, uint32(fd), syscall.EINTR}
+		closed <- refused(t, interrupt, func() error { return syscalls.Close(fd) })
+	}()
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(time.Minute):
+		t.Fatal("Close does not end")
+	}
 }

@@ -103,3 +103,19 @@ func TestPopulateFull(t *testing.T) {
 		})
 	}
 }
+
+// A kernel without the advice returns EINVAL, and so does a newer kernel for memory without
+// permissions. The error is ErrUnsupported in the first case alone.
+func TestPopulateUnknown(t *testing.T) {
+	mounttest.Leaks(t)
+	mem := mmap(t, newFile(t, mounttest.Dir(t, mounttest.Host), "file", zeros(page)), page, true)
+	for advice, write := range map[uint32]bool{
+		unix.MADV_POPULATE_READ: false, unix.MADV_POPULATE_WRITE: true,
+	} {
+		populate := func() error { return syscalls.Populate(mem, write) }
+		err := refused(t, refusal{unix.SYS_MADVISE, 2, advice, syscall.EINVAL}, populate)
+		wantUnsupported(t, err, "madvise POPULATE", syscall.EINVAL)
+		err = refused(t, refusal{unix.SYS_MADVISE, 2, advice, syscall.EIO}, populate)
+		wantErr(t, err, "madvise POPULATE", syscall.EIO)
+	}
+}

@@ -12,6 +12,22 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Mremap", name: "mremap", number: unix.SYS_MREMAP,
+		do:       func(f *files) error { return second(syscalls.Mremap(f.mem, page)) },
+		failures: errnos{syscall.EINVAL, syscall.EFAULT},
+	},
+	call{
+		function: "MremapDontunmap", name: "mremap", number: unix.SYS_MREMAP,
+		do: func(f *files) error {
+			return second(syscalls.MremapDontunmap(f.mem, f.file(), 2*page))
+		},
+		unsupported: errnos{syscall.EINVAL},
+		failures:    errnos{syscall.EFAULT},
+	},
+)
+
 func TestMremap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)

@@ -17,6 +17,22 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Fsync", name: "fsync", number: unix.SYS_FSYNC,
+		do:       func(f *files) error { return syscalls.Fsync(f.file()) },
+		failures: errnos{syscall.EINVAL},
+	},
+	call{
+		function: "WritebackAndWait", name: "sync_file_range", number: none,
+		do: func(f *files) error { return syscalls.WritebackAndWait(f.file()) },
+	},
+	call{
+		function: "WritebackError", name: "sync_file_range", number: none,
+		do: func(f *files) error { return syscalls.WritebackError(f.file()) },
+	},
+)
+
 // Which calls have the data that is only in memory given a place on the disk, as far as the
 // filesystem tells. On tmpfs, which has no disk, they do nothing, and that without an error.
 func TestWriteback(t *testing.T) {

@@ -14,6 +14,26 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Tmpfile", name: "openat O_TMPFILE", number: unix.SYS_OPENAT,
+		do:          func(f *files) error { return descriptor(syscalls.Tmpfile(f.dir(), 0)) },
+		unsupported: errnos{syscall.EISDIR},
+		failures:    errnos{syscall.EACCES, syscall.EPERM},
+	},
+	call{
+		function: "TmpfileExcl", name: "openat O_TMPFILE", number: unix.SYS_OPENAT,
+		do:          func(f *files) error { return descriptor(syscalls.TmpfileExcl(f.dir(), 0)) },
+		unsupported: errnos{syscall.EISDIR},
+		failures:    errnos{syscall.EACCES, syscall.EPERM},
+	},
+	call{
+		function: "Linkat", name: "linkat", number: unix.SYS_LINKAT,
+		do:       func(f *files) error { return syscalls.Linkat(f.file(), f.dir(), "x") },
+		failures: errnos{syscall.EEXIST, syscall.EACCES, syscall.EXDEV},
+	},
+)
+
 func tmpfile(t *testing.T, dirfd int, perm uint32) int {
 	t.Helper()
 	fd, err := syscalls.Tmpfile(dirfd, perm)

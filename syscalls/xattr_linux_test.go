@@ -16,6 +16,29 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+var _ = describe(
+	call{
+		function: "Flistxattr", name: "flistxattr", number: unix.SYS_FLISTXATTR,
+		do:       func(f *files) error { return second(syscalls.Flistxattr(f.file())) },
+		failures: errnos{syscall.EPERM, syscall.E2BIG},
+	},
+	call{
+		function: "Fgetxattr", name: "fgetxattr user.x", number: unix.SYS_FGETXATTR,
+		do:       func(f *files) error { return second(syscalls.Fgetxattr(f.file(), "user.x")) },
+		failures: errnos{syscall.ENODATA, syscall.EPERM, syscall.E2BIG},
+	},
+	call{
+		function: "Fsetxattr", name: "fsetxattr user.x", number: unix.SYS_FSETXATTR,
+		do:       func(f *files) error { return syscalls.Fsetxattr(f.file(), "user.x", nil) },
+		failures: errnos{syscall.EPERM, syscall.EEXIST, syscall.E2BIG},
+	},
+	call{
+		function: "Fremovexattr", name: "fremovexattr user.x", number: unix.SYS_FREMOVEXATTR,
+		do:       func(f *files) error { return syscalls.Fremovexattr(f.file(), "user.x") },
+		failures: errnos{syscall.ENODATA, syscall.EPERM},
+	},
+)
+
 func TestXattr(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
