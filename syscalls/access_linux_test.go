@@ -101,13 +101,6 @@ func TestCapable(t *testing.T) {
 	}
 }
 
-// Attributes of a file, of linux/fs.h.
-const (
-	immutable  = 0x10
-	appendOnly = 0x20
-	noDump     = 0x40
-)
-
 // From an append-only directory no name can be removed.
 func TestAppendOnly(t *testing.T) {
 	needCall(t, "statx")
@@ -128,22 +121,6 @@ func TestAppendOnly(t *testing.T) {
 			}
 		}
 	})
-}
-
-// setFlag is chattr. A test that fails does not leave the flag behind, because the file could not
-// be removed then.
-func setFlag(t *testing.T, fd int, flag uint32, on bool) {
-	t.Helper()
-	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
-	must(t, err)
-	flags &^= flag
-	if on {
-		flags |= flag
-	}
-	must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)))
-	if on {
-		t.Cleanup(func() { _ = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags&^flag)) })
-	}
 }
 
 // A program that runs may be written to, only not be opened for it.
@@ -171,7 +148,7 @@ func TestCanWriteRunning(t *testing.T) {
 	})
 }
 
-func TestLookingBreaksNoLease(t *testing.T) {
+func TestOpenPathBreaksNoLease(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
@@ -241,8 +218,8 @@ func TestCanWriteByName(t *testing.T) {
 	}
 }
 
-// What an ordinary user may and may not, on files that root made.
-func TestPermissions(t *testing.T) {
+// Files of root with different permissions are used by an ordinary user.
+func TestPermissionsOfOrdinaryUser(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		if mounttest.Can("CAP_SETUID") {
 			for name, perm := range map[string]os.FileMode{"none": 0, "read": 0o444, "write": 0o222, "both": 0o666} {

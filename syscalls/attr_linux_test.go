@@ -181,7 +181,7 @@ func TestNocow(t *testing.T) {
 }
 
 // A file that has contents stays what it is, without a word.
-func TestNocowTooLate(t *testing.T) {
+func TestSetNocowOfFileWithContents(t *testing.T) {
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, exempt := range []bool{false, true} {
 			fd := newFile(t, dir, fmt.Sprint(exempt), nil)

@@ -116,7 +116,7 @@ func TestFicloneRefused(t *testing.T) {
 }
 
 // Each filesystem beside each other one.
-func TestAcrossFilesystems(t *testing.T) {
+func TestFicloneAcrossFilesystems(t *testing.T) {
 	needCall(t, "FICLONE")
 	needCall(t, "copy_file_range")
 	kinds := mounttest.Kinds(mounttest.Known)

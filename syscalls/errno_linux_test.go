@@ -11,26 +11,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-const enotsupp = syscall.Errno(524)
-
-// newFiles makes the arguments for calls. The check that it returns finds changes to the files.
-func newFiles(t *testing.T) (f files, check func()) {
-	t.Helper()
-	mounttest.Leaks(t)
-	dir := mounttest.Dir(t, mounttest.Host)
-	file, other := newFile(t, dir, "file", zeros(page)), newFile(t, dir, "other", zeros(page))
-	f = files{fds: [3]int{file, other, openDir(t, dir)}, mem: mmap(t, file, page, true)}
-	return f, func() {
-		t.Helper()
-		wantContents(t, file, zeros(page))
-		wantContents(t, other, zeros(page))
-		wantNames(t, dir, "file", "other")
-	}
-}
 
 // errors.ErrUnsupported is in the error for those errnos that allow the caller to try another way,
 // and for no other. A filter makes the errnos, because this kernel and these filesystems return few

@@ -85,9 +85,6 @@ func TestOrUnsupportedPasses(t *testing.T) {
 	}
 }
 
-// second is the error of a call that returns something besides.
-func second[T any](_ T, err error) error { return err }
-
 func TestOffset(t *testing.T) {
 	all := make([]byte, 64)
 	b := all[16:48]

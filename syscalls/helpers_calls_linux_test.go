@@ -3,7 +3,9 @@ package syscalls_test
 import (
 	"errors"
 	"syscall"
+	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,4 +72,21 @@ func descriptor(fd int, err error) error {
 		return errors.New("a descriptor beside an error")
 	}
 	return err
+}
+
+const enotsupp = syscall.Errno(524)
+
+// newFiles makes the arguments for calls. The check that it returns finds changes to the files.
+func newFiles(t *testing.T) (f files, check func()) {
+	t.Helper()
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, mounttest.Host)
+	file, other := newFile(t, dir, "file", zeros(page)), newFile(t, dir, "other", zeros(page))
+	f = files{fds: [3]int{file, other, openDir(t, dir)}, mem: mmap(t, file, page, true)}
+	return f, func() {
+		t.Helper()
+		wantContents(t, file, zeros(page))
+		wantContents(t, other, zeros(page))
+		wantNames(t, dir, "file", "other")
+	}
 }

@@ -6,11 +6,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -171,3 +173,44 @@ func noise(n int, seed byte) []byte {
 }
 
 func zeros(n int) []byte { return make([]byte, n) }
+
+// opened is what the package under test opened, without an error.
+func opened(t *testing.T, fd int, err error) int {
+	t.Helper()
+	must(t, err)
+	return closeLater(t, fd)
+}
+
+func openDir(t *testing.T, dir string) int {
+	t.Helper()
+	fd, err := syscalls.OpenDir(syscalls.AtFdcwd, dir)
+	return opened(t, fd, err)
+}
+
+func openPath(t *testing.T, dir, name string) int {
+	t.Helper()
+	fd, err := syscalls.OpenPath(openDir(t, dir), name)
+	return opened(t, fd, err)
+}
+
+func wantNames(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if strings.Join(names, " ") != strings.Join(want, " ") {
+		t.Errorf("the directory holds %v, want %v", names, want)
+	}
+}
+
+func tmpfile(t *testing.T, dirfd int, perm uint32) int {
+	t.Helper()
+	fd, err := syscalls.Tmpfile(dirfd, perm)
+	return opened(t, fd, err)
+}
+
+// quickly keeps the race detector from letting every process sleep a second at its end.
+const quickly = "GORACE=atexit_sleep_ms=0"

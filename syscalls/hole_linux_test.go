@@ -37,7 +37,7 @@ var _ = describe(
 	},
 )
 
-func TestSeek(t *testing.T) {
+func TestSeekDataSeekHole(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Data, a hole, data, a hole.
 		fd := newFile(t, dir, "file", noise(64<<10, 1))
@@ -79,8 +79,8 @@ func TestSeek(t *testing.T) {
 	})
 }
 
-// Not every file can say where its holes are.
-func TestSeekElsewhere(t *testing.T) {
+// Directories, pipes and special files have no holes, or report none.
+func TestSeekOfSpecialFiles(t *testing.T) {
 	proc := open(t, "/proc/self/status", unix.O_RDONLY)
 	_, err := syscalls.SeekData(proc, 0)
 	wantUnsupported(t, err, "lseek SEEK_DATA", syscall.EINVAL)

@@ -59,7 +59,7 @@ func wantLease(t *testing.T, fd, want int) {
 	}
 }
 
-func TestLease(t *testing.T) {
+func TestSetLeaseGetLease(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
@@ -84,7 +84,7 @@ func TestLease(t *testing.T) {
 // The program's handling of signals is left alone: nobody is told that a lease is being broken.
 // The signal is made another for this test, one that can be told from those that the runtime
 // sends itself.
-func TestLeaseSignals(t *testing.T) {
+func TestLeaseSendsNoSignal(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
@@ -110,7 +110,7 @@ func TestLeaseSignals(t *testing.T) {
 }
 
 // A writer that has waited for as long as the system lets it gets in, and the holder can tell.
-func TestLeaseRunsOut(t *testing.T) {
+func TestLeaseExpires(t *testing.T) {
 	if mounttest.Count(0, 1, 1) == 0 {
 		t.Skip("takes as long as /proc/sys/fs/lease-break-time, 45 s: MOUNTTEST_COUNT=ci")
 	}
@@ -138,8 +138,8 @@ func TestFsType(t *testing.T) {
 	})
 }
 
-// Somebody who wants to write waits, and the holder can tell.
-func TestLeaseBroken(t *testing.T) {
+// A process that opens the file for writing waits, and GetLease reports it.
+func TestLeaseMakesWriterWait(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		must(t, os.WriteFile(name, nil, 0o600))
@@ -174,7 +174,7 @@ func TestLeaseBroken(t *testing.T) {
 	})
 }
 
-func TestLeaseRefused(t *testing.T) {
+func TestSetLeaseRefused(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
 		writer := newFile(t, dir, "file", zeros(page))

@@ -55,7 +55,7 @@ func TestLinkatAsAnotherUser(t *testing.T) {
 
 // Even without another user the kernel takes them for another's: it compares where the
 // credentials lie in memory.
-func TestLinkatAfterChange(t *testing.T) {
+func TestLinkatAfterCredentialsChange(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	asUser(t, func(t *testing.T) {
 		dirfd := openDir(t, dir)
@@ -83,11 +83,8 @@ func asUser(t *testing.T, f func(t *testing.T)) {
 	mounttest.AsUser(t, f, quickly)
 }
 
-// quickly keeps the race detector from letting every process sleep a second at its end.
-const quickly = "GORACE=atexit_sleep_ms=0"
-
 // An ordinary user of a recent kernel needs nothing else.
-func TestLinkatAsUser(t *testing.T) {
+func TestLinkatAsOrdinaryUser(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	asUser(t, func(t *testing.T) {
 		dirfd := openDir(t, dir)
@@ -123,8 +120,8 @@ func TestLinkatRefused(t *testing.T) {
 	})
 }
 
-// Without /proc, what goes by it says so, and Linkat has one way left.
-func TestWithoutProc(t *testing.T) {
+// Without /proc, Reopen returns ErrUnsupported, and Linkat uses AT_EMPTY_PATH.
+func TestReopenAndLinkatWithoutProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Host)

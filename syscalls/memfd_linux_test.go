@@ -1,7 +1,6 @@
 package syscalls_test
 
 import (
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,21 +24,11 @@ var _ = describe(
 		unsupported: errnos{syscall.EINVAL},
 		failures:    errnos{syscall.EPERM, syscall.EBUSY},
 	},
-	call{
-		function: "OpenRead", name: "openat", number: unix.SYS_OPENAT,
-		do:       func(f *files) error { return descriptor(syscalls.OpenRead(f.dir(), "x")) },
-		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
-	},
-	call{
-		function: "OpenReadWrite", name: "openat", number: unix.SYS_OPENAT,
-		do:       func(f *files) error { return descriptor(syscalls.OpenReadWrite(f.dir(), "x")) },
-		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
-	},
 )
 
 // A sealed file in memory can be mapped to be read, and changed by nobody, not even through a
 // descriptor that was open for writing before.
-func TestMemfd(t *testing.T) {
+func TestSealedMemfd(t *testing.T) {
 	mounttest.Leaks(t)
 	fd, err := syscalls.Memfd("test")
 	must(t, err)
@@ -87,56 +76,4 @@ func TestMemfd(t *testing.T) {
 	}))
 	// No other file can be sealed.
 	wantUnsupported(t, syscalls.Seal(newFile(t, mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "file", nil)), "fcntl F_ADD_SEALS", syscall.EINVAL)
-}
-
-// OpenRead opens what can be read at once, and never waits.
-func TestOpenRead(t *testing.T) {
-	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		data := noise(page, 1)
-		holder := newFile(t, dir, "file", data)
-		dirfd := openDir(t, dir)
-		fd, err := syscalls.OpenRead(dirfd, "file")
-		must(t, err)
-		wantContents(t, fd, data)
-		must(t, unix.Close(fd))
-		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
-		_, err = syscalls.OpenRead(dirfd, "link")
-		wantErr(t, err, "openat", syscall.ELOOP)
-		_, err = syscalls.OpenRead(dirfd, "missing")
-		wantErr(t, err, "openat", syscall.ENOENT)
-		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
-		fd, err = syscalls.OpenRead(dirfd, "fifo") // nobody writes to it
-		must(t, err)
-		must(t, unix.Close(fd))
-		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
-		must(t, err)
-		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
-		must(t, err)
-		_, err = syscalls.OpenRead(dirfd, "file")
-		wantErr(t, err, "openat", syscall.EAGAIN)
-	})
-}
-
-// OpenReadWrite follows no link, and does not wait for a lease.
-func TestOpenReadWrite(t *testing.T) {
-	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		holder := newFile(t, dir, "file", noise(page, 1))
-		dirfd := openDir(t, dir)
-		fd, err := syscalls.OpenReadWrite(dirfd, "file")
-		must(t, err)
-		write(t, fd, noise(page, 2), 0)
-		wantContents(t, fd, noise(page, 2))
-		must(t, unix.Close(fd))
-		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
-		_, err = syscalls.OpenReadWrite(dirfd, "link")
-		wantErr(t, err, "openat", syscall.ELOOP)
-		_, err = syscalls.OpenReadWrite(dirfd, ".")
-		wantErr(t, err, "openat", syscall.EISDIR)
-		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
-		must(t, err)
-		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
-		must(t, err)
-		_, err = syscalls.OpenReadWrite(dirfd, "file")
-		wantErr(t, err, "openat", syscall.EAGAIN)
-	})
 }

@@ -145,8 +145,8 @@ func TestMprotect(t *testing.T) {
 	})
 }
 
-// A call on no memory does nothing, whatever the slice is.
-func TestNoMemory(t *testing.T) {
+// A call does nothing if the slice is empty.
+func TestEmptySliceDoesNothing(t *testing.T) {
 	for _, b := range [][]byte{nil, {}, make([]byte, 10)[5:5]} {
 		for name, err := range map[string]error{
 			"Munmap":   syscalls.Munmap(b),

@@ -106,7 +106,7 @@ func TestPopulateFull(t *testing.T) {
 
 // A kernel without the advice returns EINVAL, and so does a newer kernel for memory without
 // permissions. The error is ErrUnsupported in the first case alone.
-func TestPopulateUnknown(t *testing.T) {
+func TestPopulateOnOlderKernel(t *testing.T) {
 	mounttest.Leaks(t)
 	mem := mmap(t, newFile(t, mounttest.Dir(t, mounttest.Host), "file", zeros(page)), page, true)
 	for advice, write := range map[uint32]bool{

@@ -119,7 +119,7 @@ func TestMremapDontunmap(t *testing.T) {
 }
 
 // The result is one mapping, as what Mmap returns is, and so can be moved again.
-func TestMremapDontunmapAgain(t *testing.T) {
+func TestMremapDontunmapTwice(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(16*page, 1)
 		fd := newFile(t, dir, "file", data)

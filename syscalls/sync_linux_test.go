@@ -33,8 +33,8 @@ var _ = describe(
 	},
 )
 
-// Which calls have the data that is only in memory given a place on the disk, as far as the
-// filesystem tells. On tmpfs, which has no disk, they do nothing, and that without an error.
+// The table says which calls make the filesystem allocate blocks for dirty pages. On tmpfs, which
+// has no disk, the calls do nothing and return no error.
 func TestWriteback(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for name, test := range map[string]struct {

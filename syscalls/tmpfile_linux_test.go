@@ -1,7 +1,6 @@
 package syscalls_test
 
 import (
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -33,12 +32,6 @@ var _ = describe(
 		failures: errnos{syscall.EEXIST, syscall.EACCES, syscall.EXDEV},
 	},
 )
-
-func tmpfile(t *testing.T, dirfd int, perm uint32) int {
-	t.Helper()
-	fd, err := syscalls.Tmpfile(dirfd, perm)
-	return opened(t, fd, err)
-}
 
 func TestTmpfile(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -75,8 +68,8 @@ func TestTmpfileUnsupported(t *testing.T) {
 	wantUnsupported(t, err, "openat O_TMPFILE", syscall.EOPNOTSUPP)
 }
 
-// With its last descriptor and mapping, the file is gone.
-func TestTmpfileGoes(t *testing.T) {
+// The filesystem frees the file after the last descriptor and the last mapping are closed.
+func TestTmpfileIsFreed(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.Leaks(t)
@@ -171,20 +164,8 @@ func TestTmpfilePerm(t *testing.T) {
 	})
 }
 
-// defaultACL is a system.posix_acl_default, version 2: owner, group and others.
-func defaultACL(user, group, other uint16) []byte {
-	const userObj, groupObj, otherObj, noID = 0x01, 0x04, 0x20, ^uint32(0)
-	acl := binary.LittleEndian.AppendUint32(nil, 2)
-	for _, e := range [][2]uint16{{userObj, user}, {groupObj, group}, {otherObj, other}} {
-		acl = binary.LittleEndian.AppendUint16(acl, e[0])
-		acl = binary.LittleEndian.AppendUint16(acl, e[1])
-		acl = binary.LittleEndian.AppendUint32(acl, noID)
-	}
-	return acl
-}
-
 // A name on another filesystem is none for this file.
-func TestLinkatElsewhere(t *testing.T) {
+func TestLinkatAcrossFilesystems(t *testing.T) {
 	mounttest.Leaks(t)
 	fd := tmpfile(t, openDir(t, mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)), 0o600)
 	to := mounttest.Dir(t, mounttest.Memory)

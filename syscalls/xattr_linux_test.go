@@ -100,8 +100,8 @@ func TestXattrUnsupported(t *testing.T) {
 	})
 }
 
-// ACLs are listed as what they are stored in; what only root may see is not listed for others.
-func TestXattrSeen(t *testing.T) {
+// ACLs are listed as the attributes that store them; trusted attributes are listed for root alone.
+func TestTrustedXattrHiddenFromUser(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		const acl, trusted = "system.posix_acl_default", "trusted.a"
 		if !mounttest.IsUserChild() {

@@ -9,7 +9,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// FuzzDir fuzzes on a mounted filesystem, for TestFuzz.
+// FuzzDir fuzzes on a mounted filesystem, for TestFuzzWorkersWithSupervisor.
 func FuzzDir(f *testing.F) {
 	if os.Getenv(helperEnv) == "workers alone" {
 		os.Unsetenv("MOUNTTEST_INNER") // so that each worker gets a supervisor
@@ -32,9 +32,9 @@ func FuzzDir(f *testing.F) {
 	})
 }
 
-// TestFuzz fuzzes for real: the process that coordinates talks to its workers by descriptors
-// from 3, whether or not there is a supervisor in between.
-func TestFuzz(t *testing.T) {
+// The process that coordinates the fuzzing talks to its workers by descriptors from 3, with and
+// without a supervisor between them.
+func TestFuzzWorkersWithSupervisor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		workers, say string

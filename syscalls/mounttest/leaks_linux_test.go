@@ -12,7 +12,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-func TestLeaksFinds(t *testing.T) {
+func TestLeaksFindsLeaks(t *testing.T) {
 	opened, duplicated, mapped := newFile(t), newFile(t), newFile(t)
 	fd := openFile(t, duplicated)
 	defer syscall.Close(fd)
@@ -39,8 +39,8 @@ func TestLeaksFinds(t *testing.T) {
 	}
 }
 
-// What a test does that is no leak.
-func TestLeaksPasses(t *testing.T) {
+// Leaks accepts descriptors and mappings that later clean-ups or the garbage collector close.
+func TestLeaksPassesOpenFiles(t *testing.T) {
 	name := newFile(t)
 	kept, data := openFile(t, name), mapFile(t, name)
 	defer syscall.Close(kept)

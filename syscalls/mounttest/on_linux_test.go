@@ -13,8 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// TestOn: what is written to the filesystem is in the image, and came there by direct I/O.
-func TestOn(t *testing.T) {
+// Data that is written to the filesystem is in the image, and the kernel wrote it by direct I/O.
+func TestOnUsesDirectIO(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		t.Run(kind.String(), func(t *testing.T) {
 			image, err := os.Create(filepath.Join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "image"))

@@ -77,16 +77,6 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 	},
 }
 
-func create(t *testing.T, dir, base string) *os.File {
-	t.Helper()
-	f, err := os.Create(filepath.Join(dir, base))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // Each kind has the properties that the table says, as a large filesystem and as a small one.
 func TestProperties(t *testing.T) {
 	check := func(t *testing.T, dir string, kind *mounttest.Kind) {
@@ -139,7 +129,7 @@ func TestPropertiesOfHost(t *testing.T) {
 }
 
 // Dir and Fresh take what has the properties, and EachOf runs on all that do.
-func TestPropertiesAreHad(t *testing.T) {
+func TestDirHasProperties(t *testing.T) {
 	for _, p := range []mounttest.Property{
 		mounttest.Reflinks, mounttest.NoReflinks, mounttest.Memory, mounttest.Disk | mounttest.NoReflinks,
 		mounttest.NoCOW,

@@ -2,8 +2,8 @@ package mounttest
 
 import "testing"
 
-// Which processes take themselves for part of a session.
-func TestJoined(t *testing.T) {
+// A process takes part in a session if the mark in its environment fits the process.
+func TestSessionOfProcess(t *testing.T) {
 	host, private := "mnt:[1]", "mnt:[2]"
 	value := mark(process{host, "8:1"}, "/tmp/with a blank")
 	for _, test := range []struct {

@@ -120,8 +120,8 @@ func TestRefuse(t *testing.T) {
 	wantLines(t, out, "statx: operation not permitted", plain(t, "FICLONE"))
 }
 
-// TestDocker: the command has no capability beyond those of a container and makes no namespace.
-func TestDocker(t *testing.T) {
+// The command has no capability beyond those of a container and makes no namespace.
+func TestDockerCapabilities(t *testing.T) {
 	_, out, _ := launch(t, "-docker", "/proc/self/exe", "exit")
 	wantLines(t, out, "clone3: function not implemented", "unshare: operation not permitted",
 		"new user namespace: fork/exec /proc/self/exe: operation not permitted", plain(t, "statx"))
@@ -146,14 +146,14 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-func TestOld(t *testing.T) {
+func TestOldKernelLacksCalls(t *testing.T) {
 	_, out, _ := launch(t, "-old", "/proc/self/exe", "exit")
 	wantLines(t, out, "statx: function not implemented", "FICLONE: inappropriate ioctl for device",
 		"TIOCGPGRP: bad file descriptor", plain(t, "unshare"))
 }
 
-// TestUser: the command has no capabilities as an ordinary user.
-func TestUser(t *testing.T) {
+// The command has no capabilities as an ordinary user.
+func TestUserHasNoCapabilities(t *testing.T) {
 	_, out, _ := launch(t, "-user", "65534", "/proc/self/exe", "exit")
 	if out == "restrict: setgroups: operation not permitted\n" {
 		t.Skip("no CAP_SETGID")
@@ -161,8 +161,8 @@ func TestUser(t *testing.T) {
 	wantLines(t, out, "uid: 65534", "gid: 65534", "groups: []", "CapEff:\t0000000000000000")
 }
 
-// TestUsage: what is wrong on the command line has its exit code and says what it is.
-func TestUsage(t *testing.T) {
+// An error on the command line has its exit code and a message.
+func TestUsageErrors(t *testing.T) {
 	noProgram := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(noProgram, []byte{1}, 0o755); err != nil {
 		t.Fatal(err)

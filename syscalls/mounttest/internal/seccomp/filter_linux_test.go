@@ -41,9 +41,9 @@ func interpret(t *testing.T, filter []unix.SockFilter, data []byte) uint32 {
 	return 0
 }
 
-// TestProgram: each call gets the answer of the first rule that fits, and calls of other
-// architectures get none of them.
-func TestProgram(t *testing.T) {
+// Each call gets the answer of the first rule that fits. No rule applies to calls of other
+// architectures.
+func TestProgramAppliesFirstRule(t *testing.T) {
 	filter, err := program([]Rule{
 		{Call: 10, Errno: unix.EPERM, If: Condition{Equal, 1, 7}},
 		{Call: 10, Errno: unix.EACCES, If: Condition{AnyBit, 5, 0x30}},

@@ -3,7 +3,6 @@ package mounttest_test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,26 +44,4 @@ func wantExit(t *testing.T, cmd *exec.Cmd, out string, code int, say string) {
 	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(out, say) {
 		t.Errorf("%v: exit code %d, want %d and %q in:\n%s", cmd.Args, got, code, say, out)
 	}
-}
-
-// Files have the modes that tests ask for, whatever the umask of who runs them.
-func TestUmask(t *testing.T) {
-	defer syscall.Umask(syscall.Umask(0o077))
-	cmd := rerun("TestHelperUmask", helperEnv+"=umask")
-	out, _ := cmd.CombinedOutput()
-	wantExit(t, cmd, string(out), 0, "the mode is -rw-r--r--")
-}
-
-// TestHelperUmask prints what mode a file gets.
-func TestHelperUmask(t *testing.T) {
-	helper(t)
-	name := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(name, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	fi, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("the mode is %v", fi.Mode())
 }

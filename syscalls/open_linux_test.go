@@ -1,0 +1,210 @@
+package syscalls_test
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+var _ = describe(
+	call{
+		function: "OpenPath", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenPath(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenPathFollow", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenPathFollow(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenDir", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenDir(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ENOTDIR},
+	},
+	call{
+		function: "OpenRead", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenRead(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenReadWrite", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.OpenReadWrite(f.dir(), "x")) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "Reopen", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.Reopen(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
+	},
+	call{
+		function: "ReopenWritable", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.ReopenWritable(f.file())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
+	},
+	call{
+		function: "ReopenDir", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.ReopenDir(f.dir())) },
+		failures: errnos{syscall.EACCES, syscall.EINVAL},
+	},
+	call{
+		function: "CreateExcl", name: "openat O_EXCL", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.CreateExcl(f.dir(), "x", 0)) },
+		failures: errnos{syscall.EEXIST, syscall.EACCES, syscall.EISDIR, syscall.EINVAL},
+	},
+)
+
+func TestOpenPath(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		newFile(t, dir, "file", nil)
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600)) // nobody writes to it: an open for reading hangs
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		for name, kind := range map[string]uint32{
+			"file": unix.S_IFREG, "dir": unix.S_IFDIR, "fifo": unix.S_IFIFO, "link": unix.S_IFLNK,
+		} {
+			fd := openPath(t, dir, name)
+			if st := stat(t, fd); st.Mode&unix.S_IFMT != kind {
+				t.Errorf("%s: opened a file of mode %#o", name, st.Mode)
+			}
+			_, err := syscalls.Pread(fd, make([]byte, 10), 0)
+			wantErr(t, err, "pread", syscall.EBADF) // for being looked at only
+		}
+		_, err := syscalls.OpenPath(openDir(t, dir), "none")
+		wantErr(t, err, "openat", syscall.ENOENT)
+	})
+}
+
+func TestOpenDir(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		newFile(t, dir, "file", nil)
+		must(t, unix.Symlink(dir, filepath.Join(dir, "link")))
+		dirfd := openDir(t, dir)
+		again, err := syscalls.OpenDir(dirfd, "link")
+		if st := stat(t, opened(t, again, err)); st.Ino != stat(t, dirfd).Ino {
+			t.Errorf("the link leads to inode %d, want that of %s", st.Ino, dir)
+		}
+		fd, err := syscalls.OpenDir(dirfd, "file")
+		wantErr(t, err, "openat", syscall.ENOTDIR)
+		if fd != -1 {
+			t.Errorf("descriptor %d beside an error", fd)
+		}
+		// A starting point, and no more.
+		wantErr(t, syscalls.Fsync(dirfd), "fsync", syscall.EBADF)
+		wantErr(t, syscalls.TryFlock(dirfd), "flock", syscall.EBADF)
+		fd, err = syscalls.ReopenDir(dirfd)
+		opened(t, fd, err)
+		must(t, syscalls.Fsync(fd))
+		must(t, syscalls.TryFlock(fd))
+	})
+}
+
+func TestReopen(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		data := noise(100, 1)
+		newFile(t, dir, "file", data)
+		path := openPath(t, dir, "file")
+		must(t, unix.Unlink(filepath.Join(dir, "file"))) // it is the file that counts, not the name
+		fd, err := syscalls.Reopen(path)
+		wantContents(t, opened(t, fd, err), data)
+		if n, err := unix.Pwrite(fd, data, 0); err != unix.EBADF {
+			t.Errorf("wrote %d bytes, error %v: opened for more than reading", n, err)
+		}
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		_, err = syscalls.Reopen(openPath(t, dir, "link"))
+		wantErr(t, err, "openat", syscall.ELOOP)
+	})
+}
+
+func TestReopenWritable(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		data := noise(100, 1)
+		newFile(t, dir, "file", data)
+		path := openPath(t, dir, "file")
+		must(t, unix.Unlink(filepath.Join(dir, "file")))
+		fd, err := syscalls.ReopenWritable(path)
+		wantContents(t, opened(t, fd, err), data)
+		write(t, fd, []byte("text"), 50)
+		wantContents(t, fd, data[:50], []byte("text"), data[54:])
+		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
+		err = descriptor(syscalls.ReopenWritable(openPath(t, dir, "dir")))
+		wantErr(t, err, "openat", syscall.EISDIR)
+	})
+}
+
+func TestCreateExcl(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		defer unix.Umask(unix.Umask(0o027))
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.CreateExcl(dirfd, "new", 0o666)
+		opened(t, fd, err)
+		if st := stat(t, fd); st.Mode != unix.S_IFREG|0o640 || st.Size != 0 || st.Nlink != 1 {
+			t.Errorf("%+v, want an empty file of mode 0640", st)
+		}
+		write(t, fd, []byte("data"), 0)
+		wantContents(t, fd, []byte("data"))
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "link")))
+		for _, name := range []string{"new", "link"} {
+			_, err := syscalls.CreateExcl(dirfd, name, 0o666)
+			wantErr(t, err, "openat O_EXCL", syscall.EEXIST)
+		}
+		wantNames(t, dir, "link", "new")
+	})
+}
+
+// OpenRead opens what can be read at once, and never waits.
+func TestOpenRead(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		data := noise(page, 1)
+		holder := newFile(t, dir, "file", data)
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.OpenRead(dirfd, "file")
+		must(t, err)
+		wantContents(t, fd, data)
+		must(t, unix.Close(fd))
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		_, err = syscalls.OpenRead(dirfd, "link")
+		wantErr(t, err, "openat", syscall.ELOOP)
+		_, err = syscalls.OpenRead(dirfd, "missing")
+		wantErr(t, err, "openat", syscall.ENOENT)
+		must(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
+		fd, err = syscalls.OpenRead(dirfd, "fifo") // nobody writes to it
+		must(t, err)
+		must(t, unix.Close(fd))
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
+		must(t, err)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
+		must(t, err)
+		_, err = syscalls.OpenRead(dirfd, "file")
+		wantErr(t, err, "openat", syscall.EAGAIN)
+	})
+}
+
+// OpenReadWrite follows no link, and does not wait for a lease.
+func TestOpenReadWrite(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		holder := newFile(t, dir, "file", noise(page, 1))
+		dirfd := openDir(t, dir)
+		fd, err := syscalls.OpenReadWrite(dirfd, "file")
+		must(t, err)
+		write(t, fd, noise(page, 2), 0)
+		wantContents(t, fd, noise(page, 2))
+		must(t, unix.Close(fd))
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		_, err = syscalls.OpenReadWrite(dirfd, "link")
+		wantErr(t, err, "openat", syscall.ELOOP)
+		_, err = syscalls.OpenReadWrite(dirfd, ".")
+		wantErr(t, err, "openat", syscall.EISDIR)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETSIG, int(unix.SIGURG))
+		must(t, err)
+		_, err = unix.FcntlInt(uintptr(holder), unix.F_SETLEASE, unix.F_WRLCK)
+		must(t, err)
+		_, err = syscalls.OpenReadWrite(dirfd, "file")
+		wantErr(t, err, "openat", syscall.EAGAIN)
+	})
+}
