@@ -2,6 +2,11 @@ package syscalls_test
 
 import (
 	"go/ast"
+	"go/build/constraint"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +39,38 @@ func TestStubsReturnErrOther(t *testing.T) {
 		if last == nil || !isType(last, "errOther") {
 			t.Errorf("%s does more than return errOther, or less", name)
 		}
+	}
+}
+
+// A file for Linux alone has a name that says so, here and below. A go:build line says only what a
+// name cannot.
+func TestOneFormOfPlatformGate(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		seen++
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		var line string
+		for l := range strings.Lines(string(source)) {
+			if constraint.IsGoBuild(l) {
+				line = strings.TrimSpace(l)
+			}
+		}
+		base := strings.TrimSuffix(strings.TrimSuffix(name, ".go"), "_test")
+		if byName := strings.HasSuffix(base, "_linux"); byName && line != "" {
+			t.Errorf("%s has also the line %s", name, line)
+		}
+		if line == "//go:build linux" {
+			t.Errorf("%s: instead of %s, let the name end in _linux", name, line)
+		}
+		return nil
+	})
+	if err != nil || seen == 0 {
+		t.Errorf("%d files; %v", seen, err)
 	}
 }
