@@ -87,7 +87,7 @@ func fchown(fd int, uid, gid uint32) error { return unix.Fchown(fd, int(uid), in
 func fchmod(fd int, perm uint32) error { return unix.Fchmod(fd, perm) }
 
 func flistxattr(fd int) ([]string, error) {
-	buf, err := sized(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
+	buf, err := getxattr(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
 	if err != nil || len(buf) == 0 {
 		return nil, err
 	}
@@ -95,13 +95,13 @@ func flistxattr(fd int) ([]string, error) {
 }
 
 func fgetxattr(fd int, name string) ([]byte, error) {
-	value, err := sized(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
-	return value, mark(err, fs.ErrNotExist, unix.ENODATA)
+	value, err := getxattr(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+	return value, classify(err, fs.ErrNotExist, unix.ENODATA)
 }
 
-// sized calls get with a buffer that is large enough. An attribute may grow between the call
+// getxattr calls get with a buffer that is large enough. An attribute may grow between the call
 // that asks for the size and the one that reads.
-func sized(get func(buf []byte) (int, error)) ([]byte, error) {
+func getxattr(get func(buf []byte) (int, error)) ([]byte, error) {
 	for {
 		n, err := get(nil)
 		if err != nil || n == 0 {

@@ -20,26 +20,28 @@ func do(name string, call func() error) error {
 	}
 }
 
-// meaning is an errno that means, for one operation, what the standard library has an error
-// for, although the errno has other meanings elsewhere.
-type meaning struct {
+// classified is an errno that, for one operation, is also an error of the standard library. Other
+// operations give the errno another meaning.
+type classified struct {
 	errno syscall.Errno
-	err   error
+	class error
 }
 
-func (m meaning) Error() string        { return m.errno.Error() }
-func (m meaning) Unwrap() error        { return m.errno }
-func (m meaning) Is(target error) bool { return target == m.err }
+func (c classified) Error() string        { return c.errno.Error() }
+func (c classified) Unwrap() error        { return c.errno }
+func (c classified) Is(target error) bool { return target == c.class }
 
-// orUnsupported marks err as [errors.ErrUnsupported] if it is one of the errnos given. ENOSYS,
-// ENOTSUP and EOPNOTSUPP are that without being marked: see [syscall.Errno.Is].
+// orUnsupported classifies err as [errors.ErrUnsupported] if it is one of the errnos. ENOSYS,
+// ENOTSUP and EOPNOTSUPP are ErrUnsupported anyway: see [syscall.Errno.Is].
 func orUnsupported(err error, errnos ...syscall.Errno) error {
-	return mark(err, errors.ErrUnsupported, errnos...)
+	return classify(err, errors.ErrUnsupported, errnos...)
 }
 
-func mark(err, means error, errnos ...syscall.Errno) error {
-	if errno, ok := err.(syscall.Errno); ok && slices.Contains(errnos, errno) { //nolint:errorlint // a raw errno only: one that is wrapped has its meaning
-		return meaning{errno, means}
+// classify returns err with the class if err is one of the errnos, and err itself if not.
+func classify(err, class error, errnos ...syscall.Errno) error {
+	// A wrapped errno has its class already.
+	if errno, ok := err.(syscall.Errno); ok && slices.Contains(errnos, errno) { //nolint:errorlint
+		return classified{errno, class}
 	}
 	return err
 }

@@ -16,8 +16,8 @@ import (
 // unix.Mmap is not used: it keeps every mapping in a table under one lock, and refuses slices
 // that it did not make.
 
-// reserved is memory that nobody may touch and that costs nothing but its addresses.
-const reserved = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+// reserveFlags map memory that costs nothing but its addresses.
+const reserveFlags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
 
 func mmap(fd int, length int, write bool) ([]byte, error) {
 	if length <= 0 {
@@ -42,25 +42,26 @@ func mremap(b []byte, length int) ([]byte, error) {
 func mremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 	page := os.Getpagesize()
 	old := (len(b) + page - 1) &^ (page - 1)
-	// The kernel moves at equal size only, so room for all is reserved first, the mapping moved
-	// to its start, and the rest mapped behind it; the kernel joins the two.
-	room, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_NONE, reserved)
+	// The kernel moves at equal size only, so addresses for the new length are reserved
+	// first. Then the mapping moves to their start, and the rest is mapped behind it; the kernel
+	// joins the two.
+	reservation, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_NONE, reserveFlags)
 	if err != nil {
 		return nil, err
 	}
 	const move = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | unix.MREMAP_DONTUNMAP
-	_, err = unix.MremapPtr(base(b), uintptr(old), room, uintptr(old), move)
+	_, err = unix.MremapPtr(base(b), uintptr(old), reservation, uintptr(old), move)
 	if err == nil && length > old {
-		_, err = unix.MmapPtr(fd, int64(old), unsafe.Add(room, old), uintptr(length-old),
+		_, err = unix.MmapPtr(fd, int64(old), unsafe.Add(reservation, old), uintptr(length-old),
 			unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
 	}
 	if err != nil {
 		// The old addresses are still mapped to the file, whatever happened: only page tables
 		// are lost.
-		_ = unix.MunmapPtr(room, uintptr(length))
+		_ = unix.MunmapPtr(reservation, uintptr(length))
 		return nil, err
 	}
-	return bytesAt(room, length, nil)
+	return bytesAt(reservation, length, nil)
 }
 
 func munmap(b []byte) error { return unix.MunmapPtr(base(b), uintptr(len(b))) }
@@ -68,7 +69,8 @@ func munmap(b []byte) error { return unix.MunmapPtr(base(b), uintptr(len(b))) }
 func msync(b []byte) error { return unix.Msync(b, unix.MS_SYNC) }
 
 func poison(b []byte) error {
-	_, err := unix.MmapPtr(-1, 0, base(b), uintptr(len(b)), unix.PROT_NONE, reserved|unix.MAP_FIXED)
+	const flags = reserveFlags | unix.MAP_FIXED
+	_, err := unix.MmapPtr(-1, 0, base(b), uintptr(len(b)), unix.PROT_NONE, flags)
 	return err
 }
 
