@@ -36,6 +36,10 @@ func FuzzDir(f *testing.F) {
 // without a supervisor between them.
 func TestFuzzWorkersWithSupervisor(t *testing.T) {
 	t.Parallel()
+	inputs := "300x"
+	if testing.Short() {
+		inputs = "30x"
+	}
 	for _, test := range []struct {
 		workers, say string
 		code         int
@@ -47,7 +51,8 @@ func TestFuzzWorkersWithSupervisor(t *testing.T) {
 		t.Run(test.workers, func(t *testing.T) {
 			dir := t.TempDir()
 			cmd := rerun("none", helperEnv+"="+test.workers, "TMPDIR="+dir)
-			cmd.Args = append(cmd.Args, "-test.fuzz=^FuzzDir$", "-test.fuzztime=300x", "-test.parallel=2", "-test.fuzzcachedir="+dir)
+			cmd.Args = append(cmd.Args, "-test.fuzz=^FuzzDir$", "-test.fuzztime="+inputs,
+				"-test.parallel=2", "-test.fuzzcachedir="+dir)
 			cmd.Dir = dir // what it finds, it writes to testdata
 			out, _ := cmd.CombinedOutput()
 			wantExit(t, cmd, string(out), test.code, test.say)

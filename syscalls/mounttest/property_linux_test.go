@@ -46,7 +46,11 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 			t.Fatal(err)
 		}
 		defer func() { _ = syscalls.Munmap(mem) }()
-		for i := range 300 {
+		tries := 300
+		if testing.Short() && !mounttest.Has(dir, mounttest.Disk) {
+			tries = 30 // all of them fail, unless the table is wrong
+		}
+		for i := range tries {
 			if err := errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED),
 				syscalls.Mincore(mem, resident)); err != nil {
 				t.Fatal(err)
