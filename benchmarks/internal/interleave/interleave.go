@@ -123,10 +123,10 @@ func (c Comparison) begin() *measurement {
 	for _, w := range c.Ways {
 		n := max(c.Batch, 1)
 		if w.Before == nil {
+			// One try is not enough: the first operation can take long, and another program can
+			// take the processor. A turn of too few operations would measure the clock.
 			for n = 1; n < 1<<30; n *= 2 {
-				start := time.Now()
-				w.Do(n)
-				if time.Since(start) > turn {
+				if min(w.took(n), w.took(n)) > turn {
 					break
 				}
 			}
@@ -136,6 +136,13 @@ func (c Comparison) begin() *measurement {
 	return m
 }
 
+// took does the work n times, and returns how long that took.
+func (w Way) took(n int) time.Duration {
+	start := time.Now()
+	w.Do(n)
+	return time.Since(start)
+}
+
 func (m *measurement) round() {
 	for i := range m.ways {
 		i = (i + m.first) % len(m.ways)
@@ -143,9 +150,7 @@ func (m *measurement) round() {
 		if w.Before != nil {
 			w.Before()
 		}
-		start := time.Now()
-		w.Do(m.ops[i])
-		m.times[i] = append(m.times[i], float64(time.Since(start))/float64(m.ops[i]))
+		m.times[i] = append(m.times[i], float64(w.took(m.ops[i]))/float64(m.ops[i]))
 	}
 	m.first++
 }

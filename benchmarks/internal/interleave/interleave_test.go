@@ -33,6 +33,24 @@ func TestLeast(t *testing.T) {
 	})
 }
 
+// A first operation that takes long does not make the turns shorter.
+func TestStallAtTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, ops := 0, 0
+		Comparison{Ways: []Way{{Name: "a", Do: func(n int) {
+			calls++
+			ops = n
+			if calls == 1 {
+				time.Sleep(2 * turn)
+			}
+			time.Sleep(time.Duration(n) * turn / 100)
+		}}}}.Run(1)
+		if ops != 128 {
+			t.Errorf("%d operations in a turn, want 128", ops)
+		}
+	})
+}
+
 // What comes before a turn does not count, and a batch is divided by its length.
 func TestTimes(t *testing.T) {
 	sleep := func(d time.Duration) func(int) {
