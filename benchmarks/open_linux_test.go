@@ -3,7 +3,6 @@ package benchmarks
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
@@ -11,28 +10,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// bare does with the kernel alone what opening and closing a snapshot by reflink has to do: it
-// is the limit.
-func bare(tb testing.TB, name string) interleave.Way {
-	fi, err := os.Stat(name)
-	check(tb, err)
-	return interleave.Once("bare", func() {
-		src, err := os.Open(name)
-		check(tb, err)
-		dir, err := syscalls.OpenDir(syscalls.AtFdcwd, filepath.Dir(name))
-		check(tb, err)
-		dst, err := syscalls.Tmpfile(dir, 0)
-		check(tb, err)
-		check(tb, syscalls.Ficlone(dst, int(src.Fd())))
-		mem, err := syscalls.Mmap(dst, int(fi.Size()), false)
-		check(tb, err)
-		_ = src.Close()
-		_ = syscalls.Close(dir)
-		_ = syscalls.Close(dst)
-		_ = syscalls.Munmap(mem)
-	})
-}
 
 // opening opens and closes a snapshot.
 func opening(tb testing.TB, name string) interleave.Way {
@@ -66,15 +43,17 @@ func readingAll(tb testing.TB, name string) interleave.Way {
 	})
 }
 
-// BenchmarkOpen opens and closes a file that is on the disk and of few extents. os.ReadFile is
-// the other way to have what nobody changes any more.
+// BenchmarkOpen opens and closes a file that is on the disk and of few extents. The ways bare,
+// bare-mapped and shortest are limits: system calls alone. os.ReadFile is the other way to get
+// contents that no process changes.
 func BenchmarkOpen(b *testing.B) {
 	each(b, mounttest.Reflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, size := range upTo(64*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib, gib) {
 			b.Run(fmt.Sprint("method=reflink/size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", size)
 				interleave.Comparison{Ways: []interleave.Way{
-					openingFile(b, name), readingAll(b, name), bare(b, name), openingMut(b, name), opening(b, name),
+					openingFile(b, name), readingAll(b, name), shortest(b, name), bare(b, name),
+					bareMapped(b, name), openingMut(b, name), opening(b, name),
 				}}.Bench(b)
 			})
 		}
