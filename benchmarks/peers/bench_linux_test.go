@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/KarpelesLab/reflink"
@@ -131,6 +132,70 @@ func BenchmarkReadAt(b *testing.B) {
 			})
 		}
 	})
+}
+
+// BenchmarkReadAtHot reads resident pages of one file at random offsets. x/exp/mmap maps the
+// private copy of the snapshot, so that both read the same memory. raw copies from that memory.
+func BenchmarkReadAtHot(b *testing.B) {
+	each(b, func(b *testing.B, dir string) {
+		for _, fileSize := range []int{mib, 64 * mib} {
+			name := file(b, dir, "hot", random(fileSize))
+			for _, size := range []int{64, 4 * kib, 64 * kib} {
+				b.Run(fmt.Sprintf("file=%d/size=%d", fileSize, size), func(b *testing.B) {
+					readingSame(b, name, int64(fileSize), int64(size)).Bench(b)
+				})
+			}
+		}
+	})
+}
+
+func readingSame(tb testing.TB, name string, fileSize, size int64) interleave.Comparison {
+	m, err := snapshot.Open(name)
+	check(tb, err)
+	tb.Cleanup(func() { check(tb, m.Close()) })
+	x, err := xmmap.Open(privateCopy(tb, fileSize))
+	check(tb, err)
+	tb.Cleanup(func() { check(tb, x.Close()) })
+	mem, p := m.Bytes(), make([]byte, fileSize)
+	way := func(name string, r io.ReaderAt) interleave.Way {
+		for range 2 { // into memory, and into the page tables
+			_, err := r.ReadAt(p, 0)
+			check(tb, err)
+		}
+		return interleave.Way{Name: name, Do: func(n int) {
+			p, at := p[:size], interleave.NewOffsets(fileSize-size)
+			for range n {
+				_, _ = r.ReadAt(p, at.Next())
+			}
+		}}
+	}
+	raw := interleave.Way{Name: "raw", Do: func(n int) {
+		p, at := p[:size], interleave.NewOffsets(fileSize-size)
+		for range n {
+			copy(p, mem[at.Next():])
+		}
+	}}
+	ways := []interleave.Way{raw, way("exp-mmap", x), way("Mmap", m)}
+	return interleave.Comparison{Bytes: size, Ways: ways}
+}
+
+// privateCopy returns a name of the private copy of the one snapshot that is open: the file of that
+// size that has no other name.
+func privateCopy(tb testing.TB, size int64) string {
+	fds, err := os.ReadDir("/proc/self/fd")
+	check(tb, err)
+	var found []string
+	for _, fd := range fds {
+		name := "/proc/self/fd/" + fd.Name()
+		var st syscall.Stat_t
+		if syscall.Stat(name, &st) == nil && st.Nlink == 0 && st.Size == size {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 {
+		tb.Fatalf("%d private copies of %d bytes are open, want 1: %v", len(found), size, found)
+	}
+	return found[0]
 }
 
 type slice []byte
