@@ -54,6 +54,8 @@ var table = []*Kind{
 		variant:  ReflinksOff,
 		smallest: 300 << 20, mkfs: slices.Concat(mkfsQuietly, []string{"-m", "reflink=0"}),
 	},
+	xfsOfBlocks("16k"),
+	xfsOfBlocks("64k"),
 	{
 		name: "ext4", magic: 0xef53, has: with(local | Disk | Shutdown | RenameWrites | WholeSeconds),
 		variant:  WholeSeconds,
@@ -62,9 +64,17 @@ var table = []*Kind{
 	},
 }
 
+func xfsOfBlocks(size string) *Kind {
+	return &Kind{
+		name: "xfs", magic: 0x58465342, has: with(local | Disk | Reflinks | Shutdown | LargeBlocks),
+		variant:  LargeBlocks,
+		smallest: 300 << 20, mkfs: slices.Concat(mkfsQuietly, []string{"-b", "size=" + size}),
+	}
+}
+
 // Kinds returns the kinds of the table that have the properties, in the order of the table,
-// whether they can be made here or not. Those with [WholeSeconds] or [ReflinksOff] have to be asked
-// for.
+// whether they can be made here or not. Those with [WholeSeconds], [ReflinksOff] or [LargeBlocks]
+// have to be asked for.
 func Kinds(p Property) (kinds []*Kind) {
 	for _, k := range table {
 		if k.Has(p) && k.variant == k.variant&p {
@@ -82,6 +92,15 @@ func KindOf(path string) *Kind { return kindOf(path) }
 func (k *Kind) String() string {
 	if k == nil {
 		return ""
+	}
+	return k.name
+}
+
+// label is the name of the kind in reasons. It is a name of MOUNTTEST_REQUIRE as well, except with
+// LargeBlocks: older kernels have the filesystem, but do not mount it with large blocks.
+func (k *Kind) label() string {
+	if k.Has(LargeBlocks) {
+		return k.name + " of large blocks"
 	}
 	return k.name
 }

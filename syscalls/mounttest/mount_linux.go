@@ -214,7 +214,11 @@ func mountDevice(k *Kind, dir string, device *os.File) error {
 	if err := mkfs(k, device.Name()); err != nil {
 		return err
 	}
-	if err := unix.Mount(device.Name(), dir, k.name, 0, k.options); err != nil {
+	err := unix.Mount(device.Name(), dir, k.name, 0, k.options)
+	if errors.Is(err, unix.ENOSYS) && k.Has(LargeBlocks) {
+		return missing("the kernel mounts no blocks larger than a page")
+	}
+	if err != nil {
 		return fmt.Errorf("mount %s: %w", device.Name(), err)
 	}
 	if err := os.Remove(filepath.Join(dir, "lost+found")); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -77,7 +77,7 @@ func (k *Kind) On(tb testing.TB, image *os.File) string {
 func (k *Kind) Mkfs(tb testing.TB, path string) {
 	tb.Helper()
 	if err := available(k); err != nil {
-		tb.Skip(without(tb, k.name, err))
+		tb.Skip(without(tb, k.label(), err))
 	}
 	if err := mkfs(k, path); err != nil {
 		tb.Fatalf("mounttest: %v", err)
@@ -88,7 +88,7 @@ func (k *Kind) Mkfs(tb testing.TB, path string) {
 func untilCleanup(tb testing.TB, k *Kind, dir string, unmount func() error, err error) string {
 	tb.Helper()
 	if err != nil {
-		tb.Skip(without(tb, k.name, err))
+		tb.Skip(without(tb, k.label(), err))
 	}
 	tb.Cleanup(func() {
 		if err := unmount(); err != nil {

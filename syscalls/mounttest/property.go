@@ -45,6 +45,9 @@ const (
 	// ReflinksOff: it was made without the reflinks that others of its type have. Only
 	// [Fresh] makes one.
 	ReflinksOff
+	// LargeBlocks: a block is larger than 4 KiB, the page of most machines. Only [Fresh] makes one,
+	// on Linux 6.12 or later.
+	LargeBlocks
 
 	afterLast
 )
@@ -70,7 +73,7 @@ func with(p Property) Property { return p | not((afterLast-1)&^p) }
 func (p Property) String() string {
 	var list []string
 	for i, name := range []string{"Known", "Host", "Private", "Reflinks", "Leases", "Disk", "NoCOW", "Subvolumes",
-		"Shutdown", "RenameWrites", "ListsTrusted", "WholeSeconds", "ReflinksOff"} {
+		"Shutdown", "RenameWrites", "ListsTrusted", "WholeSeconds", "ReflinksOff", "LargeBlocks"} {
 		one := Property(1) << i
 		if p&one != 0 {
 			list = append(list, name)

@@ -70,6 +70,13 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 		flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
 		return err == nil && flags&noCow != 0
 	},
+	mounttest.LargeBlocks: func(t *testing.T, dir string) bool {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Bsize > 4096
+	},
 	mounttest.WholeSeconds: func(t *testing.T, dir string) bool {
 		now := time.Now().Truncate(time.Second).Add(time.Second / 2)
 		name := create(t, dir, "dated").Name()
@@ -101,9 +108,32 @@ func TestProperties(t *testing.T) {
 			check(t, kind.Fresh(t, 0), kind)
 		})
 	}
-	for _, p := range []mounttest.Property{mounttest.WholeSeconds, mounttest.ReflinksOff} {
-		kind := mounttest.Kinds(p)[0]
-		t.Run(p.String(), func(t *testing.T) { check(t, mounttest.Fresh(t, p, 0), kind) })
+	for _, p := range []mounttest.Property{
+		mounttest.WholeSeconds, mounttest.ReflinksOff, mounttest.LargeBlocks,
+	} {
+		for _, kind := range mounttest.Kinds(p) {
+			t.Run(p.String(), func(t *testing.T) { check(t, kind.Fresh(t, 0), kind) })
+		}
+	}
+}
+
+// A kernel that mounts no large blocks is a reason to skip, even if the filesystem is required.
+func TestLargeBlocksOnAnOldKernel(t *testing.T) {
+	t.Setenv("MOUNTTEST_REQUIRE", "xfs")
+	kind := mounttest.Kinds(mounttest.LargeBlocks)[0]
+	kind.Fresh(t, 0)
+	tb := &fakeTB{TB: t, panics: true}
+	mounttest.OnThread(t, func() error {
+		defer func() { _ = recover() }()
+		if err := mounttest.Refuse(unix.SYS_MOUNT, unix.ENOSYS); err != nil {
+			return err
+		}
+		kind.Fresh(tb, 0)
+		return nil
+	})
+	want := "xfs of large blocks: the kernel mounts no blocks"
+	if !strings.HasPrefix(tb.skipped, want) {
+		t.Errorf("skipped with %q, want %q; failed with %q", tb.skipped, want, tb.failed)
 	}
 }
 
