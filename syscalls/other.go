@@ -5,6 +5,7 @@ package syscalls
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var errOther = fmt.Errorf("needs Linux: %w", errors.ErrUnsupported)
@@ -44,6 +45,8 @@ func appendOnly(int) (bool, error)          { return false, errOther }
 func setNoAtime(int) error                  { return errOther }
 func capable(int) (bool, error)             { return false, errOther }
 func fsType(int) (uint32, error)            { return 0, errOther }
+
+func coarseNow() (time.Time, error) { return time.Time{}, errOther }
 
 func writebackAndWait(int) error { return errOther }
 func writebackError(int) error   { return errOther }

@@ -78,8 +78,12 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 	if err != nil {
 		return none, err
 	}
-	if noLease != nil {
-		if err := waitForTick(w.ctx, src.FD, before, granularity(before, !errors.Is(noLease, errNoLeases))); err != nil {
+	// Not on filesystems with leases whose times are finer than whole seconds: since Linux 6.13 the
+	// next change gets a new time even within a tick, because FstatSync has looked at the times.
+	// FUSE with a write-back cache goes by the coarse clock.
+	tick, coarse := before.Granularity(), errors.Is(noLease, errNoLeases)
+	if noLease != nil && (coarse || tick > syscalls.ClockTick) {
+		if err := waitForTick(w.ctx, src.FD, before, tick); err != nil {
 			return none, err
 		}
 	}
@@ -117,27 +121,13 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 	return comparedCopy, nil
 }
 
-// granularity returns for how long the times of a file, described by st, can stand still while it
-// changes. fine tells that it is on a filesystem with leases, whose times are finer since Linux
-// 6.13.
-func granularity(st syscalls.Stat, fine bool) time.Duration {
-	switch {
-	case st.Mtime.Nanosecond() == 0 && st.Ctime.Nanosecond() == 0:
-		return 2 * time.Second // whole seconds, as on ext4 with small inodes, or even ones, as on FAT
-	case fine:
-		return 0
-	}
-	// The kernel's coarse clock, 10 ms at most (HZ=100). FUSE with a write-back cache goes by it
-	// (measured: torn copies taken for unchanged).
-	return 12 * time.Millisecond
-}
-
-// waitForTick returns when a change of the file fd, described a moment ago, will show in its times. One
-// that follows another within the same tick does not. The error is errChanged if there was one
-// since. Clocks of servers may differ from ours by some seconds.
+// waitForTick waits until every further change of the file fd shows in its times. before describes
+// the file as it was a moment ago: a change that follows another one within tick does not show. The
+// error is errChanged if the file changed meanwhile. Clocks of servers may differ from the local
+// one by some seconds.
 func waitForTick(ctx context.Context, fd int, before syscalls.Stat, tick time.Duration) error {
 	const apart = 5 * time.Second
-	if tick == 0 || time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
+	if time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
 		return nil
 	}
 	select {
