@@ -9,19 +9,15 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 const (
-	// tick is more than the clock that filesystems take times from stands still: up to 10 ms
-	// (CONFIG_HZ=100), before Linux 6.13 always.
-	tick = 50 * time.Millisecond
+	// cheapCopy is the size of files that are copied in less than syscalls.ClockTick.
+	cheapCopy = 1 << 20
 
-	// coarseTick is that where times are whole seconds, as on ext4 with small inodes, or even
-	// ones, as on FAT.
-	coarseTick = 2 * time.Second
-
-	// cheap is what is copied in less than a tick.
-	cheap = 1 << 20
+	// maxWait is how long a copy is put off at most so that it can be shared.
+	maxWait = 100 * time.Millisecond
 )
 
 // A cache has one snapshot for all who open a file while it is unchanged.
@@ -61,13 +57,10 @@ func newCache(c snapshot.Config) *cache {
 	return &cache{config: c, idleTime: idleTime, known: map[identity]*shared{}, making: map[identity]*making{}}
 }
 
-// get returns a snapshot of the file found, which info describes, and makes one if there is
-// none. The caller is then one of its users.
-func (c *cache) get(found *os.File, info fs.FileInfo) (*shared, error) {
-	id, _, ok := identify(info)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
+// get returns a snapshot of the file found, which st describes, and makes one if there is none. The
+// caller is then one of its users.
+func (c *cache) get(found *os.File, st syscalls.Stat) (*shared, error) {
+	id := identify(st)
 	c.mu.Lock()
 	c.events++
 	asked := c.events
@@ -143,8 +136,8 @@ func (c *cache) make(mk *making, id identity, found *os.File) {
 	m, now, settled, err = c.take(found)
 }
 
-// take makes a snapshot of the file found and tells which state of the file it shows, and
-// whether any later change would give the file another identity.
+// take makes a snapshot of the file found. It returns which state of the file the snapshot shows,
+// and whether every later change gives the file another identity.
 func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled bool, err error) {
 	f, err := reopen(found)
 	if err != nil {
@@ -153,46 +146,55 @@ func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled boo
 	defer f.Close()
 	reflink := c.config
 	reflink.NoCopy = true
-	begun := time.Now()
+	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
 	m, err = reflink.FromFile(context.Background(), f)
 	if errors.Is(err, errors.ErrUnsupported) && !c.config.NoCopy {
-		if begun, err = settle(f); err == nil {
-			m, err = c.config.FromFile(context.Background(), f)
-		}
+		begun = settle(f)
+		m, err = c.config.FromFile(context.Background(), f)
 	}
 	if err != nil {
 		return nil, id, false, err
 	}
-	info, err := m.Stat()
+	now, err := syscalls.Fstat(int(f.Fd()))
 	if err != nil {
 		_ = m.Close()
 		return nil, id, false, err
 	}
-	id, changed, _ := identify(info)
-	return m, id, begun.Sub(changed) >= granularity(changed), nil
+	return m, identify(now), isSettled(now, begun), nil
 }
 
-// granularity returns how long after a time that a filesystem reports another change may get
-// the same time.
-func granularity(reported time.Time) time.Duration {
-	if reported.Nanosecond() == 0 {
-		return coarseTick
-	}
-	return tick
+// isSettled reports whether a file that st describes has not changed from begun to then, and every
+// change after begun shows in its times.
+//
+// Both follow if the last change was longer before begun than the times of the file can stand
+// still. begun is of CoarseNow, so a change after begun has the time begun or a later one, cut to
+// what the filesystem can store: the granularity is a margin for the cut and for the clocks of
+// servers, not for the lag of the coarse clock. By time.Now, it would have to be longer than that
+// lag.
+func isSettled(st syscalls.Stat, begun time.Time) bool {
+	return begun.Sub(st.Ctime) >= st.Granularity()
 }
 
-// settle waits until any change of f would show in its times, if that is soon and a copy that
-// can be shared is worth it. It returns the time then.
-func settle(f *os.File) (time.Time, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return time.Time{}, err
+// settle waits until every change of f shows in its times, if that is soon and a copy that can be
+// shared is worth the wait. It returns the time of CoarseNow after that.
+func settle(f *os.File) time.Time {
+	for {
+		now, _ := syscalls.CoarseNow()
+		st, err := syscalls.Fstat(int(f.Fd()))
+		wait := st.Granularity() - now.Sub(st.Ctime)
+		if err != nil || st.Size <= cheapCopy || wait <= 0 || wait > maxWait {
+			return now
+		}
+		time.Sleep(wait) // perhaps again, as the coarse clock is behind
 	}
-	_, changed, _ := identify(info)
-	now := time.Now()
-	if wait := tick - now.Sub(changed); info.Size() > cheap && wait > 0 && wait <= tick && granularity(changed) == tick {
-		time.Sleep(wait)
-		now = time.Now()
-	}
-	return now, nil
+}
+
+// An identity is that of a file in one state.
+type identity struct {
+	dev, ino           uint64
+	size, mtime, ctime int64
+}
+
+func identify(st syscalls.Stat) identity {
+	return identity{st.Dev, st.Ino, st.Size, st.Mtime.UnixNano(), st.Ctime.UnixNano()}
 }

@@ -37,7 +37,7 @@ const (
 	IdleTime  = idleTime
 )
 
-var Granularity = granularity
+var IsSettled = isSettled
 
 // A Lent is the snapshot behind a file of an FS; it notes how it is read.
 type Lent struct {

@@ -43,11 +43,12 @@ import (
 //
 // The times of a file tell two writes apart only if the clock of its filesystem has ticked in
 // between. So a snapshot is shared with those who open the file later only if it was made at
-// least 50 ms after the last change, or two seconds where the times are in whole seconds. One
-// made earlier serves those who asked before it was begun, and nobody else; a copy of more than
-// 1 MiB is put off for those 50 ms. Stores through somebody's writable mapping change the
-// times when the kernel gets to it (the first store to a page after it was last written to the
-// disk): until then, such a file counts as unchanged.
+// least 12 ms after the last change, or two seconds where the times are in whole seconds, by the
+// clock that the kernel takes the times of files from, which is some ticks of 1 to 10 ms behind.
+// A snapshot made earlier serves the callers that asked before it was begun, and no others; a copy
+// of more than 1 MiB is put off, by up to 100 ms, until it can be shared. Stores through a writable
+// mapping change the times when the kernel gets to it (the first store to a page after it was last
+// written to the disk): until then, such a file counts as unchanged.
 //
 // HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
 // that has the first version may be told that it is still good, by whatever server does not
@@ -112,7 +113,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 const staleTries = 9
 
 func (f *FS) open(full, name string) (fs.File, error) {
-	found, info, err := lookUp(f.root, full)
+	found, st, err := lookUp(f.root, full)
 	if err != nil {
 		return nil, err
 	}
@@ -120,16 +121,16 @@ func (f *FS) open(full, name string) (fs.File, error) {
 		defer found.Close()
 	}
 	switch {
-	case info.IsDir():
+	case st.Mode.IsDir():
 		d, err := openDir(f.root, full)
 		if err != nil {
 			return nil, err
 		}
 		return &dirFile{d, name}, nil
-	case !info.Mode().IsRegular():
+	case !st.Mode.IsRegular():
 		return nil, errIrregular
 	}
-	s, err := f.shared.get(found, info)
+	s, err := f.shared.get(found, st)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 const (
@@ -24,28 +25,28 @@ const (
 //
 // Root follows links in the directories of name. The last one has to be followed here, because
 // O_PATH with O_NOFOLLOW, which Root adds, opens the link itself.
-func lookUp(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 	for range maxLinks {
 		f, err := root.OpenFile(name, openPath, 0)
 		if err != nil {
-			return nil, nil, err
+			return nil, syscalls.Stat{}, err
 		}
-		info, err := f.Stat()
-		if err == nil && info.Mode().Type() != fs.ModeSymlink {
-			return f, info, nil
+		st, err := syscalls.Fstat(int(f.Fd()))
+		if err == nil && st.Mode.Type() != fs.ModeSymlink {
+			return f, st, nil
 		}
 		_ = f.Close()
 		if errors.Is(err, fs.ErrNotExist) {
 			err = syscall.ESTALE // it was there a moment ago
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, syscalls.Stat{}, err
 		}
 		target, err := root.Readlink(name)
 		switch {
 		case errors.Is(err, syscall.EINVAL): // no link any more
 		case err != nil:
-			return nil, nil, err
+			return nil, syscalls.Stat{}, err
 		case strings.HasPrefix(target, "/"):
 			name = target // Root has the error for it
 		default:
@@ -53,7 +54,7 @@ func lookUp(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 			name = name[:strings.LastIndexByte(strings.TrimRight(name, "/"), '/')+1] + target
 		}
 	}
-	return nil, nil, syscall.ELOOP
+	return nil, syscalls.Stat{}, syscall.ELOOP
 }
 
 // openDir opens a directory, and nothing that is none.
@@ -80,20 +81,4 @@ func reopen(found *os.File) (f *os.File, err error) {
 		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
 	})
 	return f, errors.Join(cerr, err)
-}
-
-// An identity is that of a file in one state.
-type identity struct {
-	dev, ino, size uint64
-	mtime, ctime   int64
-}
-
-// identify returns the identity of a file, and when it changed last.
-func identify(info fs.FileInfo) (id identity, changed time.Time, ok bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return id, changed, false
-	}
-	changed = time.Unix(st.Ctim.Unix())
-	return identity{uint64(st.Dev), uint64(st.Ino), uint64(info.Size()), info.ModTime().UnixNano(), changed.UnixNano()}, changed, true
 }

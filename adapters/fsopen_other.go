@@ -5,27 +5,26 @@ package adapters
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 var errOther = fmt.Errorf("needs Linux: %w", errors.ErrUnsupported)
 
 // Off Linux there are directories, but no snapshots.
 
-func lookUp(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 	info, err := root.Stat(name)
-	if err == nil && info.Mode().IsRegular() {
+	if err != nil {
+		return nil, syscalls.Stat{}, err
+	}
+	if info.Mode().IsRegular() {
 		err = errOther
 	}
-	return nil, info, err
+	return nil, syscalls.Stat{Mode: info.Mode()}, err
 }
 
 func openDir(root *os.Root, name string) (*os.File, error) { return root.Open(name) }
 
 func reopen(*os.File) (*os.File, error) { return nil, errOther }
-
-type identity struct{ dev, ino uint64 }
-
-func identify(fs.FileInfo) (id identity, changed time.Time, ok bool) { return }

@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"snapshot/internal/defrag":            floors("privatefile", "sys"),
 	"snapshot/internal/publish":           floors("pathname", "retry", "sys"),
 	"snapshot":                            floors("defrag", "mapped", "pathname", "privatefile", "publish", "retry", "sys"),
-	"adapters":                            {module + "/snapshot"},
+	"adapters":                            {module + "/snapshot", module + "/syscalls"},
 	"benchmarks":                          nil,
 	"benchmarks/internal/interleave":      nil,
 	"examples/internal/beside":            nil,

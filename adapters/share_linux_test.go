@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -39,16 +39,29 @@ func settled(tb testing.TB, dir, name string, content []byte) {
 
 func waitSettled(tb testing.TB, file string) {
 	tb.Helper()
-	for {
-		st, err := os.Stat(file)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if changed := time.Unix(st.Sys().(*syscall.Stat_t).Ctim.Unix()); time.Since(changed) > adapters.Granularity(changed) {
-			return
-		}
+	fd, err := syscalls.OpenPath(syscalls.AtFdcwd, file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer syscalls.Close(fd)
+	for !isSettled(tb, fd) {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// isSettled reports whether a snapshot of a file that is made now is shared with those who open
+// the file later.
+func isSettled(tb testing.TB, fd int) bool {
+	tb.Helper()
+	now, err := syscalls.CoarseNow()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	st, err := syscalls.Fstat(fd)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return adapters.IsSettled(st, now)
 }
 
 // contents returns what a file of a tree holds.
@@ -193,13 +206,27 @@ func TestNeverOldForWaiters(t *testing.T) {
 	<-stop
 }
 
-// TestGranularity: on a clock of whole seconds a change is told from the next much later.
-func TestGranularity(t *testing.T) {
-	if got := adapters.Granularity(time.Unix(1000, 0)); got != 2*time.Second {
-		t.Error(got)
-	}
-	if got := adapters.Granularity(time.Unix(1000, 1)); got != 50*time.Millisecond {
-		t.Error(got)
+// A snapshot is shared if it is made at least one granularity of the file's times after the last
+// change. The mtime, which programs can set, does not count as a change.
+func TestIsSettled(t *testing.T) {
+	changed, whole := time.Unix(1000, 1), time.Unix(1000, 0)
+	for _, test := range []struct {
+		mtime, ctime time.Time
+		after        time.Duration
+		want         bool
+	}{
+		{changed, changed, 12*time.Millisecond - 1, false},
+		{changed, changed, 12 * time.Millisecond, true},
+		{changed.Add(time.Hour), changed, 12 * time.Millisecond, true},
+		{changed.Add(-time.Hour), changed, 0, false},
+		{whole, whole, 2*time.Second - 1, false},
+		{whole, whole, 2 * time.Second, true},
+	} {
+		st := syscalls.Stat{Mtime: test.mtime, Ctime: test.ctime}
+		if got := adapters.IsSettled(st, test.ctime.Add(test.after)); got != test.want {
+			t.Errorf("mtime %v, ctime %v, copied %v later: %v",
+				test.mtime, test.ctime, test.after, got)
+		}
 	}
 }
 
