@@ -140,6 +140,24 @@ func TestFSRace(t *testing.T) {
 	}
 }
 
+// Errors of opening a file work with os.IsPermission, as with os.Open.
+func TestFSPermission(t *testing.T) {
+	dir := os.Getenv("TEST_DIR")
+	if !mounttest.IsUserChild() {
+		dir = mounttest.Dir(t, mounttest.Host)
+		if err := os.Chmod(put(t, dir, "f", []byte("secret")), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mounttest.AsUser(t, func(t *testing.T) {
+		mounttest.Leaks(t)
+		_, err := newFS(t, dir, snapshot.Config{}).Open("f")
+		if !os.IsPermission(err) || err.Error() != "open f: permission denied" {
+			t.Error(err)
+		}
+	}, "TEST_DIR="+dir)
+}
+
 // TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)
 // that is not O_NONBLOCK.
 func TestFSWaitsForLease(t *testing.T) {

@@ -2,7 +2,6 @@ package adapters
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -11,23 +10,14 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-const (
-	// openPath is O_PATH, which package syscall lacks: the file is looked at and not opened. It
-	// has this value on all architectures that Go knows.
-	openPath = 0x200000
-
-	// maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
-	maxLinks = 40
-)
-
 // lookUp returns the file that name leads to, without opening it: a FIFO does not block, a
 // device does not notice. What is then opened is this very file, whatever becomes of the name.
 //
 // Root follows links in the directories of name. The last one has to be followed here, because
 // O_PATH with O_NOFOLLOW, which Root adds, opens the link itself.
 func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
-	for range maxLinks {
-		f, err := root.OpenFile(name, openPath, 0)
+	for range syscalls.MaxLinks {
+		f, err := root.OpenFile(name, syscalls.OPath, 0)
 		if err != nil {
 			return nil, syscalls.Stat{}, err
 		}
@@ -63,22 +53,14 @@ func openDir(root *os.Root, name string) (*os.File, error) {
 }
 
 // reopen opens for reading the regular file that lookUp found.
-func reopen(found *os.File) (f *os.File, err error) {
-	conn, err := found.SyscallConn()
+func reopen(found *os.File) (*os.File, error) {
+	fd, err := syscalls.Reopen(int(found.Fd()))
 	if err != nil {
+		// FS names the call, and os.IsPermission knows no error within a SyscallError.
+		if e, ok := errors.AsType[*os.SyscallError](err); ok {
+			err = e.Err
+		}
 		return nil, err
 	}
-	cerr := conn.Control(func(fd uintptr) {
-		name := fmt.Sprintf("/proc/self/fd/%d", fd)
-		f, err = os.Open(name)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return
-		}
-		if _, there := os.Readlink(name); there == nil {
-			err = syscall.ESTALE // a FUSE server has forgotten it
-			return
-		}
-		err = fmt.Errorf("/proc is not mounted: %w", errors.ErrUnsupported)
-	})
-	return f, errors.Join(cerr, err)
+	return os.NewFile(uintptr(fd), found.Name()), nil
 }

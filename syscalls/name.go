@@ -5,6 +5,12 @@ import "syscall"
 // AtFdcwd stands for the working directory where a descriptor of a directory is asked for.
 const AtFdcwd = -100
 
+// OPath is O_PATH, which package syscall lacks, for [os.Root.OpenFile]; [OpenPath] needs no root.
+const OPath = 0x200000
+
+// MaxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
+const MaxLinks = 40
+
 // OpenPath opens a name for being looked at only (O_PATH|O_NOFOLLOW): openat(2). It does not
 // need permission to read the file, breaks no lease, and does not block on a FIFO or wake a
 // device. A symbolic link is opened itself.

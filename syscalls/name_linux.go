@@ -10,6 +10,8 @@ import (
 
 const _ = uint(AtFdcwd - unix.AT_FDCWD) // they are equal, or this does not compile
 const _ = uint(unix.AT_FDCWD - AtFdcwd)
+const _ = uint(OPath - unix.O_PATH)
+const _ = uint(unix.O_PATH - OPath)
 
 func openPath(dirfd int, name string) (int, error) {
 	return unix.Openat(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

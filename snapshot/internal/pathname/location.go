@@ -15,9 +15,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// maxLinks is how many symbolic links the kernel follows in one name (path_resolution(7)).
-const maxLinks = 40
-
 // NoDir stands for the directory of a file that is not known to lie in one.
 const NoDir = -1
 
@@ -110,7 +107,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 }
 
 func (p *Location) followByHand(name string, create bool) (*Location, error) {
-	for range maxLinks {
+	for range syscalls.MaxLinks {
 		target, err := sys.Readlinkat(p.FD)
 		if err == nil && create {
 			err = p.CheckSticky()
