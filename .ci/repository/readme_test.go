@@ -1,4 +1,4 @@
-package adapters_test
+package repository
 
 import (
 	"encoding/json"
@@ -38,7 +38,7 @@ func TestReadmeCompiles(t *testing.T) {
 	if err != nil {
 		t.Skip("go is not in PATH")
 	}
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestReadmeCompiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte(source.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestReadmeCompiles(t *testing.T) {
 func TestLinksOfDocuments(t *testing.T) {
 	links := 0
 	for _, name := range []string{"README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md", ".github/PROMISES.md", "examples/README.md", "benchmarks/results/README.md"} {
-		name = filepath.Join("..", name)
+		name = filepath.Join("../..", name)
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package adapters_test
+package repository
 
 import (
 	"bytes"
@@ -103,7 +103,7 @@ func TestNoNet(t *testing.T) {
 	if err != nil {
 		t.Skip("go is not in PATH")
 	}
-	out, err := exec.Command(goTool, "list", "-deps", ".").Output()
+	out, err := exec.Command(goTool, "list", "-deps", "../../adapters").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,18 +120,18 @@ func TestNoNet(t *testing.T) {
 
 // The top of the tree holds what a reader expects there and nothing else.
 func TestTopLevel(t *testing.T) {
-	entries, err := os.ReadDir("..")
+	entries, err := os.ReadDir("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"go.mod", "go.sum", "syscalls", "snapshot", "adapters", "benchmarks", "examples", "README.md", "LICENSE"}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(want, e.Name()) {
-			t.Errorf("%s does not belong there", filepath.Join("..", e.Name()))
+			t.Errorf("%s does not belong there", e.Name())
 		}
 	}
 	// Users of the module inherit its requirements, so it requires this alone.
-	mod, err := os.ReadFile("../go.mod")
+	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,11 +146,11 @@ func TestTopLevel(t *testing.T) {
 // What needs more than the module may is a module of its own, below benchmarks or examples, that
 // builds with the code beside it.
 func TestNestedModules(t *testing.T) {
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "go.mod" || path == filepath.Join("..", "go.mod") {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "go.mod" || path == filepath.Join("../..", "go.mod") {
 			return err
 		}
-		rel, err := filepath.Rel("..", filepath.Dir(path))
+		rel, err := filepath.Rel("../..", filepath.Dir(path))
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func TestNestedModules(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join("..", name))
+		b, err := os.ReadFile(filepath.Join("../..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
