@@ -4,13 +4,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/.ci/internal/tree"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -22,22 +23,21 @@ func TestNothingIsDecidedByName(t *testing.T) {
 		names = append(names, kind.String())
 	}
 	looked := 0
-	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
-		switch dir := filepath.ToSlash(filepath.Dir(path)); {
-		case err != nil:
-			return err
-		case dir == "../../syscalls/mounttest": // has the table
+	dir := root(t)
+	err := tree.Walk(dir, func(name string) error {
+		switch at := path.Dir(name); {
+		case at == "syscalls/mounttest": // has the table
 			return nil
-		case dir == "../../benchmarks/report": // reads names that were written, and decides no test
+		case at == "benchmarks/report": // reads names that were written, and decides no test
 			return nil
-		case !strings.HasSuffix(path, "_test.go") && dir != "../../benchmarks/external/fusetest":
+		case !strings.HasSuffix(name, "_test.go") && at != "benchmarks/external/fusetest":
 			return nil
-		case filepath.Ext(path) != ".go":
+		case path.Ext(name) != ".go":
 			return nil
 		}
 		looked++
 		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, path, nil, 0)
+		file, err := parser.ParseFile(set, filepath.Join(dir, filepath.FromSlash(name)), nil, 0)
 		if err != nil {
 			return err
 		}

@@ -1,3 +1,5 @@
+// Package repository tests the repository as a whole: who imports whom, which files it has, and
+// what its documents say.
 package repository
 
 import (
@@ -5,64 +7,107 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/.ci/internal/tree"
 )
 
-const module = "github.com/mmapsnapshot/mmapsnapshot"
-
-// mayImport lists what each package may import besides the standard library, tests aside.
-var mayImport = map[string][]string{
-	"syscalls":                            {"golang.org/x/sys/unix"},
-	"syscalls/mounttest":                  {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
-	"syscalls/mounttest/restrict":         {"golang.org/x/sys/unix", module + "/syscalls/mounttest/internal/seccomp"},
-	"syscalls/mounttest/internal/seccomp": {"golang.org/x/sys/unix"},
-	"snapshot/internal/sys":               {module + "/syscalls"},
-	"snapshot/internal/sys/systest":       floors("retry", "sys"),
-	"snapshot/internal/retry":             nil,
-	"snapshot/internal/pathname":          floors("retry", "sys"),
-	"snapshot/internal/mapped":            floors("sys"),
-	"snapshot/internal/privatefile":       floors("pathname", "retry", "sys"),
-	"snapshot/internal/defrag":            floors("privatefile", "sys"),
-	"snapshot/internal/publish":           floors("pathname", "retry", "sys"),
-	"snapshot":                            floors("defrag", "mapped", "pathname", "privatefile", "publish", "retry", "sys"),
-	"adapters":                            {module + "/snapshot", module + "/syscalls"},
-	"benchmarks":                          nil,
-	"benchmarks/internal/interleave":      nil,
-	"examples/internal/beside":            nil,
-	"examples/quickstart":                 {module + "/snapshot", module + "/adapters"},
-	"examples/serve":                      {module + "/snapshot", module + "/adapters"},
+// layout lists the packages of the root module from the lowest floor to the highest, and the
+// packages that each of them may import besides the standard library, tests aside. Imports go down
+// only: a package of the module may import packages of rows above its own. Its names leave out the
+// path of the module.
+var layout = []struct {
+	name    string
+	imports []string
+}{
+	{"syscalls", []string{"golang.org/x/sys/unix"}},
+	{seccomp, []string{"golang.org/x/sys/unix"}},
+	{"syscalls/mounttest", []string{"golang.org/x/sys/unix", seccomp}},
+	{"syscalls/mounttest/restrict", []string{"golang.org/x/sys/unix", seccomp}},
+	{internal + "sys", []string{"syscalls"}},
+	{internal + "retry", nil},
+	{internal + "sys/systest", []string{"syscalls", internal + "sys", internal + "retry"}},
+	{internal + "pathname", []string{"syscalls", internal + "sys", internal + "retry"}},
+	{internal + "mapped", []string{"syscalls", internal + "sys"}},
+	{internal + "privatefile", []string{
+		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
+	}},
+	{internal + "defrag", []string{"syscalls", internal + "sys", internal + "privatefile"}},
+	{internal + "publish", []string{
+		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
+	}},
+	{"snapshot", []string{
+		"syscalls", internal + "sys", internal + "retry", internal + "pathname", internal + "mapped",
+		internal + "privatefile", internal + "defrag", internal + "publish",
+	}},
+	{"adapters", []string{"snapshot", "syscalls"}},
+	{"benchmarks/internal/interleave", nil},
+	{"benchmarks", nil},
+	{"examples/internal/beside", nil},
+	{"examples/quickstart", []string{"snapshot", "adapters"}},
+	{"examples/serve", []string{"snapshot", "adapters"}},
 }
 
-// floors returns the import paths of packages below snapshot/internal, and of syscalls.
-func floors(names ...string) []string {
-	paths := []string{module + "/syscalls"}
-	for _, name := range names {
-		paths = append(paths, module+"/snapshot/internal/"+name)
+const (
+	seccomp  = "syscalls/mounttest/internal/seccomp"
+	internal = "snapshot/internal/"
+)
+
+// root returns the root of the repository.
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := tree.Root()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return paths
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(mod), "module "+tree.Module+"\n") {
+		t.Fatalf("%s is not the root of the repository", dir)
+	}
+	return dir
 }
 
-// Imports go down only, unsafe stands in the lowest floor alone, and every package has a
-// documentation.
-func TestLayout(t *testing.T) {
+// goList returns the output of go list with the arguments, run at the root for a GOOS.
+func goList(t *testing.T, goos string, args ...string) []byte {
+	t.Helper()
 	goTool, err := exec.LookPath("go")
 	if err != nil {
 		t.Skip("go is not in PATH")
 	}
-	for _, target := range []string{"linux", "darwin"} {
-		cmd := exec.Command(goTool, "list", "-json=ImportPath,Imports,Doc", module+"/...")
-		cmd.Env = append(os.Environ(), "GOOS="+target, "GOARCH=arm64", "CGO_ENABLED=0")
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
+	cmd := exec.Command(goTool, append([]string{"list"}, args...)...)
+	cmd.Dir = root(t)
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=arm64", "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Each package imports only the packages of its row, only the lowest floor imports unsafe, and each
+// package has a package comment.
+func TestLayout(t *testing.T) {
+	mayImport := map[string][]string{}
+	for _, row := range layout {
+		for _, imp := range row.imports {
+			if _, lower := mayImport[imp]; !lower && !outside(imp) {
+				t.Errorf("the row of %s names %s, which has no row above", row.name, imp)
+			}
 		}
+		mayImport[row.name] = row.imports
+	}
+	for _, goos := range []string{"linux", "darwin"} {
+		out := goList(t, goos, "-json=ImportPath,Imports,Doc", tree.Module+"/...")
 		seen := 0
 		for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 			var p struct {
@@ -75,63 +120,64 @@ func TestLayout(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen++
-			name := strings.TrimPrefix(p.ImportPath, module+"/")
+			name := strings.TrimPrefix(p.ImportPath, tree.Module+"/")
 			allowed, known := mayImport[name]
 			if !known {
-				t.Errorf("%s is not listed here", name)
+				t.Errorf("%s has no row in layout", name)
 			}
 			if p.Doc == "" {
-				t.Errorf("%s has no documentation", name)
+				t.Errorf("%s has no package comment", name)
 			}
 			for _, imp := range p.Imports {
-				outside := strings.Contains(strings.Split(imp, "/")[0], ".")
-				if outside && !slices.Contains(allowed, imp) || imp == "unsafe" && !strings.HasPrefix(name, "syscalls") {
+				short := strings.TrimPrefix(imp, tree.Module+"/")
+				unlisted := (short != imp || outside(imp)) && !slices.Contains(allowed, short)
+				if unlisted || imp == "unsafe" && !strings.HasPrefix(name, "syscalls") {
 					t.Errorf("%s must not import %s", name, imp)
 				}
 			}
 		}
-		if seen < len(mayImport) {
-			t.Errorf("%d packages found", seen)
+		if seen < len(layout) {
+			t.Errorf("GOOS=%s: %d packages, and layout has %d", goos, seen, len(layout))
 		}
 	}
 }
 
-// A program that uses this package and not package net must not get it, because with cgo it
-// would link the C library.
+// outside reports whether an import path belongs to neither the standard library nor, in the short
+// form of layout, to this module.
+func outside(imp string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	return strings.Contains(first, ".")
+}
+
+// A program that imports package adapters and not package net does not link package net, which with
+// cgo would link the C library.
 func TestNoNet(t *testing.T) {
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("go is not in PATH")
-	}
-	out, err := exec.Command(goTool, "list", "-deps", "../../adapters").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	deps := strings.Fields(string(out))
+	deps := strings.Fields(string(goList(t, "linux", "-deps", "./adapters")))
 	for _, not := range []string{"net", "net/http", "os/user", "runtime/cgo"} {
 		if slices.Contains(deps, not) {
-			t.Errorf("it imports %s", not)
+			t.Errorf("adapters imports %s", not)
 		}
 	}
-	if !slices.Contains(deps, module+"/snapshot") {
+	if !slices.Contains(deps, tree.Module+"/snapshot") {
 		t.Errorf("go list -deps says %v", deps)
 	}
 }
 
-// The top of the tree holds what a reader expects there and nothing else.
+// The top of the tree holds the expected files and directories alone, besides dot files.
 func TestTopLevel(t *testing.T) {
-	entries, err := os.ReadDir("../..")
+	entries, err := os.ReadDir(root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"go.mod", "go.sum", "syscalls", "snapshot", "adapters", "benchmarks", "examples", "README.md", "LICENSE"}
+	want := []string{"go.mod", "go.sum", "README.md", "LICENSE"}
+	want = append(want, "syscalls", "snapshot", "adapters", "benchmarks", "examples")
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(want, e.Name()) {
-			t.Errorf("%s does not belong there", e.Name())
+			t.Errorf("%s does not belong at the top of the tree", e.Name())
 		}
 	}
-	// Users of the module inherit its requirements, so it requires this alone.
-	mod, err := os.ReadFile("../../go.mod")
+	// Users of the module inherit its requirements, so it requires one module alone.
+	mod, err := os.ReadFile(filepath.Join(root(t), "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,60 +189,61 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// What needs more than the module may is a module of its own, below benchmarks or examples, that
-// builds with the code beside it.
+// Code that needs other modules is a module of its own below benchmarks or examples, and builds
+// with the code beside it.
 func TestNestedModules(t *testing.T) {
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "go.mod" || path == filepath.Join("../..", "go.mod") {
-			return err
+	dir, modules := root(t), 0
+	err := tree.Walk(dir, func(file string) error {
+		name := path.Dir(file)
+		if path.Base(file) != "go.mod" || name == "." {
+			return nil
 		}
-		rel, err := filepath.Rel("../..", filepath.Dir(path))
+		modules++
+		mod, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file)))
 		if err != nil {
 			return err
 		}
-		mod, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(rel)
 		top, _, _ := strings.Cut(name, "/")
 		if top != "benchmarks" && top != "examples" {
-			t.Errorf("%s: no module belongs there", path)
+			t.Errorf("%s: no module belongs there", file)
 		}
 		back := strings.Repeat("/..", strings.Count(name, "/")+1)[1:]
 		lines := strings.Split(string(mod), "\n")
-		if line := "module " + module + "/" + name; !slices.Contains(lines, line) {
-			t.Errorf("%s: no line %q", path, line)
+		if line := "module " + tree.Module + "/" + name; !slices.Contains(lines, line) {
+			t.Errorf("%s: no line %q", file, line)
 		}
-		if !strings.Contains(string(mod), module+" v") {
+		if !strings.Contains(string(mod), tree.Module+" v") {
 			return nil
 		}
 		if top == "examples" {
 			// go install refuses a module that replaces another, and takes no notice of go.work.
 			if strings.Contains(string(mod), "replace") {
-				t.Errorf("%s: its programs could not be installed", path)
+				t.Errorf("%s: its programs could not be installed", file)
 			}
-			work, err := os.ReadFile(filepath.Join(filepath.Dir(path), "go.work"))
+			work, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name), "go.work"))
 			if err != nil {
 				return err
 			}
 			lines = strings.Split(string(work), "\n")
 		}
-		if line := "replace " + module + " => " + back; !slices.Contains(lines, line) {
-			t.Errorf("%s: no line %q there or in go.work", path, line)
+		if line := "replace " + tree.Module + " => " + back; !slices.Contains(lines, line) {
+			t.Errorf("%s: no line %q there or in go.work", file, line)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if modules == 0 {
+		t.Error("no module found")
+	}
 	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join("../..", name))
+		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		// TestTopLevel sees to what is required. A replacement would make the module unusable for
-		// others, and sums beyond that one mean that something has leaked.
+		// TestTopLevel checks the requirements. A replacement would make the module unusable for
+		// others, and a sum of another module is left over from a requirement that leaked in.
 		for line := range strings.Lines(string(b)) {
 			leaked := name == "go.sum" && !strings.HasPrefix(line, "golang.org/x/sys ")
 			if leaked || strings.HasPrefix(line, "replace") {

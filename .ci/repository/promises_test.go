@@ -10,7 +10,7 @@ import (
 
 // Every test that .github/PROMISES.md names is there, in the file it names.
 func TestPromises(t *testing.T) {
-	text, err := os.ReadFile("../../.github/PROMISES.md")
+	text, err := os.ReadFile(filepath.Join(root(t), ".github", "PROMISES.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,9 +25,9 @@ func TestPromises(t *testing.T) {
 			continue
 		}
 		name, test := strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])
-		file := filepath.Join("../..", dir, name)
+		file := filepath.Join(root(t), dir, name)
 		if external, ok := strings.CutPrefix(name, "ext. "); ok {
-			file = filepath.Join("../../benchmarks/external", external)
+			file = filepath.Join(root(t), "benchmarks", "external", external)
 		}
 		source, err := os.ReadFile(file)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// What the README's pieces of Go take for given.
+// readmeHead declares the names that the pieces of Go in the README use.
 const readmeHead = `package readme
 
 import (
@@ -38,7 +38,7 @@ func TestReadmeCompiles(t *testing.T) {
 	if err != nil {
 		t.Skip("go is not in PATH")
 	}
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(filepath.Join(root(t), "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +63,8 @@ func TestReadmeCompiles(t *testing.T) {
 	if err := os.WriteFile(file, []byte(source.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, "readme", "readme.go"): file}})
+	at := filepath.Join(root(t), "readme", "readme.go")
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {at: file}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,17 +72,17 @@ func TestReadmeCompiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(goTool, "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", os.DevNull, "./readme")
-	cmd.Dir = root
+	cmd.Dir = root(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, source.String())
 	}
 }
 
-// What the documents link to is there.
+// Each relative link in a document leads to a file that exists.
 func TestLinksOfDocuments(t *testing.T) {
 	links := 0
 	for _, name := range []string{"README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md", ".github/PROMISES.md", "examples/README.md", "benchmarks/results/README.md"} {
-		name = filepath.Join("../..", name)
+		name = filepath.Join(root(t), name)
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
