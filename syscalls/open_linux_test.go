@@ -80,6 +80,26 @@ func TestOpenPath(t *testing.T) {
 	})
 }
 
+// OpenPathFollow opens the target of a symbolic link, and a file that is no link.
+func TestOpenPathFollow(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		want := stat(t, newFile(t, dir, "file", nil)).Ino
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		must(t, unix.Symlink("nowhere", filepath.Join(dir, "dangling")))
+		dirfd := openDir(t, dir)
+		for _, name := range []string{"file", "link"} {
+			fd, err := syscalls.OpenPathFollow(dirfd, name)
+			if got := stat(t, opened(t, fd, err)).Ino; got != want {
+				t.Errorf("%s: inode %d, want %d", name, got, want)
+			}
+			_, err = syscalls.Pread(fd, make([]byte, 10), 0)
+			wantErr(t, err, "pread", syscall.EBADF)
+		}
+		_, err := syscalls.OpenPathFollow(dirfd, "dangling")
+		wantErr(t, err, "openat", syscall.ENOENT)
+	})
+}
+
 func TestOpenDir(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)

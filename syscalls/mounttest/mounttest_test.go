@@ -2,6 +2,7 @@ package mounttest_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -116,4 +117,40 @@ func TestCount(t *testing.T) {
 		}
 	}()
 	mounttest.Count(1, 2, 3)
+}
+
+// Kinds returns the kinds that have the properties, in the order of the table. A variant of a kind
+// has to be asked for.
+func TestKinds(t *testing.T) {
+	for p, want := range map[mounttest.Property]string{
+		0:                                      "[xfs btrfs ext4 tmpfs]",
+		mounttest.Known:                        "[xfs btrfs ext4 tmpfs]",
+		mounttest.Reflinks:                     "[xfs btrfs]",
+		mounttest.Disk | mounttest.NoReflinks:  "[ext4]",
+		mounttest.Memory:                       "[tmpfs]",
+		mounttest.ReflinksOff:                  "[xfs]",
+		mounttest.WholeSeconds:                 "[ext4]",
+		mounttest.Host:                         "[]",
+		mounttest.Memory | mounttest.Reflinks:  "[]",
+		mounttest.Disk | mounttest.ReflinksOff: "[xfs]",
+	} {
+		if got := fmt.Sprint(mounttest.Kinds(p)); got != want {
+			t.Errorf("%v: %s, want %s", p, got, want)
+		}
+	}
+}
+
+// String lists the names of all properties and of their opposites.
+func TestPropertyString(t *testing.T) {
+	for p, want := range map[mounttest.Property]string{
+		0:                                      "",
+		mounttest.Known:                        "Known",
+		mounttest.Disk | mounttest.NoReflinks:  "no Reflinks, Disk",
+		mounttest.Memory | mounttest.Private:   "Private, no Disk",
+		mounttest.ReflinksOff | mounttest.Host: "Host, ReflinksOff",
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
