@@ -178,18 +178,15 @@ func (m *MmapMut) writeback() error {
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()
+	if err := m.trim(); err != nil {
+		return privatefile.WriteError(err)
+	}
 	err := privatefile.Clone(ctx, fd, m.fd())
 	m.flat.Cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
 		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}
-	if err != nil || m.length == m.Size() {
-		return err
-	}
-	if err := sys.Ftruncate(fd, m.Size()); err != nil {
-		return privatefile.WriteError(err)
-	}
-	return nil
+	return err
 }
 
 // usable returns why the snapshot cannot be committed, if so. The caller holds committing.

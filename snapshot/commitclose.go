@@ -71,7 +71,7 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	return published, err
 }
 
-// seal keeps everybody from the private file, slices of Bytes included, and cuts it to size. It
+// seal keeps everybody from the private file, slices of Bytes included. It
 // reports false, and does nothing, while a View is running or if the private file cannot or
 // must not get a name.
 func (m *MmapMut) seal() (bool, error) {
@@ -82,10 +82,8 @@ func (m *MmapMut) seal() (bool, error) {
 	if m.nameless || m.viewed() {
 		return false, nil
 	}
-	if m.length != m.Size() {
-		if err := m.truncate(m.Size()); err != nil {
-			return false, err
-		}
+	if err := m.trim(); err != nil {
+		return false, err
 	}
 	if mem := m.mem.Load(); mem != nil {
 		if err := sys.Mprotect(mem.Mem, false, false); err != nil {

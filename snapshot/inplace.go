@@ -105,13 +105,8 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if st.Size > m.Size() {
 		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.Size())
 	}
-	if m.length != m.Size() {
-		if m.cut > m.Size() && m.viewed() {
-			return -1, fmt.Errorf("%w: in place, while a View shows what was cut off", errors.ErrUnsupported)
-		}
-		if err := m.truncate(m.Size()); err != nil {
-			return -1, err
-		}
+	if err := m.trim(); err != nil {
+		return -1, err
 	}
 	m.flat.Cloned = true
 	return m.Size(), sys.Ficlone(file, m.fd())

@@ -48,8 +48,8 @@ type MmapMut struct {
 	baseline *syscalls.Stat
 	known    *publish.Attributes
 
-	// store is shared by WriteAt, and owned by the clone of a commit and by what changes size,
-	// length or cut. It is taken before layout.
+	// store is shared by WriteAt, and owned by the clone of a commit and by what changes the size. It
+	// is taken before layout.
 	store sync.RWMutex
 
 	// layout is owned, for a few system calls at most, by what changes the mapping or closes,
@@ -60,8 +60,7 @@ type MmapMut struct {
 	closed atomic.Bool
 	mem    atomic.Pointer[mapped.Mapping] // nil as long as nothing had to be mapped; longer than size, perhaps
 	size   atomic.Int64                   // changes under store, and WriteGrow needs nothing else to make it more
-	length int64                          // of the private file: more than the size if it shrank while a View was running, or has room to grow in; under store
-	cut    int64                          // what lies behind it in the private file was never stored to; at least the size; under store
+	ragged bool                           // a write that failed may have made the private file longer than size; under store
 
 	// views counts the Views that are running, on whichever mapping. It grows under layout, and
 	// shrinks at any time.
@@ -74,8 +73,6 @@ func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name strin
 		config: c,
 		at:     at,
 		memory: p.Memory,
-		length: p.Size,
-		cut:    p.Size,
 
 		nameless: !p.Linkable,
 	}
@@ -131,8 +128,8 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
-// error. f may read and change b. b stays mapped until f returns, whatever others do, Close,
-// Resize and Commit included. It must not be used afterwards, nor given to another goroutine
+// error. f may read and change b. b stays mapped until f returns, whatever others do, Close and
+// Commit included; a Resize to less fails meanwhile. It must not be used afterwards, nor given to another goroutine
 // that is still using it then. A store that is made while a commit makes its clone is in it or
 // not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
 // there are fs.ErrInvalid, and f is not called.
@@ -140,8 +137,7 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
 // btrfs is nearly used up: then calling View again helps. That holds for the goroutine of f
-// alone: in one that f starts, it ends the program. After a Resize to less, what was cut off
-// reads as it was or as zeros.
+// alone: in one that f starts, it ends the program.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	mem, n, err := m.pin("view", off, n)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -52,7 +53,8 @@ func runModel(t *testing.T, dir string, script []byte) {
 	m, err := snapshot.OpenMut(name)
 	must(t, err)
 	defer func() { must(t, m.Close()) }()
-	views := 0
+	views := 0  // that run
+	around := 0 // of them, on the snapshot that is open now
 	var step func(op, a, b, c byte)
 	run := func() {
 		for len(script) >= 4 {
@@ -83,7 +85,14 @@ func runModel(t *testing.T, dir string, script []byte) {
 			if op%16 == 3 {
 				size <<= 3
 			}
-			must(t, m.Resize(size))
+			err := m.Resize(size)
+			if int(size) < len(model) && around > 0 {
+				if !errors.Is(err, syscall.EBUSY) {
+					t.Errorf("Resize to %d of %d bytes under a View: %v", size, len(model), err)
+				}
+				break
+			}
+			must(t, err)
 			if int(size) <= len(model) {
 				model = bytes.Clone(model[:size])
 			} else {
@@ -97,11 +106,13 @@ func runModel(t *testing.T, dir string, script []byte) {
 			committed = bytes.Clone(model)
 			m, err = snapshot.OpenMut(name)
 			must(t, err)
+			around = 0
 		case 7: // discard
 			must(t, m.Close())
 			model = bytes.Clone(committed)
 			m, err = snapshot.OpenMut(name)
 			must(t, err)
+			around = 0
 		case 8: // store through Bytes
 			if p := m.Bytes(); len(p) > 0 {
 				p[int(off)%len(p)] = c
@@ -112,6 +123,8 @@ func runModel(t *testing.T, dir string, script []byte) {
 				return
 			}
 			views++
+			around++
+			viewed := m
 			must(t, m.View(0, -1, func(p []byte) error {
 				p[int(off)%len(p)] = c
 				model[int(off)%len(model)] = c
@@ -120,6 +133,9 @@ func runModel(t *testing.T, dir string, script []byte) {
 				return nil
 			}))
 			views--
+			if viewed == m {
+				around--
+			}
 		case 10:
 			_ = os.Remove(name + ".link")
 			must(t, m.Link(name+".link"))

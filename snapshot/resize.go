@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -13,9 +12,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
-// Resize changes the size of the snapshot; what it grows by are zeros, which take no disk
-// space. Slices of Bytes are invalid afterwards. The memory moves now and then, with room to
-// grow in, so that growing in small steps is cheap.
+// Resize changes the size of the snapshot, and zeros are what it grows by, which take no disk space.
+// Slices of Bytes are invalid afterwards. While a View runs, in any goroutine, Resize to less fails
+// with syscall.EBUSY. It costs an ftruncate(2) of the private file.
 //
 // If Resize fails, the size is as it was.
 func (m *MmapMut) Resize(size int64) error {
@@ -33,88 +32,34 @@ func (m *MmapMut) resize(size int64) error {
 	if size < 0 {
 		return fmt.Errorf("negative size %d: %w", size, fs.ErrInvalid)
 	}
-	old := m.Size()
-	if size > old {
-		if err := m.reserve(size); err != nil {
-			return err
-		}
-		if m.cut > old {
-			if err := m.discard(); err != nil {
-				return err
-			}
-		}
-		if size > m.length {
-			if err := m.extend(size, size-old); err != nil {
-				return err
-			}
-		}
-		m.cut = max(m.cut, size) // a View may still store behind it
-	} else if !m.viewed() { // else it may be using what is to be cut off, which stays until the next Resize or commit
-		if err := m.truncate(size); err != nil {
+	if size < m.Size() && m.viewed() {
+		return fmt.Errorf("a View is running: %w", syscall.EBUSY)
+	}
+	if err := m.reserve(size); err != nil {
+		return err
+	}
+	if size > m.Size() {
+		if err := m.trim(); err != nil {
 			return err
 		}
 	}
+	if err := sys.Ftruncate(m.fd(), size); err != nil {
+		return err
+	}
+	m.ragged = false
 	m.size.Store(size)
 	return nil
 }
 
-// truncate makes the private file end at size.
-func (m *MmapMut) truncate(size int64) error {
-	if err := sys.Ftruncate(m.fd(), size); err != nil {
-		return err
-	}
-	m.length, m.cut = size, size
-	return nil
-}
-
-const (
-	// minRoom and maxRoom bound the hole that the private file is given to grow in. The first is
-	// more than a block of any filesystem: XFS writes a block back to the disk each time that a
-	// file is made longer from the middle of one (a millisecond).
-	minRoom = 64 << 10
-	maxRoom = 64 << 20
-)
-
-// extend makes the private file at least size bytes long, and longer if it grows by little, n
-// bytes: an ftruncate for each write made appending two to fifty times slower than a file's.
-// The room is a hole, which nobody sees.
-func (m *MmapMut) extend(size, n int64) error {
-	if n <= maxRoom && size <= math.MaxInt64-2*maxRoom {
-		room := (size + min(max(size, minRoom), maxRoom)) &^ (minRoom - 1)
-		err := sys.Ftruncate(m.fd(), room)
-		if err == nil {
-			m.length = room
-			return nil
-		}
-		if !errors.Is(err, syscall.EFBIG) { // of the filesystem, or of RLIMIT_FSIZE
-			return err
-		}
-	}
-	if err := sys.Ftruncate(m.fd(), size); err != nil {
-		return err
-	}
-	m.length = size
-	return nil
-}
-
-// discard makes what lies behind size read as zeros, without taking it away from a View.
-func (m *MmapMut) discard() error {
-	size := m.Size()
-	if !m.viewed() {
-		return m.truncate(size)
-	}
-	// A page in which a hole begins shows zeros from its beginning for an instant, to who reads it by
-	// a mapping (XFS, measured on Linux 6.18): so what is left of it is written.
-	page := int64(os.Getpagesize())
-	zeros := make([]byte, min(-size&(page-1), m.length-size))
-	hole := size + int64(len(zeros))
-	if _, err := m.file.WriteAt(zeros, size); err != nil {
-		hole = size // it was a hole, and there is no space
-	}
-	if hole >= m.length {
+// trim cuts off what a write that failed may have left in the private file behind the size. The
+// caller holds store.
+func (m *MmapMut) trim() error {
+	if !m.ragged {
 		return nil
 	}
-	return sys.PunchHole(m.fd(), hole, m.length-hole)
+	err := sys.Ftruncate(m.fd(), m.Size())
+	m.ragged = err != nil
+	return err
 }
 
 // viewed reports whether a View is running. It can end, but none can begin while the caller

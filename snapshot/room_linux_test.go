@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"bytes"
-	"os"
 	"syscall"
 	"testing"
 
@@ -83,29 +82,4 @@ func TestNoRoom(t *testing.T) {
 	if err := m.Resize(limit + 1); err == nil || m.Size() != limit {
 		t.Errorf("Resize beyond the limit: %v, size %d", err, m.Size())
 	}
-}
-
-// A View may store into what a Resize cut off until it ends: nothing of that comes back, however
-// often the snapshot grows again.
-func TestCutOffStaysCutOff(t *testing.T) {
-	mounttest.Each(t, func(t *testing.T, dir string) {
-		name := join(dir, "f")
-		write(t, name, bytes.Repeat([]byte("x"), 20000))
-		m := openMut(t, name)
-		must(t, m.View(0, -1, func(b []byte) error {
-			must(t, m.Resize(10))
-			must(t, m.Resize(20))
-			copy(b[10000:], "late")
-			return nil
-		}))
-		must(t, m.Resize(20000))
-		got := make([]byte, 20000)
-		_, err := m.ReadAt(got, 0)
-		must(t, err)
-		wantBytes(t, "after growing", got, append([]byte("xxxxxxxxxx"), make([]byte, 19990)...))
-		must(t, m.Commit())
-		if st, err := os.Stat(name); err != nil || st.Size() != 20000 {
-			t.Error(st, err)
-		}
-	})
 }

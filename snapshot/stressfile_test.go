@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -211,7 +212,9 @@ func (f *stressFile) resize() error {
 	var err error
 	switch op % 3 {
 	case 1:
-		err = l.m.Resize(stressFixed)
+		if err = l.m.Resize(stressFixed); errors.Is(err, syscall.EBUSY) {
+			return nil // a View runs: the operation is tried again
+		}
 	case 2:
 		if n := l.tailSize(op); op%2 == 0 {
 			err = l.m.Resize(stressFixed + int64(n))

@@ -44,7 +44,6 @@ var (
 	Poison           = syscalls.Poison
 	Populate         = syscalls.Populate
 	Pread            = syscalls.Pread
-	PunchHole        = syscalls.PunchHole
 	Pwrite           = syscalls.Pwrite
 	Readable         = syscalls.Readable
 	Readlinkat       = syscalls.Readlinkat
@@ -113,7 +112,6 @@ var Calls = []Call{
 	{"poison", &Poison},
 	{"populate", &Populate},
 	{"pread", &Pread},
-	{"punchhole", &PunchHole},
 	{"pwrite", &Pwrite},
 	{"readable", &Readable},
 	{"readlinkat", &Readlinkat},
