@@ -40,7 +40,7 @@ func PrivateExtents(m *MmapMut) (int, error) { return sys.Extents(m.fd(), 0, m.S
 // FlattenAll puts every window in order, whatever it costs.
 func FlattenAll(m *MmapMut) error {
 	for off := int64(0); off < m.Size(); off += defrag.Window {
-		if err := defrag.Join(m.config.options(), m.fd(), m.at.DirFD, off, min(defrag.Window, m.Size()-off)); err != nil {
+		if err := defrag.Join(m.config.options(false), m.fd(), m.at.DirFD, off, min(defrag.Window, m.Size()-off)); err != nil {
 			return err
 		}
 	}

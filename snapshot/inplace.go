@@ -31,7 +31,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sys.Fsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.Size())
+	m.flat.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
 	return nil
 }
 

@@ -30,7 +30,6 @@ type MmapMut struct {
 	config  Config             // constant
 	at      *pathname.Location // where commits go; constant, but for its file
 	setID   uint32             // set-id bits of Config.Perm, for Create; constant
-	memory  bool               // the private file is in memory: it must stay small; constant
 	cleanup runtime.Cleanup    // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
@@ -72,7 +71,6 @@ func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name strin
 		source: source{name: name, stat: at.Stat, method: Method(p.Method), owner: p.Owner},
 		config: c,
 		at:     at,
-		memory: p.Memory,
 
 		nameless: !p.Linkable,
 	}

@@ -28,7 +28,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		return nil, err
 	}
 	defer syscalls.Close(src)
-	copied, err := c.options().Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, false)
+	copied, err := c.options(true).Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if dir != pathname.NoDir {
 		defer syscalls.Close(dir)
 	}
-	copied, err := c.options().Copy(ctx, privatefile.Source{FD: fd, Stat: st, Dir: dir}, false)
+	copied, err := c.options(true).Copy(ctx, privatefile.Source{FD: fd, Stat: st, Dir: dir}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	if pathname.IsGone(err) {
 		known = &publish.Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
 	}
-	open := c.options()
+	open := c.options(false)
 	open.NoCopy = c.NoCopy || c.InPlace
 	copied, err := open.Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, !c.InPlace)
 	if err != nil {
@@ -165,7 +165,7 @@ func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 			return nil, err
 		}
 	}
-	r, err := c.options().Create(p.DirFD, c.perm(), 0, true)
+	r, err := c.options(false).Create(p.DirFD, c.perm(), 0, true)
 	if err != nil {
 		return nil, err
 	}

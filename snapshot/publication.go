@@ -30,7 +30,7 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publish.Publication) error 
 			m.named = before || done && p.To == m.at
 		}
 	}
-	m.flat.Run(ctx, m.config.options(), m.fd(), m.at.DirFD, m.Size())
+	m.flat.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
 	return err
 }
 

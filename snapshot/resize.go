@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
@@ -77,9 +76,6 @@ func (m *MmapMut) reserve(size int64) error {
 	if old != nil {
 		have = int64(len(old.Mem))
 	}
-	if m.memory && size > privatefile.MemoryLimit {
-		return privatefile.TooLarge(size)
-	}
 	if size <= have {
 		return nil
 	}
@@ -88,9 +84,6 @@ func (m *MmapMut) reserve(size int64) error {
 	}
 	page := int64(os.Getpagesize())
 	length := max(size, min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
-	if m.memory {
-		length = min(length, privatefile.MemoryLimit) // so that what is mapped may be used
-	}
 	length = (length + page - 1) &^ (page - 1)
 	if length > math.MaxInt || length < 0 {
 		return syscall.EFBIG

@@ -68,7 +68,6 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 
 // Join makes n bytes at off of the private file fd contiguous.
 func Join(o privatefile.Options, fd, dir int, off, n int64) error {
-	o.NoCopy = true // in memory there is nothing to share
 	r, err := o.Create(dir, 0, 0, false)
 	if err != nil {
 		return err

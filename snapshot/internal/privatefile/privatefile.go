@@ -15,6 +15,7 @@ import (
 // Options are the part of a configuration that says how private files are made.
 type Options struct {
 	NoCopy, RequireConsistent bool
+	InMemory                  bool // a small copy may lie in memory, sealed, if no directory can hold it
 	TempDir                   string
 	Progress                  func(done, total int64)
 }
@@ -47,12 +48,12 @@ type Source struct {
 
 // Copy makes a private file with the contents of src: a clone, wherever the ladder leads,
 // or else a copy. With linkable it is to get a name in the directory of src, if that can be.
-func (c Options) Copy(ctx context.Context, src Source, linkable bool) (p File, err error) {
+func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
 	// Mode 0: nobody but root can open it again through /proc.
-	r, err := c.Create(src.Dir, 0, src.Stat.Size, linkable)
+	r, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
 	if err != nil {
 		return p, err
 	}
@@ -62,11 +63,11 @@ func (c Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 			discard(ctx, r.FD)
 		}
 	}()
-	method, err := c.fill(ctx, r, src)
+	method, err := o.fill(ctx, r, src)
 	if err != nil {
 		return p, r.wrapTried(err)
 	}
-	if r.Memory && !linkable {
+	if r.memory {
 		if err := sys.Seal(r.FD); err != nil {
 			return p, r.wrapTried(err)
 		}
@@ -87,9 +88,9 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is.
-func (c Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error) {
+func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error) {
 	err := cloneWhole(ctx, r.FD, src)
-	if !errors.Is(err, errors.ErrUnsupported) || c.NoCopy {
+	if !errors.Is(err, errors.ErrUnsupported) || o.NoCopy {
 		return reflink, err
 	}
 	if !src.Exclusive {
@@ -101,10 +102,10 @@ func (c Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error
 		}
 	}
 	limit := int64(math.MaxInt64)
-	if r.Memory {
-		limit = MemoryLimit
+	if r.memory {
+		limit = memoryLimit
 	}
-	return c.copyStable(ctx, r.FD, src, limit)
+	return o.copyStable(ctx, r.FD, src, limit)
 }
 
 // checkCopy describes the private copy, whose size is that of the snapshot, after looking at

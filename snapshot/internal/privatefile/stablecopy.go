@@ -30,11 +30,11 @@ var (
 
 // copyStable copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
-func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
-	w := NewCopier(ctx, c.Progress)
+func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
+	w := NewCopier(ctx, o.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
-		method, err := c.copyOnce(w, dst, src, limit)
+		method, err := o.copyOnce(w, dst, src, limit)
 		if !retry.IsTransient(err) || i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime {
 			return method, err
 		}
@@ -49,9 +49,9 @@ func (c Options) copyStable(ctx context.Context, dst int, src Source, limit int6
 
 // lease takes a lease on src. If there is a writer, he may be about to close the file: between two
 // of his writes nothing else tells that there is more to come.
-func (c Options) lease(ctx context.Context, src Source) (lease, error) {
+func (o Options) lease(ctx context.Context, src Source) (lease, error) {
 	tries := leaseTries
-	if c.RequireConsistent {
+	if o.RequireConsistent {
 		tries = retry.Attempts
 	}
 	for i := 1; ; i++ {
@@ -66,9 +66,9 @@ func (c Options) lease(ctx context.Context, src Source) (lease, error) {
 }
 
 // copyOnce copies src to dst, under a lease if one can be had.
-func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, error) {
-	l, noLease := c.lease(w.ctx, src)
-	if noLease != nil && c.RequireConsistent {
+func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, error) {
+	l, noLease := o.lease(w.ctx, src)
+	if noLease != nil && o.RequireConsistent {
 		return none, fmt.Errorf("%w: %w", ErrUnstable, noLease)
 	}
 	defer l.release()
@@ -88,10 +88,10 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 		}
 	}
 	if before.Size > limit {
-		return none, TooLarge(before.Size)
+		return none, tooLarge(before.Size)
 	}
 	w.check = func() error {
-		if l.releaseIfContended(); l.fd < 0 && c.RequireConsistent {
+		if l.releaseIfContended(); l.fd < 0 && o.RequireConsistent {
 			return errLeaseBroken
 		}
 		// Even under a lease: open(2) with O_RDONLY|O_TRUNC truncates in spite of it.
@@ -115,7 +115,7 @@ func (c Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 		return none, err
 	case leased:
 		return leasedCopy, nil
-	case c.RequireConsistent:
+	case o.RequireConsistent:
 		return none, errLeaseBroken
 	}
 	return comparedCopy, nil

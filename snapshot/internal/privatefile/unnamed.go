@@ -13,28 +13,27 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// MemoryLimit is how large a file may be whose copy is kept in memory because no directory can
+// memoryLimit is how large a file may be whose copy is kept in memory because no directory can
 // hold it: what is in a memfd counts as memory.
-const MemoryLimit = 64 << 20
+const memoryLimit = 64 << 20
 
 // A candidate is a place that may be able to hold a private file.
 type candidate struct {
 	name   string
-	file   func() (fd int, err error) // makes an empty one
-	Memory bool
+	memory bool
 }
 
-// A Unnamed is an empty private file and how it came to be where it is.
+// An Unnamed is an empty private file and how it came to be where it is.
 type Unnamed struct {
 	candidate
 	FD       int
 	Linkable bool     // it can get a name in the directory of the file
-	tried    []string // the rungs above, and why each of them cannot hold it
+	tried    []string // the candidates before, and why each of them cannot hold it
 }
 
-// wrapTried adds to an error on which rung it happened, if that is not the first, and why it came
-// to that. What failed above is told, but only err can be tested for: that TempDir does not
-// exist must not be taken for a file that does not exist.
+// wrapTried adds the candidates tried before and their errors to err. Only err itself is wrapped, so
+// that errors.Is does not match the earlier failures: a TempDir that does not exist must not be
+// taken for a file that does not exist.
 func (r Unnamed) wrapTried(err error) error {
 	if err == nil || len(r.tried) == 0 {
 		return err
@@ -42,14 +41,13 @@ func (r Unnamed) wrapTried(err error) error {
 	return fmt.Errorf("%s; %s: %w", strings.Join(r.tried, "; "), r.name, err)
 }
 
-// Create makes an empty private file on the first rung that can hold it: the directory of
-// the file; TempDir; memory, if it has to be copied anyhow. What is to get a name in the
-// directory needs one that may be written to, and gets it directly if the filesystem knows
-// unnamed files.
+// Create makes an empty private file at the first candidate that can hold it: the directory of the
+// file; TempDir; memory, if InMemory is set. A linkable file needs a directory that may be written
+// to, and gets its name there directly if the filesystem knows unnamed files.
 //
-// There is no rung of files that have a name until they are unlinked: a process that is killed
-// between the two would leave it.
-func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (Unnamed, error) {
+// No candidate has a name until it is unlinked: a process that is killed between the two would leave
+// it.
+func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (Unnamed, error) {
 	if linkable {
 		fd, err := sys.Tmpfile(dir, perm)
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -60,19 +58,17 @@ func (c Options) Create(dir int, perm uint32, size int64, linkable bool) (Unname
 	if err == nil || !unsuitable(err) {
 		return Unnamed{FD: fd}, err
 	}
-	temp := c.TempDir
+	temp := o.TempDir
 	if temp == "" {
 		temp = os.TempDir()
 	}
 	r := Unnamed{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
-	for _, r.candidate = range []candidate{
-		{"temporary directory " + temp, func() (int, error) { return tmpfileAt(temp, perm) }, false},
-		{"memory", func() (int, error) { return c.memfd(size, perm) }, true},
-	} {
-		if r.FD, err = r.file(); err == nil || r.Memory || !unsuitable(err) {
-			break
-		}
+	r.candidate = candidate{name: "temporary directory " + temp}
+	r.FD, err = tmpfileAt(temp, perm)
+	if unsuitable(err) && o.InMemory {
 		r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
+		r.candidate = candidate{name: "memory", memory: true}
+		r.FD, err = o.memfd(size)
 	}
 	return r, r.wrapTried(err)
 }
@@ -93,26 +89,26 @@ func tmpfileAt(name string, perm uint32) (int, error) {
 	return sys.TmpfileExcl(dir, perm)
 }
 
-func (c Options) memfd(size int64, perm uint32) (int, error) {
-	if c.NoCopy {
+func (o Options) memfd(size int64) (int, error) {
+	if o.NoCopy {
 		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
 	}
-	if size > MemoryLimit {
-		return -1, TooLarge(size)
+	if size > memoryLimit {
+		return -1, tooLarge(size)
 	}
 	fd, err := sys.Memfd("mmapsnapshot")
 	if err != nil {
 		return -1, err
 	}
-	if err := sys.Fchmod(fd, perm); err != nil { // it is 0o777
+	if err := sys.Fchmod(fd, 0); err != nil { // it is 0o777
 		_ = syscalls.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func TooLarge(size int64) error {
-	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, MemoryLimit)
+func tooLarge(size int64) error {
+	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, memoryLimit)
 }
 
 var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
