@@ -170,7 +170,7 @@ func (m *MmapMut) writeback() error {
 	if err := sys.WritebackAndWait(m.fd()); err != nil {
 		return m.breakWith(err)
 	}
-	m.cleaned()
+	m.region.Written()
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // CommitAndClose is Commit and Close in one, and costs no clone or copy on any filesystem: the
@@ -77,18 +76,15 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 func (m *MmapMut) seal() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
-	m.layout.Lock()
-	defer m.layout.Unlock()
-	if m.nameless || m.viewed() {
+	if m.nameless || !m.views.TryLock() {
 		return false, nil
 	}
+	defer m.views.Unlock()
 	if err := m.trim(); err != nil {
 		return false, err
 	}
-	if mem := m.mem.Load(); mem != nil {
-		if err := sys.Mprotect(mem.Mem, false, false); err != nil {
-			return false, err
-		}
+	if err := m.region.Protect(true); err != nil {
+		return false, err
 	}
 	m.closed.Store(true)
 	return true, nil
@@ -96,12 +92,8 @@ func (m *MmapMut) seal() (bool, error) {
 
 // unseal undoes seal.
 func (m *MmapMut) unseal() error {
-	m.layout.Lock()
-	defer m.layout.Unlock()
-	if mem := m.mem.Load(); mem != nil {
-		if err := sys.Mprotect(mem.Mem, true, true); err != nil {
-			return err
-		}
+	if err := m.region.Protect(false); err != nil {
+		return err
 	}
 	m.closed.Store(false)
 	return nil

@@ -4,7 +4,6 @@ package snapshot
 
 import (
 	"encoding/binary"
-	mathbits "math/bits"
 	"os"
 	"slices"
 	"testing"
@@ -19,17 +18,21 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+// Region returns the private copy behind a snapshot.
+func Region(m any) *mapped.Region {
+	switch m := m.(type) {
+	case *Mmap:
+		return m.region
+	case *MmapMut:
+		return m.region
+	}
+	return nil
+}
+
 // TruncatePrivate cuts off the private file behind a snapshot, as nobody can from outside.
 func TruncatePrivate(tb testing.TB, m any, size int64) {
 	tb.Helper()
-	var err error
-	switch m := m.(type) {
-	case *Mmap:
-		err = sys.Ftruncate(int(m.file.Fd()), size)
-	case *MmapMut:
-		err = sys.Ftruncate(m.fd(), size)
-	}
-	if err != nil {
+	if err := sys.Ftruncate(Region(m).FD(), size); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -37,67 +40,30 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 // PrivateExtents counts the extents of the private file.
 func PrivateExtents(m *MmapMut) (int, error) { return sys.Extents(m.fd(), 0, m.Size()) }
 
-// FlattenAll puts every window in order, whatever it costs.
-func FlattenAll(m *MmapMut) error {
-	for off := int64(0); off < m.Size(); off += defrag.Window {
-		if err := defrag.Join(m.config.options(false), m.fd(), m.at.DirFD, off, min(defrag.Window, m.Size()-off)); err != nil {
-			return err
-		}
-	}
-	return nil
+// DefragAll joins the extents of every window, whatever it costs.
+func DefragAll(m *MmapMut) error {
+	return defrag.All(m.config.options(false), m.fd(), m.at.DirFD, m.Size())
 }
 
-// BreakMapping makes every access to the mapping fault, while the private file can be read.
+// BreakMapping makes every access to the memory fault, while the private file can be read.
 func BreakMapping(tb testing.TB, m any) {
 	tb.Helper()
-	if err := sys.Mprotect(mappingOf(m).Mem, false, false); err != nil {
+	if err := Region(m).Prefetch(0, 1); err != nil { // maps it
 		tb.Fatal(err)
 	}
-}
-
-// PrivateFd is the descriptor of the private file.
-func PrivateFd(m *Mmap) int { return int(m.file.Fd()) }
-
-// ChunkBytes is how much of a mapping one chunk of a set of pages stands for.
-const ChunkBytes = mapped.ChunkPages << mapped.PageShift
-
-// Dirty reports whether all pages of a range are known to be dirty.
-func Dirty(m *MmapMut, off int64, n int) bool { return m.mem.Load().Dirty.Has(off, n) }
-
-// Disown makes m believe that its private file is somebody else's.
-func Disown(m *Mmap) { m.mem.Owner++ }
-
-// HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of it.
-func HoldSweeper() (release func()) {
-	mapped.Sweeping.Turn.Lock()
-	return mapped.Sweeping.Turn.Unlock
-}
-
-// Sweep looks at once which pages are still in memory, for a caller who holds the sweeper.
-func Sweep() { mapped.Sweeping.Sweep() }
-
-// Swept returns how many mappings are looked at.
-func Swept() int {
-	mapped.Sweeping.Mu.Lock()
-	defer mapped.Sweeping.Mu.Unlock()
-	return len(mapped.Sweeping.Mappings)
-}
-
-func mappingOf(m any) *mapped.Mapping {
-	switch m := m.(type) {
-	case *Mmap:
-		return m.mem
-	case *MmapMut:
-		return m.mem.Load()
+	if err := sys.Mprotect(Region(m).Mapped(), false, false); err != nil {
+		tb.Fatal(err)
 	}
-	return nil
 }
 
 // PagesMapped counts the pages of the mapping that were touched: /proc/self/pagemap knows those
 // that are in its page tables.
 func PagesMapped(tb testing.TB, m any) (n int) {
 	tb.Helper()
-	mem := mappingOf(m).Mem
+	mem := Region(m).Mapped()
+	if mem == nil {
+		return 0
+	}
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		tb.Fatal(err)
@@ -114,58 +80,51 @@ func PagesMapped(tb testing.TB, m any) (n int) {
 	return n
 }
 
-// Evict drops pages of the private file from memory, and fails the test if they stay.
-func Evict(tb testing.TB, m *Mmap, off, n int64) {
+// inMemory reports which pages of a part of a private file are in memory, by a mapping of its own.
+func inMemory(tb testing.TB, fd int, off, n int64) []bool {
 	tb.Helper()
-	fd := int(m.file.Fd())
-	if err := unix.Fdatasync(fd); err != nil {
+	mem, err := syscalls.Mmap(fd, int(off+n), false)
+	if err != nil {
 		tb.Fatal(err)
 	}
+	defer syscalls.Munmap(mem)
 	vec := make([]byte, (n-1)/int64(os.Getpagesize())+1)
-	for try := range 200 {
-		if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
-			tb.Fatal(err)
-		}
-		if err := syscalls.Mincore(m.mem.Mem[off:off+n], vec); err != nil {
-			tb.Fatal(err)
-		}
-		if !slices.ContainsFunc(vec, func(v byte) bool { return v&1 != 0 }) {
-			return
-		}
-		time.Sleep(time.Duration(try) * time.Millisecond) // what has just been written is held a moment longer
+	if err := syscalls.Mincore(mem[off:], vec); err != nil {
+		tb.Fatal(err)
 	}
-	tb.Fatal("pages stayed in memory")
-}
-
-// Known counts the pages that a snapshot takes to be in memory.
-func Known(m any) (n int) {
-	for i := range mappingOf(m).Resident {
-		if l := mappingOf(m).Resident[i].Load(); l != nil {
-			for w := range l {
-				n += mathbits.OnesCount64(l[w].Load())
-			}
-		}
+	in := make([]bool, len(vec))
+	for i, v := range vec {
+		in[i] = v&1 != 0
 	}
-	return n << mapped.PageShift / os.Getpagesize()
+	return in
 }
 
 // InMemory counts the pages of a snapshot that are in memory.
 func InMemory(tb testing.TB, m any) (n int) {
 	tb.Helper()
-	mem := mappingOf(m).Mem
-	vec := make([]byte, (len(mem)-1)/os.Getpagesize()+1)
-	if err := syscalls.Mincore(mem, vec); err != nil {
-		tb.Fatal(err)
-	}
-	for _, v := range vec {
-		n += int(v & 1)
+	for _, in := range inMemory(tb, Region(m).FD(), 0, Region(m).Size()) {
+		if in {
+			n++
+		}
 	}
 	return n
 }
 
-// Quarantine tells how many bytes of addresses are kept from reuse.
-func Quarantine() int {
-	mapped.Quarantined.Mu.Lock()
-	defer mapped.Quarantined.Mu.Unlock()
-	return mapped.Quarantined.Bytes
+// Evict drops pages of the private file from memory, and fails the test if they stay.
+func Evict(tb testing.TB, m *Mmap, off, n int64) {
+	tb.Helper()
+	fd := m.region.FD()
+	if err := unix.Fdatasync(fd); err != nil {
+		tb.Fatal(err)
+	}
+	for try := range 200 {
+		if err := unix.Fadvise(fd, off, n, unix.FADV_DONTNEED); err != nil {
+			tb.Fatal(err)
+		}
+		if !slices.Contains(inMemory(tb, fd, off, n), true) {
+			return
+		}
+		time.Sleep(time.Duration(try) * time.Millisecond) // what has just been written is held a moment longer
+	}
+	tb.Fatal("pages stayed in memory")
 }

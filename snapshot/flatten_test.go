@@ -86,7 +86,7 @@ func TestFlattenBesideStores(t *testing.T) {
 			}
 		})
 		for range mounttest.Count(5, 40, 1000) {
-			must(t, snapshot.FlattenAll(m))
+			must(t, snapshot.DefragAll(m))
 			must(t, m.Commit())
 		}
 		close(stop)

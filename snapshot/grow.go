@@ -2,10 +2,13 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // WriteGrow is WriteAt, but what lies behind the end makes the snapshot longer, in one step:
@@ -17,7 +20,7 @@ import (
 //
 // For many small appends use a bufio.Writer, as with an os.File.
 func (m *MmapMut) WriteGrow(p []byte, off int64) (int, error) {
-	if off < 0 || len(p) == 0 || off <= m.size.Load()-int64(len(p)) {
+	if off < 0 || len(p) == 0 || off <= m.Size()-int64(len(p)) {
 		n, err := m.WriteAt(p, off)
 		if !errors.Is(err, io.ErrShortWrite) { // else somebody has shrunk it
 			return n, err
@@ -40,14 +43,14 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 	if err := m.trim(); err != nil {
 		return 0, err
 	}
-	if err := m.makeRoom(off + int64(len(p))); err != nil {
+	if err := m.region.Reserve(off + int64(len(p))); err != nil {
 		return 0, err
 	}
 	// The system call makes the file longer at no cost. An ftruncate before it makes XFS write all
 	// dirty pages to the disk and wait: 14 ms after a write of 5 ms.
-	n, err := m.source.pwrite(m.mem.Load(), p, off)
+	n, err := m.region.Pwrite(p, off)
 	if n > 0 {
-		m.size.Store(max(m.Size(), off+int64(n)))
+		m.region.SetSize(max(m.Size(), off+int64(n)))
 	}
 	if err != nil {
 		// It can have written more than n: btrfs needs space to write again, by which n is learnt.
@@ -57,15 +60,50 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// makeRoom sees to it that end bytes can be mapped.
-func (m *MmapMut) makeRoom(end int64) error {
-	if mem := m.mem.Load(); mem != nil && end <= int64(len(mem.Mem)) {
+// Resize changes the size of the snapshot, and zeros are what it grows by, which take no disk space.
+// Slices of Bytes are invalid afterwards. While a View runs, in any goroutine, Resize to less fails
+// with syscall.EBUSY. It costs an ftruncate(2) of the private file.
+//
+// If Resize fails, the size is as it was.
+func (m *MmapMut) Resize(size int64) error {
+	m.store.Lock()
+	defer m.store.Unlock()
+	if m.closed.Load() {
+		return pathError("resize", m.name, fs.ErrClosed)
+	}
+	return pathError("resize", m.name, m.resize(size))
+}
+
+func (m *MmapMut) resize(size int64) error {
+	if size < 0 {
+		return fmt.Errorf("negative size %d: %w", size, fs.ErrInvalid)
+	}
+	if err := m.region.Reserve(size); err != nil {
+		return err
+	}
+	if size < m.Size() {
+		if !m.views.TryLock() {
+			return fmt.Errorf("a View is running: %w", syscall.EBUSY)
+		}
+		defer m.views.Unlock()
+	} else if err := m.trim(); err != nil {
+		return err
+	}
+	if err := sys.Ftruncate(m.fd(), size); err != nil {
+		return err
+	}
+	m.ragged = false
+	m.region.SetSize(size)
+	return nil
+}
+
+// trim cuts off what a write that failed may have left in the private file behind the size. The
+// caller holds store.
+func (m *MmapMut) trim() error {
+	if !m.ragged {
 		return nil
 	}
-	m.layout.Lock()
-	defer m.layout.Unlock()
-	if m.closed.Load() {
-		return fs.ErrClosed
-	}
-	return m.reserve(end)
+	err := sys.Ftruncate(m.fd(), m.Size())
+	m.ragged = err != nil
+	return err
 }

@@ -20,31 +20,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Mmap holds one descriptor and one mapping, a MmapMut three and one, and after a commit too.
+// A Mmap holds one descriptor, a MmapMut three, and after a commit too. Each holds one mapping from when
+// it is needed: a ReadAt of pages that are in memory, View or Bytes. A snapshot that is read once, or
+// written by calls, has none.
 func TestHolds(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 100000))
 		before := take(t, dir)
-		held := func(what string, descriptors int) {
+		held := func(what string, descriptors, mappings int) {
 			t.Helper()
 			now := take(t, dir)
 			if n := now.descriptors - before.descriptors; n != descriptors {
 				t.Errorf("%s: %d descriptors", what, n)
 			}
-			if n := mappingsOf(t, dir); n != 1 {
-				t.Errorf("%s: %d mappings", what, n)
+			if n := mappingsOf(t, dir); n != mappings {
+				t.Errorf("%s: %d mappings, want %d", what, n, mappings)
 			}
 		}
-		r := open(t, name)
-		held("Mmap", 1)
-		must(t, r.Close())
-		m := openMut(t, name)
-		held("MmapMut", 3)
-		must(t, m.Commit())
-		held("MmapMut after a commit", 3)
-		must(t, m.Close())
+		p := make([]byte, 100000)
+		read := func(m reader) {
+			t.Helper()
+			_, err := m.ReadAt(p, 0)
+			must(t, err)
+		}
+		needs := map[string]func(m reader){
+			"ReadAt":   func(m reader) { read(m); read(m) }, // taking the inventory sweeps
+			"View":     func(m reader) { must(t, m.View(0, 1, func([]byte) error { return nil })) },
+			"Bytes":    func(m reader) { _ = m.Bytes() },
+			"Prefetch": func(m reader) { must(t, m.Prefetch(0, 1)) },
+		}
+		for what, need := range needs {
+			r := open(t, name)
+			held("Mmap", 1, 0)
+			read(r)
+			held("Mmap, read once", 1, 0)
+			need(r)
+			held("Mmap, "+what, 1, 1)
+			must(t, r.Close())
+			m := openMut(t, name)
+			held("MmapMut", 3, 0)
+			read(m)
+			_, err := m.WriteAt(p[:10], 0)
+			must(t, err)
+			_, err = m.WriteGrow(p, 100000)
+			must(t, err)
+			must(t, m.Commit())
+			held("MmapMut after a commit", 3, 0)
+			need(m)
+			held("MmapMut, "+what, 3, 1)
+			must(t, m.Close())
+		}
 		if n := mappingsOf(t, dir); n != 0 {
 			t.Errorf("closed: %d mappings", n)
 		}
@@ -82,7 +109,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 	}
 	for i := 0; ; i++ {
 		runtime.GC()
-		kept := snapshot.Quarantine()
+		kept := mapped.QuarantinedBytes()
 		if kept > limit {
 			t.Fatalf("%d bytes are kept, %d allowed", kept, limit)
 		}
@@ -108,11 +135,11 @@ func TestQuarantineIsBounded(t *testing.T) {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
 	}
-	if kept := snapshot.Quarantine(); kept <= limit {
+	if kept := mapped.QuarantinedBytes(); kept <= limit {
 		t.Errorf("%d bytes are kept", kept)
 	}
 	wantFault(t, func() { _ = bytes.Clone(b[:1]) })
-	mapped.Quarantined.Empty()
+	mapped.EmptyQuarantine()
 }
 
 // emptyQuarantine gives back what other tests have left, too.
@@ -121,7 +148,7 @@ func emptyQuarantine() {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
 	}
-	mapped.Quarantined.Empty()
+	mapped.EmptyQuarantine()
 }
 
 // Prefetch returns when the pages are there, and they can be touched; View sees to the first

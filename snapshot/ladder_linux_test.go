@@ -170,7 +170,7 @@ func TestLadderMemory(t *testing.T) {
 	write(t, name, data)
 	defer tmpfiles(t, 2, syscall.EOPNOTSUPP)()
 	m := open(t, name)
-	fd := snapshot.PrivateFd(m)
+	fd := snapshot.Region(m).FD()
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	must(t, err)
 	if want := unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL; seals&want != want {

@@ -30,9 +30,9 @@ func take(t testing.TB, dir string) (i inventory) {
 		runtime.GC()
 		time.Sleep(5 * time.Millisecond)
 	}
-	mapped.Quarantined.Empty()
-	defer snapshot.HoldSweeper()()
-	snapshot.Sweep()
+	mapped.EmptyQuarantine()
+	defer mapped.HoldSweeper()()
+	mapped.Sweep()
 	debug.FreeOSMemory()
 	must(t, syncfs(dir))
 	var st unix.Statfs_t

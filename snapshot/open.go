@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
@@ -38,7 +39,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
-		return nil, bare(err)
+		return nil, mapped.UnwrapPathError(err)
 	}
 	// Control keeps f from being closed by somebody else meanwhile.
 	if conn.Control(func(fd uintptr) { m, err = c.fromDescriptor(ctx, int(fd), f.Name()) }) != nil {
@@ -181,12 +182,4 @@ func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 		m.setID = c.perm() & setID
 	}
 	return m, err
-}
-
-// bare takes the operation and the path off an error of package os, which will get ours.
-func bare(err error) error {
-	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
-		return e.Err
-	}
-	return err
 }

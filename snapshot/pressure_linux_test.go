@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -133,11 +134,11 @@ func pressureRead(t *testing.T, m reader, version map[int]int) {
 // forgets them.
 func wantSweep(t *testing.T, m reader) {
 	t.Helper()
-	defer snapshot.HoldSweeper()()
+	defer mapped.HoldSweeper()()
 	all, most := pressureSize/os.Getpagesize(), pressureLimit/os.Getpagesize()
-	before := snapshot.Known(m)
-	snapshot.Sweep()
-	after, there := snapshot.Known(m), snapshot.InMemory(t, m)
+	before := snapshot.Region(m).ResidentPages()
+	mapped.Sweep()
+	after, there := snapshot.Region(m).ResidentPages(), snapshot.InMemory(t, m)
 	what := fmt.Sprintf("%T: of %d pages %d were known, %d after a sweep, %d are in memory", m, all, before, after, there)
 	t.Log(what)
 	if there > most {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -89,7 +90,7 @@ func TestResident(t *testing.T) {
 // system call again; those that have not, are not. Where the kernel does not say, or says to all but the
 // owner that everything is there, all are read again.
 func TestSweep(t *testing.T) {
-	defer snapshot.HoldSweeper()()
+	defer mapped.HoldSweeper()()
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 4<<20)
 		name := join(dir, "f")
@@ -98,7 +99,7 @@ func TestSweep(t *testing.T) {
 			m, denied, undo := open(t, name), why != "", func() {}
 			switch why {
 			case "not the owner":
-				snapshot.Disown(m)
+				snapshot.Region(m).Disown()
 			case "mincore fails":
 				undo = systest.Intercept(t, func(call string) error {
 					if call == "mincore" {
@@ -108,15 +109,16 @@ func TestSweep(t *testing.T) {
 				})
 			}
 			p := make([]byte, 1<<20)
-			for _, off := range []int64{0, 3 << 20} {
+			for _, off := range []int64{0, 3 << 20, 3 << 20} { // the last by the mapping
 				_, err := m.ReadAt(p, off)
 				must(t, err)
 			}
+			touched := snapshot.PagesMapped(t, m)
 			snapshot.Evict(t, m, 0, 1<<20)
 			if !m.Resident(0, 1<<20) {
 				t.Error("it is known before the sweep")
 			}
-			snapshot.Sweep()
+			mapped.Sweep()
 			if m.Resident(0, 4096) {
 				t.Error("a page that is gone is taken to be there")
 			}
@@ -126,8 +128,8 @@ func TestSweep(t *testing.T) {
 			_, err := m.ReadAt(p, 0)
 			must(t, err)
 			wantBytes(t, "ReadAt", p, data[:1<<20])
-			if n := snapshot.PagesMapped(t, m); n != 0 {
-				t.Errorf("the ReadAt after the sweep touched %d pages", n)
+			if n := snapshot.PagesMapped(t, m); n != touched {
+				t.Errorf("the ReadAt after the sweep touched %d pages", n-touched)
 			}
 			undo()
 			must(t, m.Close())
@@ -137,21 +139,21 @@ func TestSweep(t *testing.T) {
 
 // A sweep looks at each snapshot once, and forgets those that are closed or were dropped.
 func TestSweepForgets(t *testing.T) {
-	defer snapshot.HoldSweeper()()
+	defer mapped.HoldSweeper()()
 	name := join(mounttest.Dir(t, mounttest.Host), "f")
 	must(t, os.WriteFile(name, nil, 0o666))
-	must(t, os.Truncate(name, 3*snapshot.ChunkBytes))
+	must(t, os.Truncate(name, 3*mapped.ChunkBytes))
 	read := func(m reader) {
 		for off := range int64(3) {
-			_, err := m.ReadAt(make([]byte, 100), off*snapshot.ChunkBytes)
+			_, err := m.ReadAt(make([]byte, 100), off*mapped.ChunkBytes)
 			must(t, err)
 		}
 	}
 	for range 3 { // what other tests left
 		runtime.GC()
-		snapshot.Sweep()
+		mapped.Sweep()
 	}
-	before := snapshot.Swept()
+	before := mapped.Swept()
 	kept, closed := open(t, name), open(t, name)
 	read(kept)
 	read(closed)
@@ -160,16 +162,16 @@ func TestSweepForgets(t *testing.T) {
 		must(t, err)
 		read(dropped)
 	}()
-	if n := snapshot.Swept(); n != before+3 {
+	if n := mapped.Swept(); n != before+3 {
 		t.Errorf("%d snapshots are swept, %d before", n, before)
 	}
 	must(t, closed.Close())
-	for i := 0; snapshot.Swept() > before+1; i++ {
+	for i := 0; mapped.Swept() > before+1; i++ {
 		if i == 1000 {
-			t.Fatalf("%d snapshots are swept, %d before", snapshot.Swept(), before)
+			t.Fatalf("%d snapshots are swept, %d before", mapped.Swept(), before)
 		}
 		runtime.GC()
-		snapshot.Sweep()
+		mapped.Sweep()
 	}
 	runtime.KeepAlive(kept)
 	runtime.KeepAlive(closed)
@@ -178,7 +180,7 @@ func TestSweepForgets(t *testing.T) {
 // The first WriteAt to a page goes by a system call, the next ones do not, until a commit has
 // written everything. What was stored either way is there.
 func TestFirstStores(t *testing.T) {
-	defer snapshot.HoldSweeper()()
+	defer mapped.HoldSweeper()()
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 1<<20)
 		name := join(dir, "f")
@@ -187,7 +189,7 @@ func TestFirstStores(t *testing.T) {
 		for round := range 3 {
 			for pass := range 3 {
 				p := bytes.Repeat([]byte{byte(10*round + pass)}, 5000)
-				mapped := snapshot.Dirty(m, 200000, len(p))
+				mapped := snapshot.Region(m).Dirty(200000, len(p))
 				if mapped != (pass > 0) {
 					t.Errorf("round %d, pass %d: by the mapping: %v", round, pass, mapped)
 				}
@@ -203,7 +205,7 @@ func TestFirstStores(t *testing.T) {
 		_, err := m.WriteAt([]byte("x"), 200000)
 		must(t, err)
 		must(t, m.Resize(700<<20))
-		if !snapshot.Dirty(m, 200000, 1) || !m.Resident(0, 1<<20) {
+		if !snapshot.Region(m).Dirty(200000, 1) || !m.Resident(0, 1<<20) {
 			t.Error("Resize forgot what is in memory")
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -79,8 +79,8 @@ func stress(t *testing.T, dir string, seed uint64) {
 	w.keep(func(*rand.Rand) error {
 		time.Sleep(3 * time.Millisecond) // it would be most of the work
 		evicted.evict(dir)
-		release := snapshot.HoldSweeper()
-		snapshot.Sweep()
+		release := mapped.HoldSweeper()
+		mapped.Sweep()
 		release()
 		runtime.GC()
 		return nil

@@ -21,7 +21,7 @@ import (
 // of which some 1 600 take as long as one window (XFS: 10 µs and 16 ms); the number of extents
 // settles where as many are joined as are made.
 const (
-	Window     = 8 << 20
+	window     = 8 << 20
 	windowCost = 1600
 
 	// fewExtents is how many in a window are not worth joining.
@@ -53,21 +53,21 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 		f.fewest = n
 	}
 	f.budget = min(f.budget+n-f.fewest, n+windowCost)
-	for tried := int64(0); f.budget >= windowCost && tried < size && ctx.Err() == nil; tried += Window {
+	for tried := int64(0); f.budget >= windowCost && tried < size && ctx.Err() == nil; tried += window {
 		if f.next >= size {
 			f.next = 0
 		}
-		length := min(Window, size-f.next)
+		length := min(window, size-f.next)
 		if n, err := sys.Extents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
-			_ = Join(o, fd, dir, f.next, length)
+			_ = join(o, fd, dir, f.next, length)
 		}
 		f.next += length
 	}
 }
 
-// Join makes n bytes at off of the private file fd contiguous.
-func Join(o privatefile.Options, fd, dir int, off, n int64) error {
+// join makes n bytes at off of the private file fd contiguous.
+func join(o privatefile.Options, fd, dir int, off, n int64) error {
 	r, err := o.Create(dir, 0, 0, false)
 	if err != nil {
 		return err
@@ -98,6 +98,16 @@ func Join(o privatefile.Options, fd, dir int, off, n int64) error {
 		at = max(at, end)
 	}
 	share(fd, joined, off, n)
+	return nil
+}
+
+// All joins the extents of every window of the private file fd, whatever it costs.
+func All(o privatefile.Options, fd, dir int, size int64) error {
+	for off := int64(0); off < size; off += window {
+		if err := join(o, fd, dir, off, min(window, size-off)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

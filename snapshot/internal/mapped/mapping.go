@@ -7,54 +7,42 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"weak"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A Mapping is memory mapped to a private file. Readers are inside without a lock or a
-// reference, so its addresses are given back only when the mapping is unreachable: whoever
-// touches the memory keeps it alive until afterwards.
-type Mapping struct {
+// A mapping is memory mapped to a private file. ReadAt uses it without a lock or reference count.
+// The addresses are therefore unmapped only when the mapping becomes unreachable; every access must
+// be followed by runtime.KeepAlive.
+type mapping struct {
 	*addresses
-
-	// Pages that were found in memory, and, where stores are possible, pages that were written
-	// to since the kernel may have last written them to the disk, after which the first store
-	// to a page waits again: what is in here is touched without a system call. owner owns the
-	// private file. Constant but for what is in the sets.
-	Resident, Dirty PageSet
-	Owner           uint32
-	registered      atomic.Bool // the sweeper knows of it
 }
 
-// addresses are the range that a mapping takes. They are counted: the snapshot holds one
-// reference and every running View another. The last one out poisons them: from then on every
-// access faults, and no other file can be mapped there until they are given back.
+// addresses are the range that a mapping takes. They are counted: the region holds one reference and
+// every running View another. The last one out revokes them: from then on every access faults, and
+// no other file can be mapped there until they are given back.
 type addresses struct {
-	Mem     []byte // the whole range; constant
+	mem     []byte // the whole range; constant
 	refs    atomic.Int32
 	revoked atomic.Bool
-	Viewed  atomic.Bool // View gave slices of it to others, who may have kept them
-	Escaped atomic.Bool // Bytes did, and they may keep them
+	viewed  atomic.Bool // View handed slices of it to code that may have kept them
+	escaped atomic.Bool // Bytes did, to code that may keep them
 }
 
-// New takes over mem, which is mapped to a file of uid.
-func New(mem []byte, write bool, uid uint32) *Mapping {
-	mp := &Mapping{addresses: &addresses{Mem: mem}, Resident: NewPageSet(len(mem)), Owner: uid}
-	if write {
-		mp.Dirty = NewPageSet(len(mem))
-	}
-	mp.refs.Store(1)
-	runtime.AddCleanup(mp, (*addresses).finalize, mp.addresses)
-	return mp
+// newMapping takes over mem.
+func newMapping(mem []byte) *mapping {
+	m := &mapping{&addresses{mem: mem}}
+	m.refs.Store(1)
+	runtime.AddCleanup(m, (*addresses).finalize, m.addresses)
+	return m
 }
 
-// Map maps length bytes of the private file fd. Memory of snapshots that were closed or
+// mapInsisting maps length bytes of the private file fd. Memory of snapshots that were closed or
 // dropped is given back when the garbage collector finds them unreachable, and it does not know
 // how large they are: so it is run when addresses run out, and then what is in quarantine goes,
 // too.
-func Map(fd, length int, write bool) ([]byte, error) {
+func mapInsisting(fd, length int, write bool) ([]byte, error) {
 	for i := 0; ; i++ {
 		mem, err := sys.Mmap(fd, length, write)
 		if !errors.Is(err, syscall.ENOMEM) || i == 5 {
@@ -63,13 +51,13 @@ func Map(fd, length int, write bool) ([]byte, error) {
 		runtime.GC()
 		time.Sleep(time.Millisecond << i) // the cleanups run on a goroutine of their own
 		if i == 3 {
-			Quarantined.Empty()
+			quarantined.empty()
 		}
 	}
 }
 
-// Acquire adds a reference, unless the last one is gone.
-func (a *addresses) Acquire() bool {
+// acquire adds a reference, unless the last one is gone.
+func (a *addresses) acquire() bool {
 	for {
 		n := a.refs.Load()
 		if n == 0 {
@@ -81,8 +69,8 @@ func (a *addresses) Acquire() bool {
 	}
 }
 
-// Release gives a reference back.
-func (a *addresses) Release() {
+// release gives a reference back.
+func (a *addresses) release() {
 	if a.refs.Add(-1) == 0 {
 		a.revoke()
 	}
@@ -92,98 +80,77 @@ func (a *addresses) Release() {
 // back: that would show a late reader whatever is mapped there next. It is tried again when the
 // mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.revoked.Load() && sys.Poison(a.Mem) == nil {
+	if !a.revoked.Load() && sys.Poison(a.mem) == nil {
 		a.revoked.Store(true)
 	}
 	return a.revoked.Load()
 }
 
-// finalize runs when the mapping is unreachable, and gives the addresses back: at once or, if
-// somebody may have kept a slice, after a time in quarantine.
+// finalize runs when the mapping is unreachable, and gives the addresses back: at once or, if code
+// may have kept a slice, after a time in quarantine.
 func (a *addresses) finalize() {
 	neverClosed := a.refs.Load() > 0
-	if neverClosed && a.Escaped.Load() {
+	if neverClosed && a.escaped.Load() {
 		return // slices may be in use, which the garbage collector cannot see
 	}
 	switch {
 	case !a.revoke():
-	case a.Viewed.Load() || a.Escaped.Load():
-		Quarantined.add(a.Mem)
+	case a.viewed.Load() || a.escaped.Load():
+		quarantined.add(a.mem)
 	default:
-		_ = sys.Munmap(a.Mem)
+		_ = sys.Munmap(a.mem)
 	}
 }
 
-// MarkResident notes that n bytes from off on are in memory.
-func (mp *Mapping) MarkResident(off int64, n int) {
-	if mp.Resident.Add(off, n) {
-		mp.register()
-	}
-}
+// keepAlive keeps the addresses of m, which may be nil, from being given back until now.
+func keepAlive(m *mapping) { runtime.KeepAlive(m) }
 
-// MarkDirty notes that n bytes from off on are in memory and were written to.
-func (mp *Mapping) MarkDirty(off int64, n int) {
-	mp.Dirty.Add(off, n)
-	mp.MarkResident(off, n)
-}
-
-// CopyState takes over what is known of a mapping of the same file. From then on both share it.
-func (mp *Mapping) CopyState(old *Mapping) {
-	for i := range old.Resident {
-		mp.Resident[i].Store(old.Resident[i].Load())
-		mp.Dirty[i].Store(old.Dirty[i].Load())
-	}
-	mp.register()
-}
-
-// register has the sweeper look after what is known.
-func (mp *Mapping) register() {
-	if !mp.registered.Swap(true) {
-		Sweeping.add(weak.Make(mp))
-	}
-}
-
-// recheck forgets what may no longer be so.
-func (mp *Mapping) recheck(vec []byte) {
-	mp.Dirty.Clear()
-	mp.Resident.recheck(mp.Mem, mp.Owner, vec)
-}
-
-// Copy is the built-in copy, where dst or src lies in the mapping. It reports false if a page
+// tryCopy is the built-in copy, where dst or src lies in the mapping. It reports false if a page
 // could not be had: then an unknown part was copied, because memmove does not go from front to
 // back.
-func (mp *Mapping) Copy(dst, src []byte) (ok bool) {
-	defer mp.catch(nil, debug.SetPanicOnFault(true))
+func (m *mapping) tryCopy(dst, src []byte) (done bool) {
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !done { // recover takes longer than all the rest
+			m.fault(recover())
+		}
+	}()
 	copy(dst, src)
-	runtime.KeepAlive(mp)
+	runtime.KeepAlive(m)
 	return true
 }
 
-// Call calls f and returns its error, and where in the mapping it faulted, or -1.
-func (mp *Mapping) Call(f func(b []byte) error, b []byte) (fault int, err error) {
-	fault = -1
-	defer mp.catch(&fault, debug.SetPanicOnFault(true))
+// call calls f and returns its error, and where in the mapping it faulted, or -1.
+func (m *mapping) call(f func(b []byte) error, b []byte) (at int, err error) {
+	at = -1
+	old := debug.SetPanicOnFault(true)
+	done := false
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !done {
+			if off, ok := m.fault(recover()); ok {
+				at = off
+			}
+		}
+	}()
 	err = f(b)
-	return fault, err
+	done = true
+	return at, err
 }
 
-// catch ends a panic that is a fault in the mapping, and no other. It has to be deferred
-// itself, not called by a deferred function.
-func (mp *Mapping) catch(fault *int, old bool) {
-	debug.SetPanicOnFault(old)
-	r := recover()
+// fault returns where in the mapping a recovered panic faulted. It panics again if the panic is
+// another, and reports false if there is none, as after runtime.Goexit.
+func (m *mapping) fault(r any) (off int, ok bool) {
 	if r == nil {
-		return
+		return 0, false
 	}
 	if e, ok := r.(interface {
 		runtime.Error
 		Addr() uintptr
 	}); ok {
-		if off, ok := syscalls.Offset(mp.Mem, e.Addr()); ok {
-			if fault != nil {
-				*fault = off
-			}
-			return
+		if off, ok := syscalls.Offset(m.mem, e.Addr()); ok {
+			return off, true
 		}
 	}
 	panic(r)

@@ -9,10 +9,11 @@ import (
 
 // The set of pages answers as a map does, across the boundaries of words and chunks.
 func TestPageSet(t *testing.T) {
-	const chunkBytes = ChunkPages << PageShift
+	const chunkBytes = chunkPages << pageShift
 	const length = 3*chunkBytes + 5000
 	r := rand.New(rand.NewPCG(1, 2))
-	s, model := NewPageSet(length), map[int64]bool{}
+	var s PageSet
+	model := map[int64]bool{}
 	for range mounttest.Count(3000, 30000, 300000) {
 		off := r.Int64N(length)
 		if r.IntN(2) == 0 { // near a boundary of a chunk
@@ -23,15 +24,15 @@ func TestPageSet(t *testing.T) {
 		for p := off >> 12; p <= (off+n-1)>>12; p++ {
 			want = want && model[p]
 		}
-		if got := s.Has(off, int(n)); got != want {
+		if got := s.has(off, int(n)); got != want {
 			t.Fatalf("has(%d, %d) = %v", off, n, got)
 		}
 		switch r.IntN(300) {
 		case 0:
-			s.Clear()
+			s.clear()
 			clear(model)
 		default:
-			s.Add(off, int(n))
+			s.add(off, int(n))
 			for p := off >> 12; p <= (off+n-1)>>12; p++ {
 				model[p] = true
 			}

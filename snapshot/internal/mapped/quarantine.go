@@ -17,30 +17,30 @@ const maxRanges = 4096
 // maxBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
 var maxBytes = int(min(64<<30, math.MaxInt>>5))
 
-var Quarantined quarantine
+var quarantined quarantine
 
 type quarantine struct {
-	Mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards all below
 	ranges [][]byte   // poisoned, oldest first
-	Bytes  int        // in all of them
+	bytes  int        // in all of them
 }
 
 // add puts a poisoned range into the queue and gives back the oldest that no longer fit. The
 // newest stays, however large it is.
 func (q *quarantine) add(mem []byte) {
-	q.Mu.Lock()
-	defer q.Mu.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.ranges = append(q.ranges, mem)
-	q.Bytes += len(mem)
-	for len(q.ranges) > 1 && (q.Bytes > maxBytes || len(q.ranges) > maxRanges) {
+	q.bytes += len(mem)
+	for len(q.ranges) > 1 && (q.bytes > maxBytes || len(q.ranges) > maxRanges) {
 		q.drop()
 	}
 }
 
-// Empty gives everything back, for when there are no addresses left.
-func (q *quarantine) Empty() {
-	q.Mu.Lock()
-	defer q.Mu.Unlock()
+// empty gives everything back, for when there are no addresses left.
+func (q *quarantine) empty() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for len(q.ranges) > 0 {
 		q.drop()
 	}
@@ -49,7 +49,7 @@ func (q *quarantine) Empty() {
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
 	_ = sys.Munmap(q.ranges[0])
-	q.Bytes -= len(q.ranges[0])
+	q.bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]
 }

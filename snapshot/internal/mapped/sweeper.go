@@ -10,28 +10,28 @@ import (
 // sweep asks the kernel about 128 MiB in some 0.1 ms.
 const sweepInterval = 5 * time.Second
 
-var Sweeping sweeper
+var sweeping sweeper
 
-// A sweeper looks now and then which pages of its mappings are still in memory. It is a timer,
-// which runs while there are mappings, and keeps none of them from being closed or collected.
+// A sweeper looks now and then which pages of its regions are still in memory. It is a timer, which
+// runs while there are regions, and keeps none of them from being closed or collected.
 type sweeper struct {
-	Turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
+	turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
 
-	Mu       sync.Mutex // guards what follows
-	Mappings []weak.Pointer[Mapping]
-	running  bool // a timer is set, or the sweep itself goes on
+	mu      sync.Mutex // guards what follows
+	regions []weak.Pointer[Region]
+	running bool // a timer is set, or the sweep itself goes on
 }
 
-func (s *sweeper) add(mps ...weak.Pointer[Mapping]) {
-	s.Mu.Lock()
-	defer s.Mu.Unlock()
-	s.Mappings = append(s.Mappings, mps...)
+func (s *sweeper) add(regions ...weak.Pointer[Region]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.regions = append(s.regions, regions...)
 	if !s.running {
 		s.running = true
 		time.AfterFunc(sweepInterval, func() {
-			s.Turn.Lock()
-			s.Sweep()
-			s.Turn.Unlock()
+			s.turn.Lock()
+			s.sweep()
+			s.turn.Unlock()
 			s.again()
 		})
 	}
@@ -39,32 +39,33 @@ func (s *sweeper) add(mps ...weak.Pointer[Mapping]) {
 
 // again sets the timer anew, if there is anything left to look at.
 func (s *sweeper) again() {
-	s.Mu.Lock()
+	s.mu.Lock()
 	s.running = false
-	some := len(s.Mappings) > 0
-	s.Mu.Unlock()
+	some := len(s.regions) > 0
+	s.mu.Unlock()
 	if some {
 		s.add()
 	}
 }
 
-// Sweep ages what is known of every mapping, and forgets those that are gone. The caller has the turn.
-func (s *sweeper) Sweep() {
-	s.Mu.Lock()
-	all := s.Mappings
-	s.Mappings = nil
-	s.Mu.Unlock()
+// sweep rechecks what is known of every region, and forgets those that are gone. The caller has the
+// turn.
+func (s *sweeper) sweep() {
+	s.mu.Lock()
+	all := s.regions
+	s.regions = nil
+	s.mu.Unlock()
 
-	vec := make([]byte, ChunkPages)
+	vec := make([]byte, chunkPages)
 	live := all[:0]
 	for _, w := range all {
-		if mp := w.Value(); mp != nil && !mp.revoked.Load() {
-			mp.recheck(vec)
+		if r := w.Value(); r != nil && !r.isClosed() {
+			r.recheck(vec)
 			live = append(live, w)
 		}
 	}
 
-	s.Mu.Lock()
-	s.Mappings = append(s.Mappings, live...)
-	s.Mu.Unlock()
+	s.mu.Lock()
+	s.regions = append(s.regions, live...)
+	s.mu.Unlock()
 }

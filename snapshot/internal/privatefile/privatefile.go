@@ -63,7 +63,7 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 			discard(ctx, r.FD)
 		}
 	}()
-	method, err := o.fill(ctx, r, src)
+	method, own, err := o.fill(ctx, r, src)
 	if err != nil {
 		return p, r.wrapTried(err)
 	}
@@ -72,7 +72,7 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 			return p, r.wrapTried(err)
 		}
 	}
-	own, err := checkCopy(r.FD)
+	err = checkCopy(own)
 	made = err == nil
 	return File{r, own.Size, method, own.UID}, err
 }
@@ -87,11 +87,11 @@ func discard(ctx context.Context, fd int) {
 	_ = syscalls.Close(fd)
 }
 
-// fill makes the private file, which is empty, what src is.
-func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error) {
-	err := cloneWhole(ctx, r.FD, src)
+// fill makes the private file, which is empty, what src is, and describes it.
+func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, syscalls.Stat, error) {
+	own, err := cloneWhole(ctx, r.FD, src)
 	if !errors.Is(err, errors.ErrUnsupported) || o.NoCopy {
-		return reflink, err
+		return reflink, own, err
 	}
 	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
@@ -105,64 +105,64 @@ func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, error
 	if r.memory {
 		limit = memoryLimit
 	}
-	return o.copyStable(ctx, r.FD, src, limit)
+	method, err := o.copyStable(ctx, r.FD, src, limit)
+	if err == nil {
+		own, err = sys.Fstat(r.FD)
+	}
+	return method, own, err
 }
 
-// checkCopy describes the private copy, whose size is that of the snapshot, after looking at
-// what safety hangs on: that the file has no name.
-func checkCopy(fd int) (own syscalls.Stat, err error) {
-	own, err = sys.Fstat(fd)
-	if err != nil {
-		return own, err
-	}
+// checkCopy checks a private copy, whose size is that of the snapshot, for the facts that safety hangs
+// on.
+func checkCopy(own syscalls.Stat) error {
 	if own.Nlink != 0 {
-		return own, fmt.Errorf("unnamed file has %d names", own.Nlink)
+		return fmt.Errorf("unnamed file has %d names", own.Nlink)
 	}
 	if own.Size > math.MaxInt {
-		return own, fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
+		return fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
 	}
-	return own, nil
+	return nil
 }
 
-// cloneWhole is clone, again and again until dst has a size that src had, or may have had. Any other
-// is that of a clone cut short by an error and reported as success, as kernels before 6.9 did;
-// or src was cut off and written anew within these few calls.
-func cloneWhole(ctx context.Context, dst int, src Source) error {
+// cloneWhole is Clone, again and again until dst has a size that src had, or may have had, and
+// describes dst. Any other size is that of a clone cut short by an error and reported as success, as
+// kernels before 6.9 did; or src was cut off and written anew within these few calls.
+func cloneWhole(ctx context.Context, dst int, src Source) (own syscalls.Stat, err error) {
 	for i := 0; ; i++ {
 		if err := Clone(ctx, dst, src.FD); err != nil {
-			return err
+			return own, err
 		}
-		err := sizeOfClone(dst, src)
+		own, err = statClone(dst, src)
 		if !retry.IsTransient(err) || i+1 == retry.Attempts {
-			return err
+			return own, err
 		}
 		if err := sys.Ftruncate(dst, 0); err != nil {
-			return err
+			return own, err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
-			return err
+			return own, err
 		}
 		if src.Stat, err = sys.Fstat(src.FD); err != nil {
-			return err
+			return own, err
 		}
 	}
 }
 
-// sizeOfClone checks that dst, a clone of src, is as long as that was before or after, or something
-// between the two, if somebody appended or truncated meanwhile.
-func sizeOfClone(dst int, src Source) error {
-	own, err := sys.Fstat(dst)
+// statClone describes dst, a clone of src, and checks that it is as long as src was before or after, or
+// something between the two, if another process appended or truncated meanwhile.
+func statClone(dst int, src Source) (own syscalls.Stat, err error) {
+	own, err = sys.Fstat(dst)
 	if err != nil || own.Size == src.Stat.Size {
-		return err
+		return own, err
 	}
 	after, err := sys.Fstat(src.FD)
 	if err != nil {
-		return err
+		return own, err
 	}
 	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
-		return retry.Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
+		err = retry.Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
 	}
-	return nil
+	return own, err
 }
 
 // Clone makes the empty file dst a reflink of src.

@@ -1,0 +1,408 @@
+package mapped
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"weak"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+)
+
+const (
+	// viewPrefault is how much of its slice View reads into memory before it calls f.
+	viewPrefault = 128 << 10
+
+	// prefetchStep is how much Prefetch asks for in one system call, which holds off changes to
+	// the address space of the whole program.
+	prefetchStep = 4 << 20
+)
+
+// maxSlack is how much more than needed is mapped at most when a region grows. It costs addresses,
+// no memory. On 32 bits it is 32 MiB.
+const maxSlack = int64(min(1<<30, math.MaxInt>>6))
+
+// A Region is a private file and the memory that it is mapped to. The memory is mapped when a
+// method first needs it. All methods may be called at the same time, with the exceptions that
+// they state. No method checks a range: the caller has compared it with Size.
+type Region struct {
+	file     *os.File // it counts its users, so that no read meets a reused descriptor number
+	owner    uint32   // of the file
+	writable bool
+
+	size atomic.Int64
+
+	// resident: pages known to be in the page cache. dirty: pages written since the last
+	// writeback; a store to a clean page may wait for the disk. Pages in a set are accessed
+	// through the mapping, others by system calls.
+	resident, dirty PageSet
+	registered      atomic.Bool // the sweeper knows the region
+
+	mu        sync.Mutex // held while mem is replaced or protected; guards what follows
+	closed    bool
+	protected bool                    // the memory is inaccessible, and none is mapped
+	mem       atomic.Pointer[mapping] // nil until it is needed; the last part may lie behind the file
+}
+
+// New returns a region of the first size bytes of a file that uid owns, which is the region's from
+// then on, and mapped at once only as Reserve says. If it fails, it has closed the file.
+func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) {
+	r := &Region{file: file, owner: uid, writable: writable}
+	r.size.Store(size)
+	if err := r.Reserve(size); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Reserve returns an error if size bytes cannot be mapped. A size that may not fit into the address
+// space it maps at once; a smaller one is mapped when it is needed.
+func (r *Region) Reserve(size int64) error {
+	if size <= int64(maxBytes) {
+		return nil
+	}
+	_, err := r.memory(size, true)
+	return err
+}
+
+// Size returns the size in bytes.
+func (r *Region) Size() int64 { return r.size.Load() }
+
+// SetSize changes the size, not that of the file.
+func (r *Region) SetSize(size int64) { r.size.Store(size) }
+
+// memory returns a mapping of at least the first end bytes. Only if insist is set does it wait for
+// another goroutine that is mapping, and look for addresses in ways that take time if there are none.
+func (r *Region) memory(end int64, insist bool) (*mapping, error) {
+	if m := r.mem.Load(); m != nil && end <= int64(len(m.mem)) {
+		return m, nil
+	}
+	if insist {
+		r.mu.Lock()
+	} else if !r.mu.TryLock() {
+		return nil, errBusy
+	}
+	defer r.mu.Unlock()
+	if r.closed || r.protected {
+		return nil, fs.ErrClosed
+	}
+	old, have := r.mem.Load(), int64(0)
+	if old != nil {
+		if have = int64(len(old.mem)); end <= have {
+			return old, nil
+		}
+	}
+	page := int64(os.Getpagesize())
+	length := max(end, r.Size(), min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
+	if r.writable {
+		length = (length + page - 1) &^ (page - 1)
+	}
+	if length > math.MaxInt || length < 0 {
+		return nil, syscall.EFBIG
+	}
+	mem, err := r.mapMore(old, int(length), insist)
+	if err != nil {
+		return nil, err
+	}
+	m := newMapping(mem)
+	r.mem.Store(m)
+	if old != nil {
+		old.release() // a ReadAt that is still inside goes on by a system call
+	}
+	return m, nil
+}
+
+var errBusy = errors.New("another goroutine is mapping")
+
+// mapMore maps length bytes of the file at new addresses, taking the page tables of the old mapping
+// along where possible: without that, each page that is in memory is faulted in again, which took
+// up to a hundred times longer (btrfs, 256 MiB).
+func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) {
+	if old != nil {
+		if mem, err := sys.MremapDontunmap(old.mem, r.FD(), length); err == nil {
+			return mem, nil
+		}
+	}
+	if insist {
+		return mapInsisting(r.FD(), length, r.writable)
+	}
+	return sys.Mmap(r.FD(), length, r.writable)
+}
+
+// FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
+func (r *Region) FD() int { return int(r.file.Fd()) }
+
+// TryRead is the short way of ReadAt: it makes no system call and checks the range itself. It reports
+// false if p could not be filled, and then p holds anything.
+//
+// It repeats what has and tryCopy do, because the compiler inlines neither, and each call takes a
+// tenth of the time of a short read.
+func (r *Region) TryRead(p []byte, off int64) (done bool) {
+	m, chunks := r.mem.Load(), r.resident.chunks.Load()
+	if m == nil || chunks == nil || len(p) == 0 || off < 0 ||
+		int64(len(p)) > min(r.size.Load(), int64(len(m.mem)))-off {
+		return false
+	}
+	first, last := uint64(off)>>pageShift, (uint64(off)+uint64(len(p))-1)>>pageShift
+	if first/64 != last/64 {
+		if !r.resident.has(off, len(p)) {
+			return false
+		}
+	} else if !hasBits(*chunks, first, last) {
+		return false
+	}
+	src := m.mem[off:]
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !done { // recover takes as long as half of the rest
+			m.fault(recover())
+		}
+	}()
+	copy(p, src)
+	runtime.KeepAlive(m)
+	return true
+}
+
+// ReadAt fills p with the bytes from off on. Pages that are not known to be resident it reads by
+// pread(2), and also pages that fault: pread has the errno. It maps the file if TryRead could read
+// p then.
+func (r *Region) ReadAt(p []byte, off int64) (int, error) {
+	if r.resident.has(off, len(p)) {
+		if _, err := r.memory(off+int64(len(p)), false); err == nil && r.TryRead(p, off) {
+			return len(p), nil
+		}
+	}
+	n, err := r.file.ReadAt(p, off)
+	if err != nil {
+		return n, UnwrapPathError(err)
+	}
+	r.markResident(off, n)
+	return n, nil
+}
+
+// WriteAt writes p at off, within the size.
+func (r *Region) WriteAt(p []byte, off int64) (int, error) {
+	if r.dirty.has(off, len(p)) {
+		if m, err := r.memory(off+int64(len(p)), false); err == nil && m.tryCopy(m.mem[off:], p) {
+			return len(p), nil
+		}
+	}
+	return r.Pwrite(p, off)
+}
+
+// Pwrite writes p at off by pwrite(2), which can make the file longer. An os.File forgets how much it
+// has written before an error: then pages are written one by one, to learn the true count.
+func (r *Region) Pwrite(p []byte, off int64) (int, error) {
+	n, err := r.file.WriteAt(p, off)
+	if page := os.Getpagesize(); err != nil && len(p) > page {
+		n, err = 0, nil
+		for n < len(p) && err == nil {
+			step := min(len(p)-n, page-int((off+int64(n))%int64(page)))
+			if _, err = r.file.WriteAt(p[n:n+step], off+int64(n)); err == nil {
+				n += step
+			}
+		}
+	}
+	if err != nil {
+		return n, UnwrapPathError(err)
+	}
+	r.dirty.add(off, n)
+	r.markResident(off, n)
+	return n, nil
+}
+
+// View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults, fault is
+// the offset in the region, else -1. With err f is not called.
+func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, err error) {
+	m, err := r.acquire(off + n)
+	if err != nil {
+		return -1, nil, err
+	}
+	defer m.release()
+	if !m.viewed.Load() {
+		m.viewed.Store(true)
+	}
+	if first := min(n, viewPrefault); !r.resident.has(off, int(first)) && populate(m.mem, off, first) == nil {
+		r.markResident(off, int(first))
+	}
+	at, ferr := m.call(f, m.mem[off:off+n:off+n])
+	return int64(at), ferr, nil
+}
+
+// acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that has
+// none any more was replaced by a longer one, or Close was called.
+func (r *Region) acquire(end int64) (*mapping, error) {
+	for {
+		m, err := r.memory(end, true)
+		if err != nil {
+			return nil, err
+		}
+		if m.acquire() {
+			return m, nil
+		}
+	}
+}
+
+// Bytes returns the memory itself. It is nil if the size is 0 or the file cannot be mapped.
+func (r *Region) Bytes() []byte {
+	size := r.Size()
+	if size == 0 {
+		return nil
+	}
+	m, err := r.acquire(size)
+	if err != nil {
+		return nil
+	}
+	defer m.release()
+	m.escaped.Store(true)
+	return m.mem[:size:size]
+}
+
+// Prefetch reads n bytes from off on into memory. Pages not known to be resident are read with pread
+// first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a time.
+func (r *Region) Prefetch(off, n int64) error {
+	m, err := r.acquire(off + n)
+	if err != nil {
+		return err
+	}
+	defer m.release()
+	for end := off + n; off < end; off += prefetchStep {
+		step := min(prefetchStep, end-off)
+		if r.resident.has(off, int(step)) && populate(m.mem, off, step) == nil {
+			continue
+		}
+		if err := r.read(off, step); err != nil {
+			return err
+		}
+		_ = populate(m.mem, off, step) // so that touching it is no fault
+		r.markResident(off, int(step))
+	}
+	return nil
+}
+
+// Resident reports whether n bytes from off on are known to be in memory.
+func (r *Region) Resident(off, n int64) bool { return n == 0 || r.resident.has(off, int(n)) }
+
+// ReadError returns why the page at off could not be had for reading, EFAULT if it can be had now.
+func (r *Region) ReadError(off int64) error {
+	if err := r.read(off, 1); err != nil {
+		return err
+	}
+	return syscall.EFAULT
+}
+
+// StoreError returns why the page at off could not be had for a store, EFAULT if it can be had now.
+// To learn it, it writes the byte that is there: the caller keeps all others from writing.
+func (r *Region) StoreError(off int64) error {
+	if err := r.ReadError(off); !errors.Is(err, syscall.EFAULT) {
+		return err
+	}
+	var b [1]byte
+	_, err := r.file.ReadAt(b[:], off)
+	if err == nil {
+		_, err = r.file.WriteAt(b[:], off)
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: the file has become shorter
+		return UnwrapPathError(err)
+	}
+	return syscall.EFAULT
+}
+
+// Written notes that the kernel has written every page to the disk, so that the next store into any
+// page takes a system call again.
+func (r *Region) Written() { r.dirty.clear() }
+
+// Protect makes every access to the memory fault, or allows accesses again.
+func (r *Region) Protect(inaccessible bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.mem.Load(); m != nil {
+		if err := sys.Mprotect(m.mem, !inaccessible, r.writable && !inaccessible); err != nil {
+			return err
+		}
+	}
+	r.protected = inaccessible
+	return nil
+}
+
+// Close closes the file. The memory becomes inaccessible when the Views that are running end. It is
+// called once.
+func (r *Region) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	m := r.mem.Swap(nil)
+	r.mu.Unlock()
+	if m != nil {
+		m.release()
+	}
+	return UnwrapPathError(r.file.Close())
+}
+
+// markResident notes that n bytes from off on are in memory.
+func (r *Region) markResident(off int64, n int) {
+	if r.resident.add(off, n) && !r.registered.Swap(true) {
+		sweeping.add(weak.Make(r))
+	}
+}
+
+// recheck forgets what may no longer be so. vec has room for an answer of mincore on a chunk.
+func (r *Region) recheck(vec []byte) {
+	r.dirty.clear()
+	var mem []byte
+	m := r.mem.Load()
+	// If the caller does not own the file, mincore reports every page as resident.
+	if m != nil && uint32(os.Geteuid()) == r.owner {
+		mem = m.mem
+	}
+	r.resident.recheck(mem, vec)
+	keepAlive(m)
+}
+
+// isClosed reports whether Close was called.
+func (r *Region) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// scratch holds buffers for data that are read only to have them in memory.
+var scratch = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// read reads a range by system calls and forgets it. It has the true errno: that of populate is
+// always EFAULT, or EINVAL before Linux 5.14.
+func (r *Region) read(off, n int64) error {
+	buf := scratch.Get().(*[128 << 10]byte)
+	defer scratch.Put(buf)
+	for end := off + n; off < end; off += int64(len(buf)) {
+		if _, err := r.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {
+			return UnwrapPathError(err)
+		}
+	}
+	return nil
+}
+
+// populate reads pages into memory by a system call, which lets the scheduler go on and returns
+// an error where touching them would fault.
+func populate(mem []byte, off, n int64) error {
+	page := int64(os.Getpagesize())
+	start := off &^ (page - 1)
+	return sys.Populate(mem[start:off+n], false)
+}
+
+// UnwrapPathError takes the operation and the path off an error of package os: the caller adds its
+// own.
+func UnwrapPathError(err error) error {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A source is what Mmap and MmapMut have in common: the private copy, and what is remembered of the
+// file it was made of. Constant after creation, but for closed.
+type source struct {
+	name   string // as it was given
+	stat   syscalls.Stat
+	method Method
+	region *mapped.Region // the private copy
+	closed atomic.Bool
+}
+
+// init takes the private copy over. If it fails, it has closed it.
+func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
+	s.name, s.stat, s.method = name, stat, Method(p.Method)
+	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable)
+	return err
+}
+
+// Name returns the name that was given to open the snapshot.
+func (s *source) Name() string { return s.name }
+
+// Method tells how the private copy was made.
+func (s *source) Method() Method { return s.method }
+
+// Size returns the size of the snapshot in bytes.
+func (s *source) Size() int64 { return s.region.Size() }
+
+// Stat describes the file as it was before the copy was made, except for the size, which is
+// that of the snapshot. For a snapshot made by Create it describes an empty file.
+func (s *source) Stat() (fs.FileInfo, error) {
+	if s.closed.Load() {
+		return nil, pathError("stat", s.name, fs.ErrClosed)
+	}
+	return fileInfo{filepath.Base(s.name), s.Size(), s.stat}, nil
+}
+
+// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
+// be in memory. Then touching them waits for no disk, as far as anybody can tell: memory that runs
+// short takes pages back at any time, which is noticed within seconds. What nobody has read by
+// ReadAt or Prefetch is not known. It is false after Close, and of bytes that are not there.
+func (s *source) Resident(off, n int64) bool {
+	n, err := s.checkRange("resident", off, n)
+	return err == nil && s.region.Resident(off, n)
+}
+
+func (s *source) readAt(p []byte, off int64) (int, error) {
+	if s.region.TryRead(p, off) {
+		return len(p), nil
+	}
+	return s.readAtSlowly(p, off)
+}
+
+func (s *source) readAtSlowly(p []byte, off int64) (int, error) {
+	if s.closed.Load() {
+		return 0, pathError("read", s.name, fs.ErrClosed)
+	}
+	n, err := clip(len(p), off, s.region.Size())
+	if n > 0 {
+		k, rerr := s.region.ReadAt(p[:n], off)
+		if rerr != nil {
+			n, err = k, rerr
+		}
+	}
+	if err != nil {
+		return n, readError(s.name, err)
+	}
+	return n, nil
+}
+
+// view calls f with a range. cause is asked why the page at an offset could not be had if f faults.
+func (s *source) view(off, n int64, f func(b []byte) error, cause func(off int64) error) error {
+	n, err := s.checkRange("view", off, n)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return f(nil)
+	}
+	fault, ferr, err := s.region.View(off, n, f)
+	if fault >= 0 {
+		err = cause(fault)
+	}
+	if err != nil {
+		return pathError("view", s.name, err)
+	}
+	return ferr
+}
+
+func (s *source) prefetch(off, n int64) error {
+	n, err := s.checkRange("prefetch", off, n)
+	if err != nil || n == 0 {
+		return err
+	}
+	return pathError("prefetch", s.name, s.region.Prefetch(off, n))
+}
+
+// checkRange checks that the snapshot is open and that n bytes from off on, or all from off on if n is
+// negative, lie within the size, and returns how many they are.
+func (s *source) checkRange(op string, off, n int64) (int64, error) {
+	if s.closed.Load() {
+		return 0, pathError(op, s.name, fs.ErrClosed)
+	}
+	size := s.region.Size()
+	if off < 0 || off > size || n > size-off {
+		return 0, pathError(op, s.name, fmt.Errorf("%d bytes at offset %d are not within the size of %d: %w",
+			n, off, size, fs.ErrInvalid))
+	}
+	if n < 0 {
+		n = size - off
+	}
+	return n, nil
+}
+
+var errNegativeOffset = errors.New("negative offset") // as package os has it
+
+// clip returns how many of n bytes from off on lie within size, and io.EOF if not all do.
+func clip(n int, off, size int64) (int, error) {
+	if off < 0 {
+		return 0, errNegativeOffset
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if off >= size {
+		return 0, io.EOF
+	}
+	if left := size - off; int64(n) > left {
+		return int(left), io.EOF
+	}
+	return n, nil
+}
+
+// readError wraps an error of reading as package os does.
+func readError(name string, err error) error {
+	switch err {
+	case io.EOF: //nolint:errorlint // clip and os.File return exact values
+		return err
+	case errNegativeOffset:
+		return pathError("readat", name, err)
+	}
+	return pathError("read", name, err)
+}
+
+// fileInfo is an fs.FileInfo.
+type fileInfo struct {
+	name string
+	size int64
+	stat syscalls.Stat
+}
+
+func (i fileInfo) Name() string       { return i.name }
+func (i fileInfo) Size() int64        { return i.size }
+func (i fileInfo) Mode() fs.FileMode  { return i.stat.Mode }
+func (i fileInfo) ModTime() time.Time { return i.stat.Mtime }
+func (i fileInfo) IsDir() bool        { return false }
+func (i fileInfo) Sys() any           { return i.stat.Sys }
