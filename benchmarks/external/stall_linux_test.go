@@ -1,0 +1,203 @@
+package external
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+const (
+	// stallEnv tells TestHelperStall how to wait for a page, and of which file.
+	stallEnv = "EXTERNAL_STALL"
+
+	// stallPage is the page that is waited for.
+	stallPage = 40
+
+	// touch is the way that holds up others: without it the tests would prove nothing.
+	touch = "touching a mapping"
+)
+
+// stallWays prepare a read of a page that is not in memory, and return it.
+var stallWays = map[string]func(t *testing.T, name string) (read func() error){
+	"Mmap.ReadAt":    coldReadAt("Mmap"),
+	"MmapMut.ReadAt": coldReadAt("MmapMut"),
+	"Mmap.View":      coldView("Mmap"),
+	"MmapMut.View":   coldView("MmapMut"),
+	"Mmap.Prefetch": func(t *testing.T, name string) func() error {
+		m := openCold(t, "Mmap", name).(*snapshot.Mmap)
+		return func() error { return m.Prefetch(0, -1) }
+	},
+	"MmapMut.WriteAt": func(t *testing.T, name string) func() error {
+		m := openCold(t, "MmapMut", name).(*snapshot.MmapMut)
+		return func() error {
+			_, err := m.WriteAt([]byte("x"), stallPage*page)
+			return err
+		}
+	},
+	"Open": func(t *testing.T, name string) func() error {
+		return func() error {
+			m, err := snapshot.Open(name)
+			if err != nil {
+				return err
+			}
+			return m.Close()
+		}
+	},
+	touch: func(t *testing.T, name string) func() error {
+		f, err := os.Open(name)
+		must(t, err)
+		t.Cleanup(func() { _ = f.Close() })
+		cool(t, f)
+		fi, err := f.Stat()
+		must(t, err)
+		mem, err := syscalls.Mmap(int(f.Fd()), int(fi.Size()), false)
+		must(t, err)
+		t.Cleanup(func() { _ = syscalls.Munmap(mem) })
+		return func() error {
+			_ = bytes.Clone(mem[min(stallPage*page, len(mem)-1):][:1])
+			return nil
+		}
+	},
+}
+
+func coldReadAt(kind string) func(t *testing.T, name string) func() error {
+	return func(t *testing.T, name string) func() error {
+		m := openCold(t, kind, name)
+		return func() error {
+			_, err := m.ReadAt(make([]byte, 1), stallPage*page)
+			return err
+		}
+	}
+}
+
+func coldView(kind string) func(t *testing.T, name string) func() error {
+	return func(t *testing.T, name string) func() error {
+		m := openCold(t, kind, name)
+		return func() error {
+			return m.View(stallPage*page, 1, func(b []byte) error {
+				_ = bytes.Clone(b)
+				return nil
+			})
+		}
+	}
+}
+
+// While a goroutine waits for a page of a snapshot that is not in memory, others go on, even with a
+// single processor. If it touches a mapping instead, none does, which shows that the test can fail.
+func TestStall(t *testing.T) {
+	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
+		t.Run(kind.String(), func(t *testing.T) {
+			d := fusetest.NewDisk(t, diskSize)
+			name := filepath.Join(d.Mount(t, kind), "f")
+			data := noise(64 * page)
+			write(t, name, data)
+			held := d.Find(t, data[stallPage*page:][:page])
+			for way := range stallWays {
+				if way == "Open" {
+					continue // which reads nothing
+				}
+				t.Run(way, func(t *testing.T) { wantOthersGoOn(t, d, held, way, name) })
+			}
+		})
+	}
+}
+
+// wantOthersGoOn runs TestHelperStall in a process of its own and checks that its other goroutine
+// goes on while a read is held back, or does not go on if a mapping is touched.
+func wantOthersGoOn(t *testing.T, d interface {
+	HoldReads(tb testing.TB, ranges ...fusetest.Range)
+	WaitHeld(tb testing.TB, n int64)
+	Heal(tb testing.TB)
+}, held []fusetest.Range, way, name string) {
+	t.Helper()
+	fd, err := unix.MemfdCreate("counter", unix.MFD_CLOEXEC)
+	must(t, err)
+	counter := os.NewFile(uintptr(fd), "counter")
+	defer counter.Close()
+	must(t, counter.Truncate(8))
+	count := func() uint64 {
+		var p [8]byte
+		_, err := counter.ReadAt(p[:], 0)
+		must(t, err)
+		return binary.NativeEndian.Uint64(p[:])
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHelperStall$", "-test.v")
+	cmd.Env = append(os.Environ(), stallEnv+"="+way+"|"+name)
+	cmd.ExtraFiles = []*os.File{counter}
+	begin, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	cmd.Stderr = cmd.Stdout
+	must(t, cmd.Start())
+	defer func() {
+		d.Heal(t)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	said, lines := new(bytes.Buffer), bufio.NewScanner(out)
+	for lines.Scan() {
+		fmt.Fprintln(said, lines.Text())
+		if lines.Text() == "ready" {
+			d.HoldReads(t, held...)
+			must(t, begin.Close())
+			d.WaitHeld(t, 1)
+			goesOn := advances(count, way != touch)
+			d.Heal(t)
+			if goesOn != (way != touch) {
+				t.Errorf("%s: other goroutines go on: %v", way, goesOn)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: %v\n%s", way, err, said)
+	}
+}
+
+// advances reports whether a counter is advanced. If it should be, it may take its time.
+func advances(count func() uint64, should bool) bool {
+	first := count()
+	patience := 100 * time.Millisecond
+	if should {
+		patience = fusetest.MaxHold / 2
+	}
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(time.Millisecond) {
+		if count() > first+1 { // the store of one may have been under way
+			return true
+		}
+	}
+	return false
+}
+
+func TestHelperStall(t *testing.T) {
+	way, name, ok := strings.Cut(os.Getenv(stallEnv), "|")
+	if !ok {
+		t.Skip("not a test: wantOthersGoOn runs it in a process of its own")
+	}
+	runtime.GOMAXPROCS(1)
+	counter := os.NewFile(3, "counter")
+	read := stallWays[way](t, name)
+	go func() {
+		for n := uint64(1); ; n++ {
+			_, _ = counter.WriteAt(binary.NativeEndian.AppendUint64(nil, n), 0)
+		}
+	}()
+	fmt.Println("ready")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	must(t, read())
+}

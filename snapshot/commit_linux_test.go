@@ -1,0 +1,183 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// ways is every way to make the contents of a MmapMut those of its own file.
+var ways = []struct {
+	name string
+	do   func(m *snapshot.MmapMut) error
+}{
+	{"Commit", (*snapshot.MmapMut).Commit},
+	{"CommitContext", func(m *snapshot.MmapMut) error { return m.CommitContext(context.Background()) }},
+	{"CommitAndClose", (*snapshot.MmapMut).CommitAndClose},
+	{"CommitTo", func(m *snapshot.MmapMut) error { return m.CommitTo(m.Name()) }},
+	{"CommitNamed", func(m *snapshot.MmapMut) error { // by a temporary name from the start
+		defer systest.NoTmpfile()()
+		return m.Commit()
+	}},
+}
+
+// eachWay runs f on every filesystem for every way to commit.
+func eachWay(t *testing.T, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
+	mounttest.Each(t, func(t *testing.T, dir string) { eachWayIn(t, dir, f) })
+}
+
+// eachWayIn runs f for each way of committing, in a directory of its name in dir.
+func eachWayIn(t *testing.T, dir string, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			mounttest.Leaks(t)
+			dir := join(dir, way.name)
+			must(t, os.Mkdir(dir, 0o755))
+			f(t, dir, way.do)
+		})
+	}
+}
+
+// The file is exactly the new contents, whatever its length was, and no other name is left.
+func TestCommitLengths(t *testing.T) {
+	old := noise(1, 12288)
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		for _, n := range []int{0, 1, 4095, 4096, 8192, 12288, 12289, 1 << 20} {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				write(t, name, old)
+				m := openMut(t, name)
+				must(t, m.Resize(int64(n)))
+				want := append([]byte(nil), old[:min(n, len(old))]...)
+				want = append(want, make([]byte, n-len(want))...) // grown by zeros
+				wantContents(t, m, want)
+				if n > 0 {
+					want[n-1] = 'x'
+					_, err := m.WriteAt([]byte{'x'}, int64(n-1))
+					must(t, err)
+				}
+				opened := openFile(t, name, os.O_RDONLY)
+				must(t, commit(m))
+				wantFile(t, name, want)
+				wantNames(t, dir, "f")
+				before := make([]byte, len(old))
+				if _, err := opened.ReadAt(before, 0); err != nil {
+					t.Error(err)
+				}
+				wantBytes(t, "a descriptor opened before", before, old)
+			})
+		}
+	})
+}
+
+// A MmapMut goes on after Commit, and each commit holds what was stored before it.
+func TestCommitAgain(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m := openMut(t, name)
+		for i := range mounttest.Count(20, 50, 1000) {
+			want := noise(uint64(i), i*1000)
+			must(t, m.Resize(int64(len(want))))
+			_, err := m.WriteAt(want, 0)
+			must(t, err)
+			must(t, m.Commit())
+			wantFile(t, name, want)
+		}
+		wantNames(t, dir, "f")
+	})
+}
+
+func TestCreate(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		defer syscall.Umask(syscall.Umask(0o027))
+		name := join(dir, "f")
+		m := create(t, name)
+		wantContents(t, m, nil)
+		if m.Method() != snapshot.None {
+			t.Error(m.Method())
+		}
+		must(t, m.Resize(5000))
+		wantNames(t, dir)
+		must(t, commit(m))
+		wantFile(t, name, make([]byte, 5000))
+		wantMode(t, name, 0o640) // 0666 less the umask
+		wantNames(t, dir, "f")
+
+		m, err := snapshot.Config{Perm: 0o751 | fs.ModeSetuid}.Create(context.Background(), name+"2")
+		must(t, err)
+		closeLater(t, m)
+		must(t, m.Resize(1))
+		must(t, m.CommitAndClose())
+		wantMode(t, name+"2", 0o750|fs.ModeSetuid)
+	})
+}
+
+// Create replaces the contents of a file that is there, with the first commit, and keeps what
+// else it has.
+func TestCreateOverExisting(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		must(t, os.Chmod(name, 0o604))
+		m := create(t, name)
+		must(t, m.Resize(3))
+		wantFile(t, name, noise(1, 10000))
+		must(t, commit(m))
+		wantFile(t, name, make([]byte, 3))
+		wantMode(t, name, 0o604)
+		wantNames(t, dir, "f")
+	})
+}
+
+func wantMode(t testing.TB, name string, want fs.FileMode) {
+	t.Helper()
+	fi, err := os.Stat(name)
+	must(t, err)
+	if fi.Mode() != want {
+		t.Errorf("mode of %s is %v, want %v", name, fi.Mode(), want)
+	}
+}
+
+// Nothing is committed twice or after the end.
+func TestCommitAfterClose(t *testing.T) {
+	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m := openMut(t, name)
+		must(t, m.Resize(50))
+		must(t, m.Close())
+		if err := commit(m); !errors.Is(err, fs.ErrClosed) {
+			t.Error(err)
+		}
+		wantFile(t, name, noise(1, 100))
+		wantNames(t, dir, "f")
+	})
+}
+
+// A context that ends before the new contents are published leaves everything as it was.
+func TestCommitContext(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		m := openMut(t, name)
+		must(t, m.Resize(10))
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		wantError(t, m.CommitContext(ctx), context.Canceled, "commit "+name+": context canceled")
+		wantFile(t, name, noise(1, 100))
+		wantNames(t, dir, "f")
+		must(t, m.Commit())
+		wantFile(t, name, noise(1, 100)[:10])
+	})
+}

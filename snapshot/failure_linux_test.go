@@ -1,0 +1,270 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+// failEach runs f again and again, each time with the next call of the kernel failing by errno
+// that is made between f's calls of arm and of disarm, until f needs no more calls than that.
+// disarm returns the name of the call that failed, "" if none did.
+func failEach(t *testing.T, errno syscall.Errno, f func(arm func(), disarm func() string)) {
+	t.Helper()
+	var left atomic.Int64
+	var name atomic.Value
+	undo := systest.Intercept(t, func(call string) error {
+		if left.Add(-1) != 0 {
+			return nil
+		}
+		name.Store(call)
+		return errno
+	})
+	defer undo()
+	for k := int64(1); ; k++ {
+		name.Store("")
+		failed := ""
+		f(func() { left.Store(k) }, func() string {
+			left.Store(0)
+			failed = name.Load().(string)
+			return failed
+		})
+		if t.Failed() {
+			t.Fatalf("call %d, %s, failed by %v", k, failed, errno)
+		}
+		if failed == "" {
+			if k < 5 {
+				t.Errorf("only %d calls were made", k)
+			}
+			return
+		}
+	}
+}
+
+// Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
+// what failed.
+func TestOpenFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		must(t, os.Symlink("f", name+"link"))
+		f := openFile(t, name, os.O_RDONLY)
+		for kind, open := range map[string]func() (reader, error){
+			"Open":     func() (reader, error) { return snapshot.Open(name + "link") },
+			"OpenMut":  func() (reader, error) { return snapshot.OpenMut(name) },
+			"FromFile": func() (reader, error) { return snapshot.FromFile(f) },
+		} {
+			t.Run(kind, func(t *testing.T) {
+				mounttest.Leaks(t)
+				for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EINVAL} {
+					failEach(t, errno, func(arm func(), disarm func() string) {
+						arm()
+						m, err := open()
+						disarm()
+						if err != nil {
+							e, ok := err.(*fs.PathError) //nolint:errorlint // the outermost is promised
+							if !errors.Is(err, errno) || !ok || e.Op != "open" || e.Path != name && e.Path != name+"link" {
+								t.Errorf("%T %v: is not %v", err, err, errno)
+							}
+							return
+						}
+						wantContents(t, m, data)
+						must(t, m.Close())
+					})
+				}
+			})
+		}
+		wantFile(t, name, data)
+		wantNames(t, dir, "f", "flink")
+	})
+}
+
+// Whichever call fails while a commit is made: the file is as it was or wholly new, no other
+// name is left, and the snapshot goes on, or says that it is broken.
+func TestCommitFailures(t *testing.T) {
+	eachWay(t, commitFailures)
+}
+
+// Commits on kernels that have neither reflinks nor copy_file_range make other calls, and keep the
+// same promise.
+func TestCommitFailuresByHand(t *testing.T) {
+	systest.CopyByHand(t)
+	eachWayIn(t, mounttest.Dir(t, mounttest.Host), commitFailures)
+}
+
+func commitFailures(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
+	old := noise(1, 100000)
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC}[:mounttest.Count(1, 2, 2)] {
+		published := 0
+		failEach(t, errno, func(arm func(), disarm func() string) {
+			name := join(dir, "f")
+			write(t, name, old)
+			m, err := snapshot.OpenMut(name)
+			must(t, err)
+			_, err = m.WriteAt([]byte("new"), 5000)
+			must(t, err)
+			want := bytes.Clone(old)
+			copy(want[5000:], "new")
+			arm()
+			err = commit(m)
+			failed := disarm()
+			got, rerr := os.ReadFile(name)
+			must(t, rerr)
+			switch {
+			case bytes.Equal(got, want):
+				published++
+				if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+					t.Errorf("published, but %v", err)
+				}
+			case bytes.Equal(got, old):
+				if err == nil {
+					t.Error("not published, and no error")
+				} else if !errors.Is(err, errno) {
+					t.Errorf("%v: is not %v", err, errno)
+				}
+			default:
+				t.Error("the file is neither old nor new")
+			}
+			wantNames(t, dir, "f")
+			if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+				// It works still, and the next commit does what this one could not, unless
+				// it is broken.
+				p := make([]byte, 3)
+				_, rerr := m.ReadAt(p, 5000)
+				must(t, rerr)
+				wantBytes(t, "contents", p, []byte("new"))
+				_, werr := m.WriteAt([]byte("newer"), 6000)
+				must(t, werr)
+				copy(want[6000:], "newer")
+				err := commit(m)
+				if broken := err != nil; broken != breaks(failed, errno, m, filepath.Base(dir) == "CommitAndClose") {
+					t.Errorf("the next commit: %v", err)
+				} else if !broken {
+					wantFile(t, name, want)
+				}
+			}
+			if err := m.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+				t.Error(err)
+			}
+		})
+		if published == 0 {
+			t.Error("never published")
+		}
+	}
+}
+
+// Whichever call fails while a new name is made, or a name on another filesystem is written: it
+// is there whole, or not at all.
+func TestLinkFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		elsewhere := mounttest.Dir(t, mounttest.Memory)
+		data := noise(1, 100000)
+		write(t, join(dir, "f"), data)
+		for what, link := range map[string]func(m *snapshot.MmapMut, dir string) error{
+			"Link":     func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "new")) },
+			"CommitTo": func(m *snapshot.MmapMut, dir string) error { return m.CommitTo(join(dir, "new")) },
+		} {
+			for where, to := range map[string]string{"here": dir, "elsewhere": elsewhere} {
+				t.Run(what+" "+where, func(t *testing.T) {
+					mounttest.Leaks(t)
+					failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
+						m, err := snapshot.OpenMut(join(dir, "f"))
+						must(t, err)
+						arm()
+						err = link(m, to)
+						disarm()
+						_, statErr := os.Stat(join(to, "new"))
+						switch {
+						case statErr == nil:
+							if err != nil && !errors.Is(err, snapshot.ErrNotDurable) {
+								t.Errorf("published, but %v", err)
+							}
+							wantFile(t, join(to, "new"), data)
+							must(t, os.Remove(join(to, "new")))
+						case err == nil:
+							t.Error("not published, and no error")
+						case !errors.Is(err, syscall.ENOSPC):
+							t.Errorf("%v: is not ENOSPC", err)
+						}
+						e, ok := err.(*os.LinkError) //nolint:errorlint // the outermost is promised
+						if err != nil && !(ok && e.Old == m.Name() && e.New == join(to, "new")) {
+							t.Errorf("%T %v: does not name both files", err, err)
+						}
+						if to == dir {
+							wantNames(t, to, "f")
+						} else {
+							wantNames(t, to)
+						}
+						must(t, m.Close())
+					})
+				})
+			}
+		}
+	})
+}
+
+// breaks reports whether a failure may mean that what was stored is lost to the disk. A call of
+// fsync, short of one that is answered with ErrNotDurable, is of the private file in
+// CommitAndClose, and else of a copy that can be made again.
+func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bool {
+	switch call {
+	case "writeback", "writebackerr":
+		return true
+	case "fsync":
+		return self
+	case "ficlone":
+		return errno == syscall.EIO
+	case "seekdata", "seekhole", "pread": // not ftruncate, which is of the copy
+		return errno == syscall.EIO && m.Method() != snapshot.Reflink
+	}
+	return false
+}
+
+// Whichever call fails in a Resize: the size and the contents are as they were.
+func TestResizeFailures(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		data := noise(1, 100000)
+		write(t, name, data)
+		for _, size := range []int64{10, 3 << 20} {
+			for _, call := range []string{"ftruncate", "mmap", "mremap", "poison"} {
+				m, err := snapshot.OpenMut(name) // nothing else may hold it: memory that failed to be poisoned goes with it
+				must(t, err)
+				undo := systest.Intercept(t, func(c string) error {
+					if c == call || call == "mmap" && c == "mremap" {
+						return syscall.ENOMEM
+					}
+					return nil
+				})
+				err = m.Resize(size)
+				undo()
+				switch {
+				case err == nil:
+					want := append(bytes.Clone(data), make([]byte, 3<<20)...)[:size]
+					if mem := m.Bytes(); !bytes.Equal(mem, want) {
+						t.Errorf("%d, %s: wrong contents", size, call)
+					}
+				case call == "ftruncate" || call == "mmap" && size > 100000:
+					wantError(t, err, syscall.ENOMEM, "resize "+name+": "+syscall.ENOMEM.Error())
+					wantContents(t, m, data)
+					must(t, m.Resize(size))
+				default:
+					t.Errorf("%d, %s: %v", size, call, err)
+				}
+				must(t, m.Close())
+			}
+		}
+	})
+}

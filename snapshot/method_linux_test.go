@@ -1,0 +1,162 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// On filesystems with reflinks nothing is copied, whatever the size: the clone shares the
+// storage. Elsewhere the data are copied, and Method says so.
+func TestMethod(t *testing.T) {
+	const size = 64 << 20
+	mounttest.EachOf(t, mounttest.Private, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, size))
+		must(t, syncFile(name))
+		want, copies := snapshot.LeasedCopy, true
+		if reflinks(dir) {
+			want, copies = snapshot.Reflink, false
+		}
+		for kind, open := range map[string]func() reader{
+			"Open":     func() reader { return open(t, name) },
+			"OpenMut":  func() reader { return openMut(t, name) },
+			"FromFile": func() reader { return fromFile(t, openFile(t, name, os.O_RDONLY)) },
+		} {
+			used := usedBytes(t, dir)
+			calls := systest.CountCalls(t)
+			m := open()
+			if m.Method() != want {
+				t.Errorf("%s: %v, want %v", kind, m.Method(), want)
+			}
+			if copied := calls("copy_file_range")+calls("pread") > 0; copied != copies {
+				t.Errorf("%s: copied: %v", kind, copied)
+			}
+			must(t, syncFile(name))
+			if grown := usedBytes(t, dir) - used; (grown > size/2) != copies {
+				t.Errorf("%s: %d bytes more are used", kind, grown)
+			}
+			must(t, m.Close())
+		}
+	})
+}
+
+// Opening a gigabyte takes the same system calls as opening a page.
+func TestOpenIsFlat(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		var made []string
+		for _, size := range []int64{4 << 10, 1 << 30} {
+			name := join(dir, strconv.FormatInt(size, 10))
+			f, err := os.Create(name)
+			must(t, err)
+			defer f.Close()
+			must(t, syscall.Fallocate(int(f.Fd()), 0, 0, size))
+			must(t, syncFile(name))
+			var list []string
+			undo := systest.Intercept(t, func(call string) error { list = append(list, call); return nil })
+			m := open(t, name)
+			must(t, m.Close())
+			undo()
+			made = append(made, strings.Join(list, " "))
+		}
+		if made[0] != made[1] {
+			t.Errorf("a page: %s\na gigabyte: %s", made[0], made[1])
+		}
+	})
+}
+
+func TestMethodString(t *testing.T) {
+	for m, want := range map[snapshot.Method]string{
+		snapshot.None: "none", snapshot.Reflink: "reflink", snapshot.LeasedCopy: "leased copy", snapshot.ComparedCopy: "compared copy",
+		99: "Method(99)",
+	} {
+		if m.String() != want {
+			t.Errorf("%v, want %v", m, want)
+		}
+	}
+}
+
+// usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
+func usedBytes(t *testing.T, dir string) int64 {
+	t.Helper()
+	d, err := os.Open(dir)
+	must(t, err)
+	defer d.Close()
+	var st syscall.Statfs_t
+	must(t, syscall.Fstatfs(int(d.Fd()), &st))
+	return int64(st.Blocks-st.Bfree) * int64(st.Bsize)
+}
+
+// syncFile brings all of the filesystem of name to the disk: what is used is known only then.
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+func fromFile(t testing.TB, f *os.File) *snapshot.Mmap {
+	t.Helper()
+	m, err := snapshot.FromFile(f)
+	must(t, err)
+	closeLater(t, m)
+	return m
+}
+
+// ficloneErrno returns the errno of FICLONE in dir, which has no reflinks: EOPNOTSUPP, as a rule, or
+// ENOTTY on a kernel that does not know the ioctl.
+func ficloneErrno(t *testing.T, dir string) error {
+	t.Helper()
+	from, to := join(dir, "from"), join(dir, "to")
+	write(t, from, []byte{1})
+	write(t, to, nil)
+	defer os.Remove(from)
+	defer os.Remove(to)
+	dst, src := openFile(t, to, os.O_RDWR), openFile(t, from, os.O_RDONLY)
+	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+	if err == nil {
+		t.Fatal("a reflink was made")
+	}
+	return err
+}
+
+// NoCopy opens by reflink or not at all.
+func TestNoCopy(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 10000))
+		c := snapshot.Config{NoCopy: true}
+		r, err := c.Open(context.Background(), name)
+		if reflinks(dir) {
+			must(t, err)
+			must(t, r.Close())
+		} else {
+			want := "open " + name + ": ficlone: " + ficloneErrno(t, dir).Error()
+			wantError(t, err, errors.ErrUnsupported, want)
+			_, err = c.OpenMut(context.Background(), name)
+			wantError(t, err, errors.ErrUnsupported, want)
+		}
+		m, err := c.Create(context.Background(), name+"2")
+		must(t, err)
+		must(t, m.Resize(10))
+		if err := m.Commit(); errors.Is(err, errors.ErrUnsupported) == reflinks(dir) {
+			t.Error(err)
+		}
+		must(t, m.CommitAndClose()) // nothing has to be copied for that
+		wantFile(t, name+"2", make([]byte, 10))
+	})
+}
