@@ -68,9 +68,9 @@ type byteReader interface {
 	Len() int
 }
 
-// TestBytes mixes ReadByte, ReadRune and what undoes them with what else moves the cursor,
+// TestBytesAndRunesLikeBytesReader mixes ReadByte, ReadRune and what undoes them with what else moves the cursor,
 // beside a bytes.Reader.
-func TestBytes(t *testing.T) {
+func TestBytesAndRunesLikeBytesReader(t *testing.T) {
 	content := random(1500)                                       // no UTF-8, or only by chance
 	content = append(content, strings.Repeat("aäㄅ𐍈\xff", 137)...) // of one to four bytes
 	content = append(content, "𐍈"[:3]...)                         // cut off by the end

@@ -128,8 +128,8 @@ func askedTooLate(t *testing.T) (inTime bool) {
 	return inTime
 }
 
-// TestOfOneSecond: files of one size and one time are told from each other.
-func TestOfOneSecond(t *testing.T) {
+// TestFilesOfOneSecondAreDistinct: files of one size and one time are told from each other.
+func TestFilesOfOneSecondAreDistinct(t *testing.T) {
 	dir := mounttest.Fresh(t, mounttest.WholeSeconds, 16<<20) // whose times are whole seconds
 	names := []string{"a", "b", "c", "d"}
 	for _, name := range names {

@@ -51,7 +51,7 @@ func TestRequireConsistent(t *testing.T) {
 }
 
 // Who does not own a file gets no lease on it.
-func TestLeaseOfAnothers(t *testing.T) {
+func TestNoLeaseOnFileOfAnotherUser(t *testing.T) {
 	for _, kind := range mounttest.Kinds(copying) {
 		t.Run(kind.String(), func(t *testing.T) {
 			var name string
@@ -126,7 +126,7 @@ func TestWholeSeconds(t *testing.T) {
 }
 
 // A file that does not tell its size is refused, and not taken for an empty one.
-func TestSizeless(t *testing.T) {
+func TestFileWithoutSizeIsRefused(t *testing.T) {
 	mounttest.Leaks(t)
 	const name = "/proc/self/status"
 	_, err := snapshot.Open(name)

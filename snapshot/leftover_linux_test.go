@@ -39,7 +39,7 @@ func TestLeftoverIsRemoved(t *testing.T) {
 
 // What only looks like a leftover stays: what a living process has locked, what belongs to
 // somebody else, what has another name as well, what is no file.
-func TestLookAlikesStay(t *testing.T) {
+func TestOnlyLeftoversAreRemoved(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")

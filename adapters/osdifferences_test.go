@@ -14,9 +14,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// TestDiffers holds what the documentation says is not as in package os. The rest is in
+// TestDifferencesFromOSFile holds what the documentation says is not as in package os. The rest is in
 // TestLikeOSFile.
-func TestDiffers(t *testing.T) {
+func TestDifferencesFromOSFile(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m, f := openMap(t, name), openFile(t, name)
 	for kind, r := range map[string]readFile{"Reader": closingReader{adapters.NewReader(m), m}, "File": f} {

@@ -230,7 +230,7 @@ func TestTornByMapping(t *testing.T) {
 
 // A file that takes long to copy and changes each time is given up after five seconds, if it
 // was tried twice.
-func TestGivesUpInTime(t *testing.T) {
+func TestCopyRetriesAreBounded(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {
 			name := join(dir, "f")

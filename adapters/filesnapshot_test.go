@@ -13,8 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// TestFileAndSnapshot: either closes both, and they have one name.
-func TestFileAndSnapshot(t *testing.T) {
+// TestFileAndSnapshotCloseEachOther: either closes both, and they have one name.
+func TestFileAndSnapshotCloseEachOther(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m := openMut(t, name)
 	f := adapters.NewFile(m)
@@ -40,8 +40,8 @@ func TestFileAndSnapshot(t *testing.T) {
 	}
 }
 
-// TestFileOfCreate: there is no file before the first Sync, nor after a Close without one.
-func TestFileOfCreate(t *testing.T) {
+// TestCreatedFileAppearsOnSync: there is no file before the first Sync, nor after a Close without one.
+func TestCreatedFileAppearsOnSync(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	for _, sync := range []bool{false, true} {
 		m, err := snapshot.Create(name)
@@ -73,8 +73,8 @@ func TestFileOfCreate(t *testing.T) {
 	}
 }
 
-// TestSyncFails: the error is that of Commit, by the name of Sync, and the file stays as it is.
-func TestSyncFails(t *testing.T) {
+// TestSyncReportsCommitError: the error is that of Commit, by the name of Sync, and the file stays as it is.
+func TestSyncReportsCommitError(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("old"))
 	m, err := snapshot.Config{CheckConflict: true}.OpenMut(context.Background(), name)
 	supported(t, err)

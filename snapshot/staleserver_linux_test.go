@@ -12,7 +12,7 @@ import (
 
 // A server that goes by names calls a file stale that was replaced since it was looked at. Whichever look
 // that befalls, opening and committing go by the name again.
-func TestStale(t *testing.T) {
+func TestFileReplacedOnServer(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Memory)
 	mounttest.Leaks(t)
 	name := join(dir, "f")
@@ -59,7 +59,7 @@ func TestStale(t *testing.T) {
 }
 
 // Where there are unnamed files that cannot be changed, or get no name, commits do with temporary names.
-func TestTmpfileOfNoUse(t *testing.T) {
+func TestUnnamedFileCannotBePublished(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

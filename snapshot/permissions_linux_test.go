@@ -101,7 +101,7 @@ func TestOrdinaryUser(t *testing.T) {
 }
 
 // A new file has the set-id bits of Perm, which the kernel takes away when its owner writes to it.
-func TestPermOfOrdinaryUser(t *testing.T) {
+func TestSetIDBitsOfPermByOrdinaryUser(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		t.Run(kind.String(), func(t *testing.T) {
 			mounttest.AsUser(t, func(t *testing.T) {
@@ -130,7 +130,7 @@ func fileSize(t testing.TB, name string) int64 {
 }
 
 // What a user made read-only since the file was opened is committed with its attributes.
-func TestReadOnlySince(t *testing.T) {
+func TestCommitAfterChmodReadOnly(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {
 		for _, kind := range mounttest.Kinds(mounttest.Disk) {
 			name := join(kind.Dir(t), "f")

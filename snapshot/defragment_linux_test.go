@@ -14,7 +14,7 @@ import (
 )
 
 // Many commits of many small changes neither lose one nor pile up extents.
-func TestCommitsStayFlat(t *testing.T) {
+func TestExtentsStayBounded(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size, pages = 64 << 20, 100
@@ -60,7 +60,7 @@ func TestCommitsStayFlat(t *testing.T) {
 }
 
 // Stores made through a mapping while a window is put in order are not lost.
-func TestFlattenBesideStores(t *testing.T) {
+func TestDefragmentBesideStores(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size = 4 << 20

@@ -14,7 +14,7 @@ import (
 
 // A commit that could not write the changes to the disk breaks the snapshot: all later ones
 // fail too, in every way.
-func TestBroken(t *testing.T) {
+func TestFailedWritebackBreaksSnapshot(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
