@@ -20,6 +20,7 @@
 //	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 //
 // One that depends on what the process may do says so by [Need], [AsUser] or [CanSetTrusted].
+// [WantFile] and [WantNames] check the files that are there afterwards.
 //
 // # How it works
 //

@@ -45,6 +45,8 @@ func (tb *fakeTB) Cleanup(f func()) { tb.cleanups = append(tb.cleanups, f) }
 
 func (tb *fakeTB) Errorf(format string, args ...any) { tb.failed += fmt.Sprintf(format, args...) }
 
+func (tb *fakeTB) Error(args ...any) { tb.Errorf("%s", fmt.Sprint(args...)) }
+
 func (tb *fakeTB) Fatal(args ...any) { tb.Fatalf("%s", fmt.Sprint(args...)) }
 
 func (tb *fakeTB) Fatalf(format string, args ...any) {
