@@ -2,7 +2,6 @@ package adapters_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -13,8 +12,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-const record = 1000
 
 // appendRecords has writers append records at places of their own, all behind the end when they
 // begin.
@@ -36,22 +33,6 @@ func appendRecords(t *testing.T, f *adapters.File, writers, each int, beside fun
 		})
 	}
 	wg.Wait()
-}
-
-func fill(p []byte, k int) {
-	for i := 0; i+8 <= len(p); i += 8 {
-		binary.LittleEndian.PutUint64(p[i:], uint64(k)+1)
-	}
-}
-
-// whole reports whether p is a record that was written, or never was.
-func whole(p []byte, k int) (written, ok bool) {
-	want := make([]byte, record)
-	if bytes.Equal(p, want) {
-		return false, true
-	}
-	fill(want, k)
-	return true, bytes.Equal(p, want)
 }
 
 // TestParallelGrowth: no write is lost, whatever order they grow the file in, and a Sync has

@@ -16,11 +16,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// sizes are around the ends of pages and of the buffers that are used.
-var sizes = []int{
-	0, 1, 4095, 4096, 4097, 8191, 8192, 8193, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128<<10 - 1, 128 << 10, 128<<10 + 1,
-}
-
 func TestIotest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -58,14 +53,6 @@ func TestReadersAreIndependent(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, append(head, tail...), content)
-}
-
-// byteReader is what Reader, File and bytes.Reader can do with bytes and runes.
-type byteReader interface {
-	io.ReadSeeker
-	io.ByteScanner
-	io.RuneScanner
-	Len() int
 }
 
 // TestBytesAndRunesLikeBytesReader mixes ReadByte, ReadRune and what undoes them with what else moves the cursor,
@@ -286,5 +273,3 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}
 }
-
-type onlyWriter struct{ io.Writer }

@@ -11,15 +11,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// opening opens and closes a snapshot.
-func opening(tb testing.TB, name string) interleave.Way {
-	return interleave.Once("Mmap", func() {
-		m, err := snapshot.Open(name)
-		check(tb, err)
-		closing(tb, m)
-	})
-}
-
 func openingMut(tb testing.TB, name string) interleave.Way {
 	return interleave.Once("MmapMut", func() {
 		m, err := snapshot.OpenMut(name)
@@ -33,13 +24,6 @@ func openingFile(tb testing.TB, name string) interleave.Way {
 		f, err := os.Open(name)
 		check(tb, err)
 		closing(tb, f)
-	})
-}
-
-func readingAll(tb testing.TB, name string) interleave.Way {
-	return interleave.Once("os.ReadFile", func() {
-		_, err := os.ReadFile(name)
-		check(tb, err)
 	})
 }
 

@@ -13,14 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// scan reads all of r, size bytes, a piece at a time.
-func scan(tb testing.TB, r io.ReaderAt, size int64, p []byte) {
-	for off := int64(0); off < size; off += int64(len(p)) {
-		_, err := r.ReadAt(p[:min(int64(len(p)), size-off)], off)
-		check(tb, err)
-	}
-}
-
 // BenchmarkScan reads a file from front to back, hot and cold. Prefetch is a Mmap of which all
 // is read into memory first.
 func BenchmarkScan(b *testing.B) {

@@ -8,16 +8,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// appendTo appends pieces of n bytes until all of data is there.
-func appendTo(t *testing.T, m *snapshot.MmapMut, data []byte, n int) {
-	t.Helper()
-	for off := m.Size(); off < int64(len(data)); off += int64(n) {
-		if _, err := m.WriteGrow(data[off:min(off+int64(n), int64(len(data)))], off); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // Appends of any size, from any end on, can be read at once, and are in what is committed.
 func TestAppends(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {

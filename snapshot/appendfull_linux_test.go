@@ -6,18 +6,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// byReadAt returns all, read by ReadAt alone.
-func byReadAt(t *testing.T, m *snapshot.MmapMut) []byte {
-	t.Helper()
-	p := make([]byte, m.Size())
-	_, err := m.ReadAt(p, 0)
-	must(t, err)
-	return p
-}
 
 // A disk can be filled by appends to the last page, and what was written is there. Then there is
 // room again, and they go on.

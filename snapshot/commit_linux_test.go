@@ -10,41 +10,8 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// ways is every way to make the contents of a MmapMut those of its own file.
-var ways = []struct {
-	name string
-	do   func(m *snapshot.MmapMut) error
-}{
-	{"Commit", (*snapshot.MmapMut).Commit},
-	{"CommitContext", func(m *snapshot.MmapMut) error { return m.CommitContext(context.Background()) }},
-	{"CommitAndClose", (*snapshot.MmapMut).CommitAndClose},
-	{"CommitTo", func(m *snapshot.MmapMut) error { return m.CommitTo(m.Name()) }},
-	{"CommitNamed", func(m *snapshot.MmapMut) error { // by a temporary name from the start
-		defer systest.NoTmpfile()()
-		return m.Commit()
-	}},
-}
-
-// eachWay runs f on every filesystem for every way to commit.
-func eachWay(t *testing.T, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
-	mounttest.Each(t, func(t *testing.T, dir string) { eachWayIn(t, dir, f) })
-}
-
-// eachWayIn runs f for each way of committing, in a directory of its name in dir.
-func eachWayIn(t *testing.T, dir string, f func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error)) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			mounttest.Leaks(t)
-			dir := join(dir, way.name)
-			must(t, os.Mkdir(dir, 0o755))
-			f(t, dir, way.do)
-		})
-	}
-}
 
 // The file is exactly the new contents, whatever its length was, and no other name is left.
 func TestCommitLengths(t *testing.T) {
@@ -137,15 +104,6 @@ func TestCreateOverExisting(t *testing.T) {
 		wantMode(t, name, 0o604)
 		wantNames(t, dir, "f")
 	})
-}
-
-func wantMode(t testing.TB, name string, want fs.FileMode) {
-	t.Helper()
-	fi, err := os.Stat(name)
-	must(t, err)
-	if fi.Mode() != want {
-		t.Errorf("mode of %s is %v, want %v", name, fi.Mode(), want)
-	}
 }
 
 // Nothing is committed twice or after the end.

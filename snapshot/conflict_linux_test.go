@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -13,8 +12,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-var checking = snapshot.Config{CheckConflict: true}
 
 // Whatever a stranger did to the file is a conflict, and stays.
 func TestConflict(t *testing.T) {
@@ -62,8 +59,6 @@ func TestConflict(t *testing.T) {
 		}
 	})
 }
-
-func isCommitTo(dir string) bool { return filepath.Base(dir) == "CommitTo" }
 
 // One's own commits, and reading by others, are no conflicts.
 func TestNoConflict(t *testing.T) {

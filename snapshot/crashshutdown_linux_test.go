@@ -15,15 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// XFS and ext4 can be told to stop at once, as after an error that they cannot survive: nothing
-// is written to the device any more, and every call fails until they are mounted again. btrfs
-// and tmpfs cannot.
-const (
-	ioctlShutdown = 0x8004587d // XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
-	logFlush      = 1          // the log is written first
-	noLogFlush    = 2          // what the log holds in memory is lost, as when the power fails
-)
-
 // deadDisk matches what commits say then: ext4 may come to see itself as read-only.
 var deadDisk = regexp.MustCompile(fmt.Sprint(unix.EIO, "|", unix.EROFS))
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -14,41 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// failEach runs f again and again, each time with the next call of the kernel failing by errno
-// that is made between f's calls of arm and of disarm, until f needs no more calls than that.
-// disarm returns the name of the call that failed, "" if none did.
-func failEach(t *testing.T, errno syscall.Errno, f func(arm func(), disarm func() string)) {
-	t.Helper()
-	var left atomic.Int64
-	var name atomic.Value
-	undo := systest.Intercept(t, func(call string) error {
-		if left.Add(-1) != 0 {
-			return nil
-		}
-		name.Store(call)
-		return errno
-	})
-	defer undo()
-	for k := int64(1); ; k++ {
-		name.Store("")
-		failed := ""
-		f(func() { left.Store(k) }, func() string {
-			left.Store(0)
-			failed = name.Load().(string)
-			return failed
-		})
-		if t.Failed() {
-			t.Fatalf("call %d, %s, failed by %v", k, failed, errno)
-		}
-		if failed == "" {
-			if k < 5 {
-				t.Errorf("only %d calls were made", k)
-			}
-			return
-		}
-	}
-}
 
 // Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
 // what failed.
@@ -212,23 +176,6 @@ func TestLinkFailures(t *testing.T) {
 			}
 		}
 	})
-}
-
-// breaks reports whether a failure may mean that what was stored is lost to the disk. A call of
-// fsync, short of one that is answered with ErrNotDurable, is of the private file in
-// CommitAndClose, and else of a copy that can be made again.
-func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bool {
-	switch call {
-	case "writeback", "writebackerr":
-		return true
-	case "fsync":
-		return self
-	case "ficlone":
-		return errno == syscall.EIO
-	case "seekdata", "seekhole", "pread": // not ftruncate, which is of the copy
-		return errno == syscall.EIO && m.Method() != snapshot.Reflink
-	}
-	return false
 }
 
 // Whichever call fails in a Resize: the size and the contents are as they were.

@@ -16,9 +16,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// patience is when something that should not wait is taken to wait for ever.
-const patience = time.Minute
-
 // A slowCall holds up one call of the kernel, as a slow disk does.
 type slowCall struct {
 	entered chan struct{} // closed when somebody makes the call
@@ -39,21 +36,6 @@ func slow(t testing.TB, name string, k int64) *slowCall {
 	})
 	t.Cleanup(func() { s.release(); undo() })
 	return s
-}
-
-// inTime fails the test if f does not return. It must not call t.FailNow.
-func inTime(t testing.TB, what string, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		t.Fatalf("%s waits", what)
-	}
 }
 
 // During each step of a commit that waits for the disk, or for others, and it may be for ever,

@@ -14,8 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var inPlace = snapshot.Config{InPlace: true}
-
 // In place, the file keeps its inode, and so all links to it and descriptors of it show the
 // change. It may grow, and not shrink.
 func TestInPlace(t *testing.T) {

@@ -13,49 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// changes is what others do to a file.
-var changes = []struct {
-	name string
-	do   func(t *testing.T, name string)
-}{
-	{"overwrite", func(t *testing.T, name string) {
-		f := openFile(t, name, os.O_RDWR)
-		_, err := f.WriteAt(noise(99, 20000), 0)
-		must(t, err)
-		must(t, f.Sync())
-	}},
-	{"truncate", func(t *testing.T, name string) { must(t, os.Truncate(name, 0)) }},
-	{"shorten", func(t *testing.T, name string) { must(t, os.Truncate(name, 5000)) }},
-	{"append", func(t *testing.T, name string) {
-		_, err := openFile(t, name, os.O_WRONLY|os.O_APPEND).Write(noise(98, 20000))
-		must(t, err)
-	}},
-	{"unlink", func(t *testing.T, name string) { must(t, os.Remove(name)) }},
-	{"rename over", func(t *testing.T, name string) {
-		write(t, name+".new", noise(97, 100))
-		must(t, os.Rename(name+".new", name))
-	}},
-	{"punch hole", func(t *testing.T, name string) {
-		must(t, syscalls.PunchHole(int(openFile(t, name, os.O_RDWR).Fd()), 4096, 8192))
-	}},
-	{"store through a mapping", func(t *testing.T, name string) {
-		f := openFile(t, name, os.O_RDWR)
-		b, err := syscalls.Mmap(int(f.Fd()), 12289, true)
-		must(t, err)
-		clear(b)
-		must(t, syscalls.Msync(b))
-		must(t, syscalls.Munmap(b))
-	}},
-}
-
-func openFile(t *testing.T, name string, flag int) *os.File {
-	t.Helper()
-	f, err := os.OpenFile(name, flag, 0)
-	must(t, err)
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // Nothing that others do to the file shows in a snapshot, whether its pages were read before or
 // not.
 func TestIsolation(t *testing.T) {

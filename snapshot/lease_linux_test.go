@@ -17,9 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copying filesystems are those where data are copied, under a lease.
-const copying = mounttest.Leases | mounttest.NoReflinks
-
 // openNow opens a file if that does not have to wait.
 func openNow(name string, flags int) error { return openOnce(name, flags|unix.O_NONBLOCK) }
 
@@ -29,12 +26,6 @@ func openOnce(name string, flags int) error {
 		err = unix.Close(fd)
 	}
 	return err
-}
-
-// during returns a Config that calls f once, in the middle of a copy.
-func during(f func()) snapshot.Config {
-	var once sync.Once
-	return snapshot.Config{Progress: func(done, total int64) { once.Do(f) }}
 }
 
 // While a LeasedCopy is made nobody can open the file for writing, and as soon as it is made

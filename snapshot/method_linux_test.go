@@ -87,35 +87,6 @@ func TestMethodString(t *testing.T) {
 	}
 }
 
-// usedBytes is what is used of the filesystem of dir, as far as it has been allocated.
-func usedBytes(t *testing.T, dir string) int64 {
-	t.Helper()
-	d, err := os.Open(dir)
-	must(t, err)
-	defer d.Close()
-	var st syscall.Statfs_t
-	must(t, syscall.Fstatfs(int(d.Fd()), &st))
-	return int64(st.Blocks-st.Bfree) * int64(st.Bsize)
-}
-
-// syncFile brings all of the filesystem of name to the disk: what is used is known only then.
-func syncFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
-}
-
-func fromFile(t testing.TB, f *os.File) *snapshot.Mmap {
-	t.Helper()
-	m, err := snapshot.FromFile(f)
-	must(t, err)
-	closeLater(t, m)
-	return m
-}
-
 // ficloneErrno returns the errno of FICLONE in dir, which has no reflinks: EOPNOTSUPP, as a rule, or
 // ENOTTY on a kernel that does not know the ioctl.
 func ficloneErrno(t *testing.T, dir string) error {

@@ -192,17 +192,6 @@ func wantIs(t testing.TB, err, target error) {
 	}
 }
 
-// namesIn lists a directory.
-func namesIn(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	must(t, err)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
 // If TempDir cannot hold the private copy of a MmapMut either, opening and creating fail, and nothing is
 // left: only an Mmap goes to memory.
 func TestMutIsNeverInMemory(t *testing.T) {

@@ -122,13 +122,6 @@ func TestSetIDBitsOfPermByOrdinaryUser(t *testing.T) {
 	}
 }
 
-func fileSize(t testing.TB, name string) int64 {
-	t.Helper()
-	fi, err := os.Stat(name)
-	must(t, err)
-	return fi.Size()
-}
-
 // What a user made read-only since the file was opened is committed with its attributes.
 func TestCommitAfterChmodReadOnly(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {

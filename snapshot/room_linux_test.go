@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"bytes"
-	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -59,15 +58,6 @@ func TestRoomInPlace(t *testing.T) {
 		must(t, m.View(0, -1, func([]byte) error { return m.Commit() }))
 		wantFile(t, name, append([]byte("begin"), make([]byte, 9995)...))
 	})
-}
-
-// limitFileSize has the kernel refuse this process files of more than size bytes until undo.
-func limitFileSize(t *testing.T, size uint64) (undo func()) {
-	t.Helper()
-	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
-	return func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
 }
 
 // Growing up to the largest size that this process may write needs no room beyond it.

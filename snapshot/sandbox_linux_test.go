@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,27 +23,6 @@ func without(t *testing.T, errno syscall.Errno, calls []uintptr, f func() error)
 		}
 		return f()
 	})
-}
-
-// read opens a file with c, by name or by descriptor, and checks what is in it.
-func read(c snapshot.Config, f *os.File, name string, want []byte) (snapshot.Method, error) {
-	open := func() (*snapshot.Mmap, error) { return c.Open(context.Background(), name) }
-	if f != nil {
-		open = func() (*snapshot.Mmap, error) { return c.FromFile(context.Background(), f) }
-	}
-	m, err := open()
-	if err != nil {
-		return 0, err
-	}
-	defer m.Close()
-	got := make([]byte, m.Size())
-	if _, err := m.ReadAt(got, 0); err != nil {
-		return 0, err
-	}
-	if string(got) != string(want) {
-		return 0, fmt.Errorf("%s holds something else", name)
-	}
-	return m.Method(), nil
 }
 
 // An ordinary user reads a file of root's in a directory of root's, whole, on every filesystem, on
@@ -153,22 +131,4 @@ func TestSandbox(t *testing.T) {
 			})
 		}
 	})
-}
-
-// commitOne makes a file, and changes it with each of the ways to commit.
-func commitOne(name string) error {
-	m, err := snapshot.Create(name)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	_, err = m.WriteGrow([]byte("one"), 0)
-	if err = errors.Join(err, m.Commit(), os.Chmod(name, 0o600), m.Commit(), m.CommitAndClose()); err != nil {
-		return err
-	}
-	fi, err := os.Stat(name)
-	if err == nil && (fi.Size() != 3 || fi.Mode() != 0o600) {
-		err = fmt.Errorf("%s: %d bytes, %v", name, fi.Size(), fi.Mode())
-	}
-	return errors.Join(err, os.Remove(name))
 }

@@ -63,27 +63,6 @@ func (l *life) after(s span) span {
 	return s
 }
 
-// mix is the finalizer of SplitMix64, over several numbers.
-func mix(numbers ...uint64) (h uint64) {
-	for _, n := range numbers {
-		h += n + 0x9e3779b97f4a7c15
-		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-		h = (h ^ h>>27) * 0x94d049bb133111eb
-		h ^= h >> 31
-	}
-	return h
-}
-
-// noiseOf fills p with what belongs to h.
-func noiseOf(p []byte, h uint64) {
-	for i := 0; i < len(p); i += 8 {
-		h += 0x9e3779b97f4a7c15
-		var word [8]byte
-		binary.LittleEndian.PutUint64(word[:], (h^h>>29)*0xbf58476d1ce4e5b9)
-		copy(p[i:], word[:])
-	}
-}
-
 // blocks returns which blocks of a region an operation writes.
 func (l *life) blocks(region int, op int64) (first, n int) {
 	h := mix(l.key, uint64(region), uint64(op))

@@ -7,18 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
-
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// onSmallDisks runs test on new filesystems that are soon full.
-func onSmallDisks(t *testing.T, test func(t *testing.T, dir string)) {
-	for _, kind := range mounttest.Kinds(mounttest.Known) {
-		t.Run(kind.String(), func(t *testing.T) {
-			test(t, kind.Fresh(t, 0))
-		})
-	}
-}
 
 // A store in a View that finds no room is ENOSPC, loses nothing, and later the snapshot can be
 // used and committed as ever.
@@ -54,22 +43,4 @@ func TestViewFullDisk(t *testing.T) {
 		wantFile(t, name, data)
 		must(t, m.Close())
 	})
-}
-
-// fill writes a file until the disk is full.
-func fill(t testing.TB, name string) {
-	t.Helper()
-	f, err := os.Create(name)
-	must(t, err)
-	defer f.Close()
-	p := noise(2, 1<<20)
-	for n := len(p); n >= 512; n /= 2 {
-		for err = nil; err == nil; {
-			_, err = f.Write(p[:n])
-		}
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Fatal(err)
-		}
-		_ = f.Sync()
-	}
 }

@@ -12,17 +12,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// withoutProc runs f on a thread that sees no /proc.
-func withoutProc(t *testing.T, f func() error) {
-	t.Helper()
-	mounttest.OnThread(t, func() error {
-		if err := mounttest.HideProc(); err != nil {
-			return err
-		}
-		return f()
-	})
-}
-
 // Without /proc files are opened and committed to all the same, by their names; descriptors are copied as they
 // are, without a lease.
 func TestWithoutProc(t *testing.T) {

@@ -12,23 +12,11 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A readWay reads a snapshot from the start as far as it goes, and returns what it got and what it
 // claims to have got.
 type readWay func(t *testing.T, m reader) (got []byte, n int64, err error)
-
-// byView copies pages, and so gets all before the one that faults.
-func byView(_ *testing.T, m reader) (got []byte, n int64, err error) {
-	err = m.View(0, -1, func(b []byte) error {
-		for ; len(b) > 0; b = b[page:] {
-			got = append(got, b[:page]...)
-		}
-		return nil
-	})
-	return got, int64(len(got)), err
-}
 
 func byReadAt(size int) readWay {
 	return func(_ *testing.T, m reader) (got []byte, n int64, err error) {
@@ -126,30 +114,6 @@ func readWays(kind string) map[string]readWay {
 	return ways
 }
 
-// eachDisk runs f with a disk with each filesystem that has one.
-func eachDisk(t *testing.T, f func(t *testing.T, d *fusetest.Disk, dir string)) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			d := fusetest.NewDisk(t, diskSize)
-			f(t, d, d.Mount(t, kind))
-		})
-	}
-}
-
-// breakPage has the disk fail page i of data, wherever it stands: a reflink shares it with the file,
-// a copy has one of its own.
-func breakPage(t *testing.T, d *fusetest.Disk, data []byte, i int) {
-	t.Helper()
-	d.FailReads(t, d.Find(t, data[i*page:][:page])...)
-}
-
-// What the kernel reads ahead in one piece fails as a whole. It marks what it did not get and asks
-// again for each folio that somebody wants, and a folio of the page cache is one page when a read
-// starts, and more and more of them as it goes on, up to the window of read-ahead, which is 128 KiB
-// (Linux 6.18; btrfs has one page always). So a bad page takes its neighbours with it, those of
-// its folio, for as long as that is in memory, and os.File fares no better.
-const lost = 128 << 10
-
 // Whichever way a snapshot is read, a page that the disk cannot read is EIO, what stands before it has
 // been read and is right, nothing behind it is claimed, the other pages can be read as os.File reads
 // them, and, once the disk works again, so can this one: the kernel asks the disk each time, and forgets
@@ -185,27 +149,6 @@ func TestReadFault(t *testing.T) {
 			}
 		}
 	})
-}
-
-// wantPages reads page by page, and compares with what os.File says of the same pages in memory.
-func wantPages(t *testing.T, m reader, data []byte, bad int) {
-	t.Helper()
-	f := private(t, filepath.Dir(m.Name()))
-	defer f.Close()
-	p, q := make([]byte, page), make([]byte, page)
-	for i := range len(data) / page {
-		off := int64(i * page)
-		n, err := m.ReadAt(p, off)
-		k, oerr := f.ReadAt(q, off)
-		if n != k || (err == nil) != (oerr == nil) {
-			t.Errorf("page %d: read %d, %v; os.File %d, %v", i, n, err, k, oerr)
-		}
-		near := bad >= 0 && off/lost == int64(bad*page)/lost
-		if err == nil && i == bad || err != nil && !(near && errors.Is(err, syscall.EIO)) {
-			t.Errorf("page %d: %v, while page %d is bad", i, err, bad)
-		}
-		wantBytes(t, "page", p[:n], data[off:][:n])
-	}
 }
 
 // Prefetch says EIO where a page cannot be read, and nothing where all can.

@@ -8,17 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -28,38 +24,6 @@ const (
 	stallReaders = 8 // together, 2000 reads a second of a good os.File
 	stallWindow  = 150 * time.Millisecond
 )
-
-// A raw is a mapping as other packages have it.
-type raw []byte
-
-func (b raw) ReadAt(p []byte, off int64) (int, error) { return copy(p, b[off:]), nil }
-
-// A coldWay opens a file of which nothing is in memory.
-type coldWay struct {
-	name string
-	open func(tb testing.TB, name string) (r io.ReaderAt, close func() error)
-}
-
-var coldWays = []coldWay{
-	{"os.File", func(tb testing.TB, name string) (io.ReaderAt, func() error) {
-		f, err := os.Open(name)
-		must(tb, err)
-		cool(tb, f)
-		return f, f.Close
-	}},
-	{"Mmap", func(tb testing.TB, name string) (io.ReaderAt, func() error) {
-		m := openCold(tb, "Mmap", name)
-		return m, m.Close
-	}},
-	{"MmapMut", func(tb testing.TB, name string) (io.ReaderAt, func() error) {
-		m := openCold(tb, "MmapMut", name)
-		return m, m.Close
-	}},
-	{"raw", func(tb testing.TB, name string) (io.ReaderAt, func() error) {
-		m := openCold(tb, "Mmap", name).(*snapshot.Mmap)
-		return raw(m.Bytes()), m.Close
-	}},
-}
 
 // A pace is how a program got on while others waited for the disk.
 type pace struct {
@@ -153,26 +117,6 @@ func BenchmarkStall(b *testing.B) {
 			report(b, paces)
 		})
 	}
-}
-
-// hurry has processes of the benchmark's come before all others on the machine, as what those take
-// would be taken for a stall, until the benchmark ends.
-func hurry(b *testing.B, pids ...int) {
-	b.Helper()
-	nice := func(n int) {
-		for _, pid := range pids {
-			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-			for _, thread := range threads {
-				if tid, err := strconv.Atoi(filepath.Base(thread)); err == nil {
-					_ = unix.Setpriority(unix.PRIO_PROCESS, tid, n) // new ones inherit it
-				}
-			}
-		}
-		// Where sessions share the processors, that says only who is first in the session.
-		_ = os.WriteFile("/proc/self/autogroup", fmt.Append(nil, n), 0)
-	}
-	nice(-20)
-	b.Cleanup(func() { nice(0) })
 }
 
 // stalls measures all ways in turn, and adds that to paces.

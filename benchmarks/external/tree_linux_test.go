@@ -6,75 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// Most FUSE filesystems know no unnamed files, and many less than that. Some have the kernel take names
-// and attributes for true for a while, or have it write later.
-var (
-	lacks         = []string{"TMPFILE", "COPY_FILE_RANGE", "RENAME2", "LSEEK", "FSYNCDIR"}
-	plainTree     = fusetest.TreeConfig{Lacks: lacks[:1], Gone: syscall.ESTALE}
-	bareTree      = fusetest.TreeConfig{Lacks: lacks}
-	cachedTree    = fusetest.TreeConfig{Lacks: lacks, Gone: syscall.ESTALE, Cache: time.Second}
-	readOnlyTree  = fusetest.TreeConfig{Lacks: lacks, Cache: time.Second, ReadOnly: true}
-	unnamedTree   = fusetest.TreeConfig{} // has unnamed files, but cannot change or link them
-	writebackTree = fusetest.TreeConfig{Lacks: lacks, Cache: time.Second, Writeback: true}
-)
-
-// trees is what can be written to.
-var trees = map[string]fusetest.TreeConfig{
-	"Plain": plainTree, "Bare": bareTree, "Cached": cachedTree, "Unnamed": unnamedTree, "Writeback": writebackTree,
-}
-
-// newTree shows a directory as c has it.
-func newTree(t *testing.T, c fusetest.TreeConfig) (tree *fusetest.Tree, back string) {
-	t.Helper()
-	back = mounttest.Dir(t, mounttest.Memory)
-	return fusetest.NewTree(t, back, c), back
-}
-
-// eachTree runs f with each kind of tree, at the same time.
-func eachTree(t *testing.T, f func(t *testing.T, tree *fusetest.Tree, back string)) {
-	mounttest.Leaks(t)
-	for kind, c := range trees {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			tree, back := newTree(t, c)
-			f(t, tree, back)
-		})
-	}
-}
-
-// wantContents reads a snapshot in whole.
-func wantContents(t testing.TB, m reader, want []byte) {
-	t.Helper()
-	got := make([]byte, m.Size())
-	if _, err := m.ReadAt(got, 0); err != nil {
-		t.Error(err)
-	}
-	wantBytes(t, m.Name(), got, want)
-}
-
-// wantFile checks what a file holds.
-func wantFile(t testing.TB, name string, want []byte) {
-	t.Helper()
-	got, err := os.ReadFile(name)
-	must(t, err)
-	wantBytes(t, name, got, want)
-}
-
-func wantIs(t testing.TB, err, target error) {
-	t.Helper()
-	if !errors.Is(err, target) {
-		t.Errorf("%v: is not %v", err, target)
-	}
-}
 
 // A file on FUSE is read by whoever may read it, by a ComparedCopy, as leases prove nothing there. The
 // copy lies in TempDir, or on FUSE if that can be, and what must not be had so is refused.

@@ -22,11 +22,6 @@ import (
 // commitEnv tells TestHelperCommits which file to commit again and again, and how.
 const commitEnv = "EXTERNAL_COMMIT"
 
-// generation is what a file holds after commit g: its number, over and over.
-func generation(g uint64) []byte {
-	return bytes.Repeat(binary.LittleEndian.AppendUint64(nil, g), int(100+g*37%5000))
-}
-
 // generationOf returns which one a file holds in whole.
 func generationOf(t *testing.T, name string) uint64 {
 	t.Helper()

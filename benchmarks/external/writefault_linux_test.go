@@ -13,14 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// commits are the ways to publish what was stored.
-var commits = map[string]func(m *snapshot.MmapMut) error{
-	"Commit":         (*snapshot.MmapMut).Commit,
-	"CommitAndClose": (*snapshot.MmapMut).CommitAndClose,
-	"CommitTo":       func(m *snapshot.MmapMut) error { return m.CommitTo(m.Name() + "2") },
-	"Link":           func(m *snapshot.MmapMut) error { return m.Link(m.Name() + "2") },
-}
-
 // A disk that cannot write what was stored is EIO, of the commit that finds out or, if the kernel found
 // out before, of the next one. The file is as it was, on the disk, too, no name is left, and the
 // snapshot cannot be committed any more, even if the disk works again.
@@ -82,18 +74,6 @@ func kernelWrites(t *testing.T, dir string) {
 	if err := unix.SyncFileRange(int(f.Fd()), 0, 0, startAndWait); err != unix.EIO {
 		t.Errorf("writing the private file: %v", err)
 	}
-}
-
-// wantOnDisk checks what a file holds that is not in memory.
-func wantOnDisk(t *testing.T, name string, want []byte) {
-	t.Helper()
-	f, err := os.Open(name)
-	must(t, err)
-	defer f.Close()
-	cool(t, f)
-	got, err := os.ReadFile(name)
-	must(t, err)
-	wantBytes(t, name, got, want)
 }
 
 // With a disk that is gone, everything is an error or right, nothing crashes and nothing hangs.

@@ -12,15 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 func TestMain(m *testing.M) { fusetest.Main(m) }
-
-const page = 4096
 
 // each runs f on a disk with each filesystem, with a file of so many pages on it, which is not in
 // memory.
@@ -39,45 +35,6 @@ func each(t *testing.T, pages int, f func(t *testing.T, d *fusetest.Disk, file *
 			evict(t, file)
 			f(t, d, file, data)
 		})
-	}
-}
-
-// evict drops a file from memory, and keeps the kernel from reading more of it than it is asked for.
-func evict(t *testing.T, f *os.File) {
-	t.Helper()
-	fd := uint(f.Fd())
-	must(t, unix.Fadvise(int(fd), 0, 0, unix.FADV_RANDOM))
-	var left unix.Cachestat_t
-	for i := range 100 {
-		must(t, unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED))
-		must(t, unix.Cachestat(fd, &unix.CachestatRange{}, &left, 0))
-		if left.Cache == 0 {
-			return
-		}
-		time.Sleep(time.Duration(i) * time.Millisecond) // what has just been written is held a moment longer
-	}
-	t.Fatalf("%d pages stayed in memory", left.Cache)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantPages reads a file page by page and checks which of them cannot be read.
-func wantPages(t *testing.T, f *os.File, data []byte, bad map[int]bool) {
-	t.Helper()
-	p := make([]byte, page)
-	for i := range len(data) / page {
-		_, err := f.ReadAt(p, int64(i*page))
-		switch {
-		case bad[i] && !errors.Is(err, syscall.EIO):
-			t.Errorf("page %d, bad: %v", i, err)
-		case !bad[i] && (err != nil || !bytes.Equal(p, data[i*page:][:page])):
-			t.Errorf("page %d: %v", i, err)
-		}
 	}
 }
 

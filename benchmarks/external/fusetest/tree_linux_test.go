@@ -13,13 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/external/fusetest"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-func newTree(t *testing.T, c fusetest.TreeConfig) (tree *fusetest.Tree, back string) {
-	back = mounttest.Dir(t, mounttest.Memory)
-	return fusetest.NewTree(t, back, c), back
-}
 
 func wantErrno(t *testing.T, what string, err error, want syscall.Errno) {
 	t.Helper()

@@ -54,12 +54,3 @@ func TestVerify(t *testing.T) {
 		must(t, os.RemoveAll(copied))
 	}
 }
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}

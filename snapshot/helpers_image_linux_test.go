@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // An image is a filesystem in a file with a name, which unlike those of mounttest can be
@@ -102,12 +101,11 @@ func attach(path string) (*os.File, error) {
 	return nil, errors.New("no loop device stays free for long enough to take it")
 }
 
-// syncfs writes all of the filesystem of dir to its device.
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
-}
+// XFS and ext4 can be told to stop at once, as after an error that they cannot survive: nothing
+// is written to the device any more, and every call fails until they are mounted again. btrfs
+// and tmpfs cannot.
+const (
+	ioctlShutdown = 0x8004587d // XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
+	logFlush      = 1          // the log is written first
+	noLogFlush    = 2          // what the log holds in memory is lost, as when the power fails
+)

@@ -31,9 +31,6 @@ func overlays(t *testing.T, f func(t *testing.T, o overlay)) {
 	}
 }
 
-// onDisk filesystems lie on a disk and have no reflinks.
-const onDisk = mounttest.Disk | mounttest.NoReflinks
-
 func newOverlay(t *testing.T, lower, upper mounttest.Property) overlay {
 	t.Helper()
 	mounttest.Need(t, "CAP_SYS_ADMIN")

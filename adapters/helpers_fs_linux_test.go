@@ -1,0 +1,75 @@
+package adapters_test
+
+import (
+	"io/fs"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// contents returns what a file of a tree holds.
+func contents(tb testing.TB, fsys fs.FS, name string) []byte {
+	tb.Helper()
+	p, err := fs.ReadFile(fsys, name)
+	supported(tb, err)
+	return p
+}
+
+// copies counts the copies that are made of files without holes, by Config.Progress: each
+// says twice that it is done.
+type copies struct{ done atomic.Int64 }
+
+func (c *copies) progress(done, total int64) {
+	if done == total {
+		c.done.Add(1)
+	}
+}
+
+func (c *copies) count() int64 { return (c.done.Load() + 1) / 2 }
+
+// settled makes a file whose last change is long enough ago for its snapshots to be shared.
+func settled(tb testing.TB, dir, name string, content []byte) {
+	tb.Helper()
+	waitSettled(tb, put(tb, dir, name, content))
+}
+
+func waitFor(tb testing.TB, done func() bool) {
+	tb.Helper()
+	for range 6000 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	tb.Error("it did not happen")
+}
+
+func waitSettled(tb testing.TB, file string) {
+	tb.Helper()
+	fd, err := syscalls.OpenPath(syscalls.AtFdcwd, file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer syscalls.Close(fd)
+	for !isSettled(tb, fd) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// isSettled reports whether a snapshot of a file that is made now is shared with those who open
+// the file later.
+func isSettled(tb testing.TB, fd int) bool {
+	tb.Helper()
+	now, err := syscalls.CoarseNow()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	st, err := syscalls.Fstat(fd)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return adapters.IsSettled(st, now)
+}

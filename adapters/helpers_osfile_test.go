@@ -1,0 +1,102 @@
+package adapters_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// A readFile is what *os.File and Reader have in common, a file what *os.File and File have.
+type readFile interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+	io.WriterTo
+}
+
+type file interface {
+	readFile
+	io.Writer
+	io.WriterAt
+	io.StringWriter
+	io.ReaderFrom
+	fs.File
+	Truncate(size int64) error
+	Sync() error
+	Name() string
+}
+
+// closingReader is a Reader that can be closed, as an *os.File can.
+type closingReader struct {
+	*adapters.Reader
+	m *snapshot.Mmap
+}
+
+func (r closingReader) Close() error { return r.m.Close() }
+
+// step makes a call with both files and compares what can be seen of it.
+func step(t testing.TB, c call, ours, theirs readFile, ourName, theirName string) {
+	t.Helper()
+	n, data, err := c.do(ours)
+	wantN, wantData, wantErr := c.do(theirs)
+	if n != wantN || data != wantData || class(err, ourName) != class(wantErr, theirName) {
+		t.Fatalf("%s: %d, %.20q, %q (%v)\n\t*os.File: %d, %.20q, %q (%v)", c.text,
+			n, data, class(err, ourName), err, wantN, wantData, class(wantErr, theirName), wantErr)
+	}
+	at, err := ours.Seek(0, io.SeekCurrent)
+	wantAt, wantErr := theirs.Seek(0, io.SeekCurrent)
+	if at != wantAt || class(err, ourName) != class(wantErr, theirName) {
+		t.Fatalf("cursor after %s: %d, %v\n\t*os.File: %d, %v", c.text, at, err, wantAt, wantErr)
+	}
+	if class(err, ourName) == "seek: "+fs.ErrClosed.Error() {
+		return
+	}
+	sameContents(t, c.text, ours, theirs)
+}
+
+// class is what two errors must have in common: the operation and the path, and what errors.Is
+// tells.
+func class(err error, name string) string {
+	if err == nil || err == io.EOF { //nolint:errorlint // io.EOF must never be wrapped
+		return fmt.Sprint(err)
+	}
+	var text []string
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		text = append(text, e.Op)
+		if e.Path != name {
+			text = append(text, "of another file")
+		}
+		if e.Err.Error() == "negative offset" {
+			return e.Op + ": negative offset"
+		}
+	}
+	for _, known := range []error{
+		io.EOF, io.ErrShortWrite, fs.ErrClosed, fs.ErrInvalid, fs.ErrPermission,
+		syscall.EINVAL, syscall.EFBIG, syscall.ENOSPC, syscall.EBADF, syscall.EFAULT,
+	} {
+		if errors.Is(err, known) {
+			return strings.Join(append(text, known.Error()), ": ")
+		}
+	}
+	return err.Error()
+}
+
+func sameContents(t testing.TB, when string, ours, theirs io.ReaderAt) {
+	t.Helper()
+	got, err := io.ReadAll(io.NewSectionReader(ours, 0, math.MaxInt64))
+	want, wantErr := io.ReadAll(io.NewSectionReader(theirs, 0, math.MaxInt64))
+	if err != nil || wantErr != nil {
+		t.Fatalf("contents after %s: %v\n\t*os.File: %v", when, err, wantErr)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("after %s the contents differ: %d bytes\n\t*os.File: %d", when, len(got), len(want))
+	}
+}
