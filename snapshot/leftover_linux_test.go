@@ -80,21 +80,6 @@ func TestOnlyLeftoversAreRemoved(t *testing.T) {
 	})
 }
 
-// Two files whose commits run side by side do not take each other's temporary names, nor do two
-// commits of one file.
-func TestTemporaryNamesDiffer(t *testing.T) {
-	seen := map[string]bool{}
-	for _, base := range []string{"a", "b", "A", "a ", "aa"} {
-		for k := range 8 {
-			if s := publish.TempName(base, uint64(k)); seen[s] || len(s) > 40 {
-				t.Error(s)
-			} else {
-				seen[s] = true
-			}
-		}
-	}
-}
-
 // From a directory that is append-only (chattr +a) a temporary name could not be removed: none is made.
 func TestAppendOnlyDirectory(t *testing.T) {
 	const appendOnly = 0x20 // FS_APPEND_FL of linux/fs.h

@@ -1,9 +1,12 @@
 package mapped
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -35,6 +38,41 @@ func TestPageSet(t *testing.T) {
 			s.add(off, int(n))
 			for p := off >> 12; p <= (off+n-1)>>12; p++ {
 				model[p] = true
+			}
+		}
+	}
+}
+
+// recheck keeps the pages of the set that the kernel reports as resident. It keeps none if the
+// kernel cannot be asked, or if the file has another owner, for which the answer is worthless.
+func TestRecheck(t *testing.T) {
+	page := os.Getpagesize()
+	mem, vec := make([]byte, 4*page), make([]byte, ChunkPages)
+	real := sys.Mincore
+	defer func() { sys.Mincore = real }()
+	refused := errors.New("refused")
+	for what, c := range map[string]struct {
+		uid  uint32
+		err  error
+		want [4]bool
+	}{
+		"own":           {uint32(os.Geteuid()), nil, [4]bool{true, false, false, false}},
+		"another owner": {uint32(os.Geteuid()) + 1, nil, [4]bool{}},
+		"refused":       {uint32(os.Geteuid()), refused, [4]bool{}},
+	} {
+		sys.Mincore = func(mem, vec []byte) error {
+			if len(mem) != 4*page {
+				t.Errorf("%s: asked for %d bytes", what, len(mem))
+			}
+			copy(vec, []byte{1, 0, 1, 0})
+			return c.err
+		}
+		s := NewPageSet(len(mem))
+		s.Add(0, 2*page) // so the third page, which is resident, is not in the set
+		s.recheck(mem, c.uid, vec)
+		for i, want := range c.want {
+			if got := s.Has(int64(i*page), page); got != want {
+				t.Errorf("%s: page %d is in the set: %v", what, i, got)
 			}
 		}
 	}
