@@ -8,6 +8,8 @@ import (
 // Each runs f once for every kind, as a subtest of its name with a fresh empty directory:
 // "xfs", "btrfs", "ext4", "tmpfs", and "host", which is whatever filesystem the machine keeps
 // temporary files on. See [Dir].
+//
+// With -short, f runs on two kinds, one with reflinks and one without, if they can be made here.
 func Each(t *testing.T, f func(t *testing.T, dir string)) {
 	t.Helper()
 	each(t, Known, true, f)
@@ -21,18 +23,60 @@ func EachOf(t *testing.T, p Property, f func(t *testing.T, dir string)) {
 	each(t, p, Has(os.TempDir(), p) && (own == nil || p&Host != 0 || available(own) != nil), f)
 }
 
+// EachKind runs f once for every kind with the properties, as a subtest of its name, for tests that
+// make filesystems of that kind. With -short, it selects as [Each] does.
+func EachKind(t *testing.T, p Property, f func(t *testing.T, kind *Kind)) {
+	t.Helper()
+	for _, k := range eachOf(t, p) {
+		t.Run(k.name, func(t *testing.T) { f(t, k) })
+	}
+}
+
 func each(t *testing.T, p Property, host bool, f func(t *testing.T, dir string)) {
 	t.Helper()
-	kinds := Kinds(p)
-	if len(kinds) == 0 && p&Host == 0 {
-		t.Fatalf("mounttest: no kind of filesystem has %v", p)
+	if p&Host == 0 {
+		EachKind(t, p, func(t *testing.T, k *Kind) { f(t, k.Dir(t)) })
 	}
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) { f(t, k.Dir(t)) })
-	}
-	if host {
+	if host && (!testing.Short() || len(fewer(Kinds(p))) == 0) {
 		t.Run("host", func(t *testing.T) { f(t, Dir(t, Host)) })
 	}
+}
+
+// eachOf returns the kinds with the properties, or with -short those that fewer returns. If none of
+// them can be made here it returns all, so that each test reports the reason.
+func eachOf(t *testing.T, p Property) []*Kind {
+	t.Helper()
+	kinds := Kinds(p)
+	if len(kinds) == 0 {
+		t.Fatalf("mounttest: no kind of filesystem has %v", p)
+	}
+	if testing.Short() {
+		if few := fewer(kinds); len(few) > 0 {
+			return few
+		}
+	}
+	return kinds
+}
+
+// fewer returns the first kind with reflinks and the last one without, which is the faster of
+// these, of those that can be made here.
+func fewer(kinds []*Kind) (few []*Kind) {
+	var with, last *Kind
+	for _, k := range kinds {
+		switch {
+		case available(k) != nil:
+		case !k.Has(Reflinks):
+			last = k
+		case with == nil:
+			with = k
+		}
+	}
+	for _, k := range []*Kind{with, last} {
+		if k != nil {
+			few = append(few, k)
+		}
+	}
+	return few
 }
 
 // Dir returns a fresh empty directory on the first filesystem of the table, or else on that of the

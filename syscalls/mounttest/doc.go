@@ -19,6 +19,9 @@
 //	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) { … })
 //	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 //
+// With -short, [Each], [EachOf] and [EachKind] run a test on two kinds, one with reflinks and one
+// without, which takes about half the time.
+//
 // One that depends on what the process may do says so by [Need], [AsUser] or [CanSetTrusted].
 // [WantFile] and [WantNames] check the files that are there afterwards.
 //
