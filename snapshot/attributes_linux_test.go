@@ -201,29 +201,27 @@ func TestChmodDuringCommit(t *testing.T) {
 // A mode of Perm that the kernel does not give without a word, because the caller is not in the
 // group of new files, is an error.
 func TestModeThatCannotBeSet(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Known) {
-		t.Run(kind.String(), func(t *testing.T) {
-			var dir string
-			if !mounttest.IsUserChild() {
-				dir = kind.Dir(t)
-				must(t, os.Chown(dir, 65534, 4321))
-				must(t, os.Chmod(dir, 0o777|fs.ModeSetgid)) // new files get the group, too
-			}
-			mounttest.AsUser(t, func(t *testing.T) {
-				dir := os.Getenv("TEST_DIR")
-				for _, way := range ways {
-					m, err := snapshot.Config{Perm: 0o755 | fs.ModeSetgid}.Create(context.Background(), join(dir, "f"))
-					must(t, err)
-					err = way.do(m)
-					if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "mode 02755 cannot be set") {
-						t.Errorf("%s: %v", way.name, err)
-					}
-					_ = m.Close()
-					wantNames(t, dir)
+	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
+		var dir string
+		if !mounttest.IsUserChild() {
+			dir = kind.Dir(t)
+			must(t, os.Chown(dir, 65534, 4321))
+			must(t, os.Chmod(dir, 0o777|fs.ModeSetgid)) // new files get the group, too
+		}
+		mounttest.AsUser(t, func(t *testing.T) {
+			dir := os.Getenv("TEST_DIR")
+			for _, way := range ways {
+				m, err := snapshot.Config{Perm: 0o755 | fs.ModeSetgid}.Create(context.Background(), join(dir, "f"))
+				must(t, err)
+				err = way.do(m)
+				if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "mode 02755 cannot be set") {
+					t.Errorf("%s: %v", way.name, err)
 				}
-			}, "TEST_DIR="+dir)
-		})
-	}
+				_ = m.Close()
+				wantNames(t, dir)
+			}
+		}, "TEST_DIR="+dir)
+	})
 }
 
 // Stat is that of before the copy, with the size of the snapshot.

@@ -52,28 +52,26 @@ func TestRequireConsistent(t *testing.T) {
 
 // Who does not own a file gets no lease on it.
 func TestNoLeaseOnFileOfAnotherUser(t *testing.T) {
-	for _, kind := range mounttest.Kinds(copying) {
-		t.Run(kind.String(), func(t *testing.T) {
-			var name string
-			data := bytes.Repeat([]byte("root's"), 1000)
-			if !mounttest.IsUserChild() {
-				name = join(kind.Dir(t), "f")
-				write(t, name, data)
+	mounttest.EachKind(t, copying, func(t *testing.T, kind *mounttest.Kind) {
+		var name string
+		data := bytes.Repeat([]byte("root's"), 1000)
+		if !mounttest.IsUserChild() {
+			name = join(kind.Dir(t), "f")
+			write(t, name, data)
+		}
+		mounttest.AsUser(t, func(t *testing.T) {
+			mounttest.Leaks(t)
+			name := os.Getenv("TEST_FILE")
+			m := open(t, name)
+			if m.Method() != snapshot.ComparedCopy {
+				t.Error(m.Method())
 			}
-			mounttest.AsUser(t, func(t *testing.T) {
-				mounttest.Leaks(t)
-				name := os.Getenv("TEST_FILE")
-				m := open(t, name)
-				if m.Method() != snapshot.ComparedCopy {
-					t.Error(m.Method())
-				}
-				wantContents(t, m, data)
-				_, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
-				wantError(t, err, snapshot.ErrUnstable, "open "+name+": directory of the file: openat O_TMPFILE: permission denied; temporary directory "+
-					os.TempDir()+": no consistent copy could be made: fcntl F_SETLEASE: permission denied")
-			}, "TEST_FILE="+name)
-		})
-	}
+			wantContents(t, m, data)
+			_, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
+			wantError(t, err, snapshot.ErrUnstable, "open "+name+": directory of the file: openat O_TMPFILE: permission denied; temporary directory "+
+				os.TempDir()+": no consistent copy could be made: fcntl F_SETLEASE: permission denied")
+		}, "TEST_FILE="+name)
+	})
 }
 
 // The client of a network filesystem may still show the attributes of some seconds ago: a change

@@ -207,19 +207,17 @@ func TestProgressAndCancel(t *testing.T) {
 
 // A full disk in the middle of a copy is an error, and nothing is left of the copy.
 func TestFullDiskWhileCopying(t *testing.T) {
-	for _, kind := range mounttest.Kinds(copying) {
-		t.Run(kind.String(), func(t *testing.T) {
-			mounttest.Leaks(t)
-			dir := kind.Fresh(t, 48<<20)
-			name := join(dir, "f")
-			data := noise(1, 30<<20)
-			write(t, name, data)
-			_, err := snapshot.Open(name)
-			wantError(t, err, syscall.ENOSPC, "open "+name+": copy_file_range: no space left on device")
-			wantNames(t, dir, "f")
-			wantFile(t, name, data)
-			must(t, os.Truncate(name, 1<<20))
-			wantContents(t, open(t, name), data[:1<<20])
-		})
-	}
+	mounttest.EachKind(t, copying, func(t *testing.T, kind *mounttest.Kind) {
+		mounttest.Leaks(t)
+		dir := kind.Fresh(t, 48<<20)
+		name := join(dir, "f")
+		data := noise(1, 30<<20)
+		write(t, name, data)
+		_, err := snapshot.Open(name)
+		wantError(t, err, syscall.ENOSPC, "open "+name+": copy_file_range: no space left on device")
+		wantNames(t, dir, "f")
+		wantFile(t, name, data)
+		must(t, os.Truncate(name, 1<<20))
+		wantContents(t, open(t, name), data[:1<<20])
+	})
 }

@@ -56,51 +56,47 @@ func (c crashControl) find(t *testing.T, limit int, crash func(k int) (*tally, e
 }
 
 func TestCrashControlImages(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
-			for _, c := range crashControls(kind) {
-				t.Run(c.skip, func(t *testing.T) {
-					var total tally
-					c.find(t, 20, func(k int) (_ *tally, found error) {
-						i.mount(t)
-						w := crashWork{Dir: join(i.dir, fmt.Sprint(c.skip, k)), Way: c.way, Skip: c.skip}
-						w.prepare(t)
-						states, generations := w.crashStates(t, i, 5, true)
-						total.generations += generations
-						for _, s := range states {
-							slots, err := w.examine(t, i, s)
-							total.add(0, slots, err)
-							found = errors.Join(found, err)
-						}
-						return &total, found
-					})
+	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
+		i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
+		for _, c := range crashControls(kind) {
+			t.Run(c.skip, func(t *testing.T) {
+				var total tally
+				c.find(t, 20, func(k int) (_ *tally, found error) {
+					i.mount(t)
+					w := crashWork{Dir: join(i.dir, fmt.Sprint(c.skip, k)), Way: c.way, Skip: c.skip}
+					w.prepare(t)
+					states, generations := w.crashStates(t, i, 5, true)
+					total.generations += generations
+					for _, s := range states {
+						slots, err := w.examine(t, i, s)
+						total.add(0, slots, err)
+						found = errors.Join(found, err)
+					}
+					return &total, found
 				})
-			}
-		})
-	}
+			})
+		}
+	})
 }
 
 func TestCrashControlShutdown(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Shutdown) {
-		t.Run(kind.String(), func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
-			i.mount(t)
-			for _, c := range crashControls(kind) {
-				t.Run(c.skip, func(t *testing.T) {
-					var total tally
-					c.find(t, 100, func(k int) (*tally, error) {
-						w := crashWork{Dir: join(i.dir, fmt.Sprint(c.skip, k)), Way: c.way, Skip: c.skip}
-						acked := w.shutdown(t, i, noLogFlush)
-						slots, err := w.inspect(acked)
-						total.add(acked, slots, err)
-						must(t, os.RemoveAll(w.Dir))
-						return &total, err
-					})
+	mounttest.EachKind(t, mounttest.Shutdown, func(t *testing.T, kind *mounttest.Kind) {
+		i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))
+		i.mount(t)
+		for _, c := range crashControls(kind) {
+			t.Run(c.skip, func(t *testing.T) {
+				var total tally
+				c.find(t, 100, func(k int) (*tally, error) {
+					w := crashWork{Dir: join(i.dir, fmt.Sprint(c.skip, k)), Way: c.way, Skip: c.skip}
+					acked := w.shutdown(t, i, noLogFlush)
+					slots, err := w.inspect(acked)
+					total.add(acked, slots, err)
+					must(t, os.RemoveAll(w.Dir))
+					return &total, err
 				})
-			}
-		})
-	}
+			})
+		}
+	})
 }
 
 // A reflink over a file of many extents is not atomic, as the documentation of Config.InPlace

@@ -93,29 +93,27 @@ func (w crashWork) examine(t testing.TB, i *image, s crashState) (slots int, err
 // Whenever the power fails, the file is one generation, not older than the last one whose
 // commit returned.
 func TestCrashImages(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
-			for _, way := range crashWays {
-				t.Run(way, func(t *testing.T) {
-					var total tally
-					for left := mounttest.Count(4, 20, 1000); left > 0; left -= 50 {
-						i.mount(t)
-						w := crashWork{Dir: join(i.dir, fmt.Sprint(way, left)), Way: way}
-						w.prepare(t)
-						states, generations := w.crashStates(t, i, min(left, 50), false)
-						total.generations += generations
-						for _, s := range states {
-							slots, err := w.examine(t, i, s)
-							if err != nil {
-								t.Error(err)
-							}
-							total.add(0, slots, err)
+	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
+		i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))
+		for _, way := range crashWays {
+			t.Run(way, func(t *testing.T) {
+				var total tally
+				for left := mounttest.Count(4, 20, 1000); left > 0; left -= 50 {
+					i.mount(t)
+					w := crashWork{Dir: join(i.dir, fmt.Sprint(way, left)), Way: way}
+					w.prepare(t)
+					states, generations := w.crashStates(t, i, min(left, 50), false)
+					total.generations += generations
+					for _, s := range states {
+						slots, err := w.examine(t, i, s)
+						if err != nil {
+							t.Error(err)
 						}
+						total.add(0, slots, err)
 					}
-					t.Log(&total)
-				})
-			}
-		})
-	}
+				}
+				t.Log(&total)
+			})
+		}
+	})
 }

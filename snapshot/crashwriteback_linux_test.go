@@ -85,28 +85,26 @@ func (d *fullDisk) kernelWrites(t testing.TB) {
 // there is room again: the kernel has forgotten them, and a clone of the private file holds old
 // data. The file is as it was, and who opens it anew can go on.
 func TestCrashWriteback(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			for _, way := range ways {
-				if way.name != wayCommit && way.name != wayClose {
-					continue
-				}
-				t.Run(way.name, func(t *testing.T) {
-					d := newFullDisk(t, kind)
-					d.wantFailure(t, way.do)
-					d.free(t)
-					d.wantBroken(t)
-				})
-				t.Run(way.name+"Later", func(t *testing.T) {
-					d := newFullDisk(t, kind)
-					d.kernelWrites(t)
-					d.free(t)
-					d.wantFailure(t, way.do)
-					d.wantBroken(t)
-				})
+	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
+		for _, way := range ways {
+			if way.name != wayCommit && way.name != wayClose {
+				continue
 			}
-		})
-	}
+			t.Run(way.name, func(t *testing.T) {
+				d := newFullDisk(t, kind)
+				d.wantFailure(t, way.do)
+				d.free(t)
+				d.wantBroken(t)
+			})
+			t.Run(way.name+"Later", func(t *testing.T) {
+				d := newFullDisk(t, kind)
+				d.kernelWrites(t)
+				d.free(t)
+				d.wantFailure(t, way.do)
+				d.wantBroken(t)
+			})
+		}
+	})
 }
 
 // wantFailure checks that a commit fails and changes nothing.
@@ -140,22 +138,20 @@ func (d *fullDisk) wantBroken(t testing.TB) {
 // failure once more, from the clone. On ext4 it does no harm: what is copied there are the
 // pages in memory, which hold the stores as long as they are mapped.)
 func TestCrashControlWriteback(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
-		t.Run(kind.String(), func(t *testing.T) {
-			systest.IgnoreWriteback(t)
-			for range 10 {
-				d := newFullDisk(t, kind)
-				d.kernelWrites(t)
-				d.free(t)
-				err := d.m.Commit()
-				got, rerr := os.ReadFile(d.name)
-				must(t, rerr)
-				if err == nil && bytes.Equal(got, d.old) {
-					return
-				}
-				t.Logf("the commit: %v", err)
+	mounttest.EachKind(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind) {
+		systest.IgnoreWriteback(t)
+		for range 10 {
+			d := newFullDisk(t, kind)
+			d.kernelWrites(t)
+			d.free(t)
+			err := d.m.Commit()
+			got, rerr := os.ReadFile(d.name)
+			must(t, rerr)
+			if err == nil && bytes.Equal(got, d.old) {
+				return
 			}
-			t.Error("this harness proves nothing: no stores are lost silently")
-		})
-	}
+			t.Logf("the commit: %v", err)
+		}
+		t.Error("this harness proves nothing: no stores are lost silently")
+	})
 }

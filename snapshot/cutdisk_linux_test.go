@@ -179,43 +179,41 @@ func readAll(t *testing.T, m reader, data []byte) (failed int) {
 // A snapshot that is stored into and committed on such a disk gives errors or right data; a
 // commit that cannot reach the disk says so, and the file is as it was where it can be read.
 func TestCutDiskWrites(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			mounttest.Leaks(t)
-			d := newCutDisk(t, kind)
-			m := openMut(t, d.name)
-			d.cut(t, true)
-			want := bytes.Clone(d.data)
-			p := noise(2, 10_000)
-			stored, refused := 0, 0
-			for off := 1000; off+len(p) <= cutSize; off += 50_000 {
-				n, err := m.WriteAt(p, int64(off))
-				copy(want[off:off+n], p)
-				if err != nil {
-					refused++
-				} else if stored++; n != len(p) {
-					t.Errorf("WriteAt: %d bytes, and no error", n)
-				}
+	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
+		mounttest.Leaks(t)
+		d := newCutDisk(t, kind)
+		m := openMut(t, d.name)
+		d.cut(t, true)
+		want := bytes.Clone(d.data)
+		p := noise(2, 10_000)
+		stored, refused := 0, 0
+		for off := 1000; off+len(p) <= cutSize; off += 50_000 {
+			n, err := m.WriteAt(p, int64(off))
+			copy(want[off:off+n], p)
+			if err != nil {
+				refused++
+			} else if stored++; n != len(p) {
+				t.Errorf("WriteAt: %d bytes, and no error", n)
 			}
-			if stored == 0 && m.Method() == snapshot.Reflink { // a copy may lie wholly behind the cut
-				t.Error("no store went well, and half of the file is there")
-			}
-			wantReadable(t, "stored", m, want)
-			err := m.Commit()
-			t.Logf("%d stores went well, %d did not; the commit: %v", stored, refused, err)
-			if err == nil {
-				t.Error("a commit to a device that is gone went well")
-			} else if errors.Is(err, snapshot.ErrNotDurable) {
-				return // published, as far as anybody can tell
-			}
-			if f, err := os.Open(d.name); err == nil {
-				defer f.Close()
-				wantReadable(t, "the file", f, d.data)
-			} else {
-				t.Logf("opening the file: %v", err)
-			}
-		})
-	}
+		}
+		if stored == 0 && m.Method() == snapshot.Reflink { // a copy may lie wholly behind the cut
+			t.Error("no store went well, and half of the file is there")
+		}
+		wantReadable(t, "stored", m, want)
+		err := m.Commit()
+		t.Logf("%d stores went well, %d did not; the commit: %v", stored, refused, err)
+		if err == nil {
+			t.Error("a commit to a device that is gone went well")
+		} else if errors.Is(err, snapshot.ErrNotDurable) {
+			return // published, as far as anybody can tell
+		}
+		if f, err := os.Open(d.name); err == nil {
+			defer f.Close()
+			wantReadable(t, "the file", f, d.data)
+		} else {
+			t.Logf("opening the file: %v", err)
+		}
+	})
 }
 
 // wantReadable checks what can be read.

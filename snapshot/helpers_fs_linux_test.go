@@ -113,11 +113,9 @@ func fill(t testing.TB, name string) {
 
 // onSmallDisks runs test on new filesystems that are soon full.
 func onSmallDisks(t *testing.T, test func(t *testing.T, dir string)) {
-	for _, kind := range mounttest.Kinds(mounttest.Known) {
-		t.Run(kind.String(), func(t *testing.T) {
-			test(t, kind.Fresh(t, 0))
-		})
-	}
+	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
+		test(t, kind.Fresh(t, 0))
+	})
 }
 
 // limitFileSize has the kernel refuse this process files of more than size bytes until undo.

@@ -12,14 +12,12 @@ import (
 // Opening and closing, over and over, leaves no descriptor, mapping, name, disk block, memory or
 // goroutine.
 func TestOpenCloseLeavesNothing(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Known) {
-		t.Run(kind.String(), func(t *testing.T) {
-			// One commit or snapshot of the file that were left behind would be 100 KiB, or on a
-			// filesystem with reflinks what was changed of it; the runs are long enough to make that
-			// more than the slack. Unmounting fails if a file is still used.
-			leavesNothing(t, kind.Fresh(t, 512<<20), kind.Slack())
-		})
-	}
+	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
+		// One commit or snapshot of the file that were left behind would be 100 KiB, or on a
+		// filesystem with reflinks what was changed of it; the runs are long enough to make that
+		// more than the slack. Unmounting fails if a file is still used.
+		leavesNothing(t, kind.Fresh(t, 512<<20), kind.Slack())
+	})
 	t.Run("host", func(t *testing.T) { leavesNothing(t, mounttest.Dir(t, mounttest.Host), 1<<62) }) // others write there, too
 }
 

@@ -13,12 +13,10 @@ import (
 
 // eachDisk runs f with a disk with each filesystem that has one.
 func eachDisk(t *testing.T, f func(t *testing.T, d *fusetest.Disk, dir string)) {
-	for _, kind := range mounttest.Kinds(mounttest.Disk) {
-		t.Run(kind.String(), func(t *testing.T) {
-			d := fusetest.NewDisk(t, diskSize)
-			f(t, d, d.Mount(t, kind))
-		})
-	}
+	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
+		d := fusetest.NewDisk(t, diskSize)
+		f(t, d, d.Mount(t, kind))
+	})
 }
 
 // breakPage has the disk fail page i of data, wherever it stands: a reflink shares it with the file,

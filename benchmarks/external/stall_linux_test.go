@@ -84,21 +84,19 @@ func coldView(kind string) func(t *testing.T, name string) func() error {
 // While a goroutine waits for a page of a snapshot that is not in memory, others go on, even with a
 // single processor. If it touches a mapping instead, none does, which shows that the test can fail.
 func TestStall(t *testing.T) {
-	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {
-		t.Run(kind.String(), func(t *testing.T) {
-			d := fusetest.NewDisk(t, diskSize)
-			name := filepath.Join(d.Mount(t, kind), "f")
-			data := noise(64 * page)
-			write(t, name, data)
-			held := d.Find(t, data[stallPage*page:][:page])
-			for way := range stallWays {
-				if way == "Open" {
-					continue // which reads nothing
-				}
-				t.Run(way, func(t *testing.T) { wantOthersGoOn(t, d, held, way, name) })
+	mounttest.EachKind(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind) {
+		d := fusetest.NewDisk(t, diskSize)
+		name := filepath.Join(d.Mount(t, kind), "f")
+		data := noise(64 * page)
+		write(t, name, data)
+		held := d.Find(t, data[stallPage*page:][:page])
+		for way := range stallWays {
+			if way == "Open" {
+				continue // which reads nothing
 			}
-		})
-	}
+			t.Run(way, func(t *testing.T) { wantOthersGoOn(t, d, held, way, name) })
+		}
+	})
 }
 
 func TestHelperStall(t *testing.T) {
