@@ -13,7 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-// TestFileAndSnapshotCloseEachOther: either closes both, and they have one name.
+// TestFileAndSnapshotCloseEachOther: Close of a File closes its snapshot, and Close of the snapshot
+// closes the File. They have one name.
 func TestFileAndSnapshotCloseEachOther(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m := openMut(t, name)
@@ -40,7 +41,8 @@ func TestFileAndSnapshotCloseEachOther(t *testing.T) {
 	}
 }
 
-// TestCreatedFileAppearsOnSync: there is no file before the first Sync, nor after a Close without one.
+// TestCreatedFileAppearsOnSync: there is no file before the first Sync, nor after a Close without a
+// Sync.
 func TestCreatedFileAppearsOnSync(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	for _, sync := range []bool{false, true} {
@@ -73,7 +75,8 @@ func TestCreatedFileAppearsOnSync(t *testing.T) {
 	}
 }
 
-// TestSyncReportsCommitError: the error is that of Commit, by the name of Sync, and the file stays as it is.
+// TestSyncReportsCommitError: the error of Commit is the error of Sync, with the operation sync, and
+// the file stays as it is.
 func TestSyncReportsCommitError(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("old"))
 	m, err := snapshot.Config{CheckConflict: true}.OpenMut(context.Background(), name)

@@ -19,9 +19,9 @@ import (
 // names begin with helpers. Fault injection and hooks into a package are in export_test.go.
 func TestHelpersAreInTheirFiles(t *testing.T) {
 	exempt := map[string]bool{
-		"../benchmarks/peers":             true, // the file of a scenario declares its row of the table
-		"../syscalls":                     true,
-		"../syscalls/mounttest":           true,
+		"../benchmarks/peers":             true, // each file declares rows of a table
+		"../syscalls":                     true, // not yet
+		"../syscalls/mounttest":           true, // not yet
 		"../snapshot/stressmodel_test.go": true,
 	}
 	for dir, paths := range testFiles(t) {
@@ -32,7 +32,7 @@ func TestHelpersAreInTheirFiles(t *testing.T) {
 			file := filepath.ToSlash(strings.Split(name, ":")[0])
 			if base := filepath.Base(file); !exempt[file] && !strings.HasPrefix(base, "helpers") &&
 				base != "export_test.go" {
-				t.Errorf("%s is also used in %v: it belongs in a file helpers*_test.go", name, users)
+				t.Errorf("%s is used in %v, too: move it to a file helpers*_test.go", name, users)
 			}
 		}
 	}
@@ -54,9 +54,9 @@ func TestSystemIsInTheFileName(t *testing.T) {
 			}
 			for _, group := range file.Comments {
 				for _, line := range group.List {
-					x, err := constraint.Parse(line.Text)
-					if _, alone := x.(*constraint.TagExpr); err == nil && alone && group.Pos() < file.Package {
-						t.Errorf("%s: instead of %s, a name with the suffix _%v_test.go", path, line.Text, x)
+					x, _ := constraint.Parse(line.Text) // nil for other comments
+					if tag, alone := x.(*constraint.TagExpr); alone && group.Pos() < file.Package {
+						t.Errorf("%s: %s: use the suffix _%s_test.go", path, line.Text, tag)
 					}
 				}
 			}

@@ -14,8 +14,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// TestDifferencesFromOSFile holds what the documentation says is not as in package os. The rest is in
-// TestLikeOSFile.
+// TestDifferencesFromOSFile: the differences from package os are those that the documentation
+// lists. TestLikeOSFile has the rest.
 func TestDifferencesFromOSFile(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m, f := openMap(t, name), openFile(t, name)

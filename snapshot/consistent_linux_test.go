@@ -50,7 +50,7 @@ func TestRequireConsistent(t *testing.T) {
 	})
 }
 
-// Who does not own a file gets no lease on it.
+// A process that does not own a file gets no lease on it.
 func TestNoLeaseOnFileOfAnotherUser(t *testing.T) {
 	mounttest.EachKind(t, copying, func(t *testing.T, kind *mounttest.Kind) {
 		var name string
@@ -123,7 +123,7 @@ func TestWholeSeconds(t *testing.T) {
 	must(t, f.Close())
 }
 
-// A file that does not tell its size is refused, and not taken for an empty one.
+// A file that does not report its size is refused; it is not taken for an empty file.
 func TestFileWithoutSizeIsRefused(t *testing.T) {
 	mounttest.Leaks(t)
 	const name = "/proc/self/status"

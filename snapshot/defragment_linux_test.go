@@ -13,7 +13,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Many commits of many small changes neither lose one nor pile up extents.
+// Many commits of many small changes lose no change, and the number of extents stays bounded.
 func TestExtentsStayBounded(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -73,7 +73,7 @@ func wantError(t testing.TB, err, target error, text string) {
 	}
 }
 
-// wantFault checks that f touches memory that nobody may touch any more.
+// wantFault checks that f accesses memory that is no longer accessible.
 func wantFault(t testing.TB, f func()) {
 	t.Helper()
 	if !systest.Faults(f) {

@@ -37,8 +37,8 @@ func TestLeftoverIsRemoved(t *testing.T) {
 	})
 }
 
-// What only looks like a leftover stays: what a living process has locked, what belongs to
-// somebody else, what has another name as well, what is no file.
+// A commit removes no other file that has the name of a leftover: a file that a living process has
+// locked, a file of another user, a file with another name as well, and anything but a regular file.
 func TestOnlyLeftoversAreRemoved(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {

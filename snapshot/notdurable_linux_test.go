@@ -12,8 +12,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// A commit that could not write the changes to the disk breaks the snapshot: all later ones
-// fail too, in every way.
+// A commit that fails to write the changes to the disk breaks the snapshot: all later commits fail
+// with the same error.
 func TestFailedWritebackBreaksSnapshot(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An ordinary user reads what he may read, wherever it lies, and is told early what he cannot
-// change.
+// A process of an ordinary user reads every file that it has permission to read, wherever the file
+// is, and gets an error from OpenMut for a file that it cannot change.
 func TestOrdinaryUser(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		var dir string
@@ -61,7 +61,7 @@ func TestOrdinaryUser(t *testing.T) {
 			_, err = c.Open(context.Background(), join(dir, "own/theirs"))
 			must(t, err)
 
-			// In place he changes his file in a directory that he may not write to.
+			// In place, a user changes a file in a directory that is not writable.
 			if reflinks(dir) {
 				c := snapshot.Config{InPlace: true, TempDir: join(dir, "tmp")}
 				m, err := c.OpenMut(context.Background(), join(dir, "his"))
@@ -71,7 +71,7 @@ func TestOrdinaryUser(t *testing.T) {
 				wantFile(t, join(dir, "his"), append(make([]byte, 10), data[10:]...))
 			}
 
-			// His own.
+			// A file of the user.
 			name := join(dir, "own/f")
 			for _, way := range ways {
 				w := openMut(t, name)
@@ -118,7 +118,7 @@ func TestSetIDBitsOfPermByOrdinaryUser(t *testing.T) {
 	})
 }
 
-// What a user made read-only since the file was opened is committed with its attributes.
+// A file that was made read-only after OpenMut is committed with its attributes.
 func TestCommitAfterChmodReadOnly(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {
 		for _, kind := range mounttest.Kinds(mounttest.Disk) {

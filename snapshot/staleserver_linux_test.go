@@ -10,8 +10,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// A server that goes by names calls a file stale that was replaced since it was looked at. Whichever look
-// that befalls, opening and committing go by the name again.
+// A server that identifies files by name returns ESTALE for a file that was replaced since it was
+// opened with O_PATH. Opening and committing then resolve the name again, whichever call fails.
 func TestFileReplacedOnServer(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Memory)
 	mounttest.Leaks(t)
@@ -58,7 +58,7 @@ func TestFileReplacedOnServer(t *testing.T) {
 	}
 }
 
-// Where there are unnamed files that cannot be changed, or get no name, commits do with temporary names.
+// If an unnamed file can be made, but not changed or linked, a commit uses a temporary name.
 func TestUnnamedFileCannotBePublished(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

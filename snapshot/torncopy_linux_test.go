@@ -228,8 +228,8 @@ func TestTornByMapping(t *testing.T) {
 	})
 }
 
-// A file that takes long to copy and changes each time is given up after five seconds, if it
-// was tried twice.
+// The copy of a file that takes long and changes each time is tried twice at least, and not again
+// once five seconds have passed.
 func TestCopyRetriesAreBounded(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {

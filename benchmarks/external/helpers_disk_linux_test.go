@@ -60,7 +60,7 @@ func wantOnDisk(t *testing.T, name string, want []byte) {
 }
 
 // What the kernel reads ahead in one piece fails as a whole. It marks what it did not get and asks
-// again for each folio that somebody wants, and a folio of the page cache is one page when a read
+// again for each folio that a reader wants, and a folio of the page cache is one page when a read
 // starts, and more and more of them as it goes on, up to the window of read-ahead, which is 128 KiB
 // (Linux 6.18; btrfs has one page always). So a bad page takes its neighbours with it, those of
 // its folio, for as long as that is in memory, and os.File fares no better.
