@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -58,41 +57,6 @@ const (
 	seccomp  = "syscalls/mounttest/internal/seccomp"
 	internal = "snapshot/internal/"
 )
-
-// root returns the root of the repository.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := tree.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(string(mod), "module "+tree.Module+"\n") {
-		t.Fatalf("%s is not the root of the repository", dir)
-	}
-	return dir
-}
-
-// goList returns the output of go list with the arguments, run at the root for a GOOS.
-func goList(t *testing.T, goos string, args ...string) []byte {
-	t.Helper()
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("go is not in PATH")
-	}
-	cmd := exec.Command(goTool, append([]string{"list"}, args...)...)
-	cmd.Dir = root(t)
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=arm64", "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // Each package imports only the packages of its row, only the lowest floor imports unsafe, and each
 // package has a package comment.

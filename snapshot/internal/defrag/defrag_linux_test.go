@@ -90,14 +90,14 @@ func TestJoin(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := privatefile.Options{}
-		if err := Join(o, int(file.f.Fd()), int(file.dir.Fd()), size/2, size/2); err != nil {
+		if err := join(o, int(file.f.Fd()), int(file.dir.Fd()), size/2, size/2); err != nil {
 			t.Fatal(err)
 		}
 		half := file.extents()
 		if half >= before*2/3 || half < before/3 {
 			t.Errorf("%d extents, and %d once half of the file was joined", before, half)
 		}
-		if err := Join(o, int(file.f.Fd()), int(file.dir.Fd()), 0, size); err != nil {
+		if err := join(o, int(file.f.Fd()), int(file.dir.Fd()), 0, size); err != nil {
 			t.Fatal(err)
 		}
 		if n := file.extents(); n > fewExtents {
@@ -114,7 +114,7 @@ func TestJoin(t *testing.T) {
 // that is not cloned, it changes nothing.
 func TestRun(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
-		const size = 2 * Window
+		const size = 2 * window
 		file := newFile(t, dir, size)
 		calls := systest.CountCalls(t)
 		run := func(s *State) (joined bool) {

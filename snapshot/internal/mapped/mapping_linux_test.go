@@ -12,8 +12,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// newMapping maps a file of two pages of ones, of which a page is cut off, so that it faults.
-func newMapping(t *testing.T, write bool) *Mapping {
+// testMapping maps a file of two pages of ones, of which a page is cut off, so that it faults.
+func testMapping(t *testing.T, write bool) *mapping {
 	t.Helper()
 	page := os.Getpagesize()
 	fd, err := sys.Memfd("mapped-test")
@@ -24,28 +24,28 @@ func newMapping(t *testing.T, write bool) *Mapping {
 	if _, err := sys.Pwrite(fd, bytes.Repeat([]byte{1}, 2*page), 0); err != nil {
 		t.Fatal(err)
 	}
-	mem, err := Map(fd, 2*page, write)
+	mem, err := mapInsisting(fd, 2*page, write)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := sys.Ftruncate(fd, int64(page)); err != nil {
 		t.Fatal(err)
 	}
-	return New(mem, write, 0)
+	return newMapping(mem)
 }
 
 // A copy out of a page that cannot be had reports that; others copy.
 func TestCopyReportsFault(t *testing.T) {
-	mp, page := newMapping(t, true), os.Getpagesize()
-	defer mp.Release()
+	mp, page := testMapping(t, true), os.Getpagesize()
+	defer mp.release()
 	p := make([]byte, page)
-	if !mp.Copy(p, mp.Mem[:page]) || !bytes.Equal(p, bytes.Repeat([]byte{1}, page)) {
+	if !mp.tryCopy(p, mp.mem[:page]) || !bytes.Equal(p, bytes.Repeat([]byte{1}, page)) {
 		t.Error("the first page cannot be read")
 	}
-	if !mp.Copy(mp.Mem[:3], []byte("abc")) || string(mp.Mem[:4]) != "abc\x01" {
-		t.Errorf("the first page holds %q", mp.Mem[:4])
+	if !mp.tryCopy(mp.mem[:3], []byte("abc")) || string(mp.mem[:4]) != "abc\x01" {
+		t.Errorf("the first page holds %q", mp.mem[:4])
 	}
-	if mp.Copy(p, mp.Mem[page:]) || mp.Copy(mp.Mem[page:], p) {
+	if mp.tryCopy(p, mp.mem[page:]) || mp.tryCopy(mp.mem[page:], p) {
 		t.Error("a page behind the end of the file was copied")
 	}
 }
@@ -53,9 +53,9 @@ func TestCopyReportsFault(t *testing.T) {
 // Call reports where its function faulted, and its error if it did not. A fault elsewhere is a
 // panic, as any other panic is.
 func TestCallReportsFault(t *testing.T) {
-	mp, other, page := newMapping(t, false), newMapping(t, false), os.Getpagesize()
-	defer mp.Release()
-	defer other.Release()
+	mp, other, page := testMapping(t, false), testMapping(t, false), os.Getpagesize()
+	defer mp.release()
+	defer other.release()
 	mine := errors.New("mine")
 	touch := func(off int) func(b []byte) error {
 		return func(b []byte) error {
@@ -63,16 +63,16 @@ func TestCallReportsFault(t *testing.T) {
 			return mine
 		}
 	}
-	fault, err := mp.Call(touch(0), mp.Mem)
+	fault, err := mp.call(touch(0), mp.mem)
 	if fault != -1 || err != mine { //nolint:errorlint // the same error is promised
 		t.Errorf("fault at %d, %v", fault, err)
 	}
-	fault, err = mp.Call(touch(page+10), mp.Mem)
+	fault, err = mp.call(touch(page+10), mp.mem)
 	if fault != page+10 || err != nil {
 		t.Errorf("fault at %d, %v, want at %d", fault, err, page+10)
 	}
 	for what, f := range map[string]func([]byte) error{
-		"a fault elsewhere": func([]byte) error { _ = bytes.Clone(other.Mem[page : page+1]); return nil },
+		"a fault elsewhere": func([]byte) error { _ = bytes.Clone(other.mem[page : page+1]); return nil },
 		"another panic":     func([]byte) error { panic("mine") },
 	} {
 		func() {
@@ -81,44 +81,44 @@ func TestCallReportsFault(t *testing.T) {
 					t.Errorf("%s is no panic", what)
 				}
 			}()
-			_, _ = mp.Call(f, mp.Mem)
+			_, _ = mp.call(f, mp.mem)
 		}()
 	}
 }
 
 // The memory can be used until the last reference is released, and never again.
 func TestReleaseRevokes(t *testing.T) {
-	mp := newMapping(t, false)
-	touch := func() { _ = bytes.Clone(mp.Mem[:1]) }
-	if !mp.Acquire() {
+	mp := testMapping(t, false)
+	touch := func() { _ = bytes.Clone(mp.mem[:1]) }
+	if !mp.acquire() {
 		t.Error("no reference can be had")
 	}
-	mp.Release()
+	mp.release()
 	if systest.Faults(touch) {
 		t.Error("the memory is gone before the last reference")
 	}
-	mp.Release()
+	mp.release()
 	if !systest.Faults(touch) {
 		t.Error("the memory is there after the last reference")
 	}
-	if mp.Acquire() {
+	if mp.acquire() {
 		t.Error("a reference can be had after the last one")
 	}
 }
 
 // If the memory cannot be made inaccessible by the last reference, that is tried again.
 func TestRevokeIsTriedAgain(t *testing.T) {
-	mp := newMapping(t, false)
-	touch := func() { _ = bytes.Clone(mp.Mem[:1]) }
+	mp := testMapping(t, false)
+	touch := func() { _ = bytes.Clone(mp.mem[:1]) }
 	undo := systest.Intercept(t, func(call string) error {
 		if call == "poison" {
 			return syscall.ENOMEM
 		}
 		return nil
 	})
-	mp.Release()
+	mp.release()
 	undo()
-	if mp.Acquire() || mp.revoked.Load() || systest.Faults(touch) {
+	if mp.acquire() || mp.revoked.Load() || systest.Faults(touch) {
 		t.Error("the failure of mmap was not noticed")
 	}
 	if !mp.revoke() || !systest.Faults(touch) {

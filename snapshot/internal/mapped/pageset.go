@@ -45,7 +45,7 @@ func (s *PageSet) has(off int64, n int) bool {
 		if !hasBits(*chunks, first, first|63) {
 			return false
 		}
-		first = first|63 + 1
+		first = first | 63 + 1
 	}
 	return hasBits(*chunks, first, last)
 }

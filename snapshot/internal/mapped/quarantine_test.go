@@ -31,9 +31,9 @@ func TestQuarantineRanges(t *testing.T) {
 		t.Errorf("%d ranges were given back, %d are kept, the oldest of %d bytes",
 			*given, len(q.ranges), len(q.ranges[0]))
 	}
-	q.Empty()
-	if *given != maxRanges+5 || len(q.ranges) != 0 || q.Bytes != 0 {
-		t.Errorf("emptied, %d ranges and %d bytes are kept", len(q.ranges), q.Bytes)
+	q.empty()
+	if *given != maxRanges+5 || len(q.ranges) != 0 || q.bytes != 0 {
+		t.Errorf("emptied, %d ranges and %d bytes are kept", len(q.ranges), q.bytes)
 	}
 }
 
@@ -47,9 +47,9 @@ func TestQuarantineBytes(t *testing.T) {
 	for _, c := range []struct{ add, given, kept int }{
 		{60, 0, 60}, {40, 0, 100}, {1, 1, 41}, {300, 3, 300}, {50, 4, 50}, {0, 4, 50},
 	} {
-		if q.add(mem[:c.add]); *given != c.given || q.Bytes != c.kept {
+		if q.add(mem[:c.add]); *given != c.given || q.bytes != c.kept {
 			t.Errorf("after %d bytes: %d were given back and %d bytes are kept, want %d and %d",
-				c.add, *given, q.Bytes, c.given, c.kept)
+				c.add, *given, q.bytes, c.given, c.kept)
 		}
 	}
 }

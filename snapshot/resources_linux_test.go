@@ -23,7 +23,7 @@ import (
 // A Mmap holds one descriptor, a MmapMut three, and after a commit too. Each holds one mapping from when
 // it is needed: a ReadAt of pages that are in memory, View or Bytes. A snapshot that is read once, or
 // written by calls, has none.
-func TestHolds(t *testing.T) {
+func TestDescriptorsAndMappings(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -8,9 +8,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// What Resize adds to the private file to grow in is no part of the contents: no way of
-// publishing it shows it, also beside a View, and what grows later is zeros.
-func TestRoomIsNotSeen(t *testing.T) {
+// A snapshot that grows in small pieces, also inside a View, is committed with exactly the bytes of its
+// size by every way of publishing.
+func TestResizeInPieces(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, copied, linked := join(dir, "f"), join(dir, "copied"), join(dir, "linked")
@@ -46,8 +46,8 @@ func TestRoomIsNotSeen(t *testing.T) {
 	})
 }
 
-// In place, room that is only room keeps nobody from committing while a View runs.
-func TestRoomInPlace(t *testing.T) {
+// A View does not keep a snapshot that has grown from being committed in place.
+func TestResizeInPlaceUnderView(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		write(t, name, []byte("begin"))
@@ -60,8 +60,8 @@ func TestRoomInPlace(t *testing.T) {
 	})
 }
 
-// Growing up to the largest size that this process may write needs no room beyond it.
-func TestNoRoom(t *testing.T) {
+// A snapshot can grow up to the largest size that this process may write, and not beyond.
+func TestResizeFileLimit(t *testing.T) {
 	const limit = 100_000
 	name := join(mounttest.Dir(t, mounttest.Memory), "f")
 	write(t, name, nil)

@@ -32,7 +32,7 @@ func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 // Whatever says that the directory cannot hold the private copy, TempDir does, by reflink if it
 // is on the same filesystem, and then memory; and no name is left. What says something else is
 // the error.
-func TestLadder(t *testing.T) {
+func TestCandidates(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
@@ -89,7 +89,7 @@ func TestLadder(t *testing.T) {
 }
 
 // What fails further down says which places were tried, and why each of them could not be.
-func TestLadderErrors(t *testing.T) {
+func TestCandidatesErrors(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
@@ -148,7 +148,7 @@ func TestLadderErrors(t *testing.T) {
 }
 
 // A file that grows beyond what memory is for, while it is copied there, is refused.
-func TestLadderGrowth(t *testing.T) {
+func TestMemoryLimit(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -163,7 +163,7 @@ func TestLadderGrowth(t *testing.T) {
 }
 
 // What lies in memory is as immutable as the kernel can make it.
-func TestLadderMemory(t *testing.T) {
+func TestMemoryIsSealed(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")
 	data := noise(1, 100000)
@@ -189,7 +189,7 @@ func TestLadderMemory(t *testing.T) {
 
 // A file that lies where nothing can be written, and one in each layer of an overlayfs, is read
 // whole; by reflink where TempDir is on the same filesystem.
-func TestLadderForReal(t *testing.T) {
+func TestReadOnlyAndOverlay(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -238,7 +238,7 @@ func TestLadderForReal(t *testing.T) {
 }
 
 // A temporary directory that is full is named in the error, and nothing is left there.
-func TestLadderFullTempDir(t *testing.T) {
+func TestFullTempDir(t *testing.T) {
 	mounttest.Leaks(t)
 	temp := mounttest.Fresh(t, mounttest.Memory, 1<<20)
 	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")

@@ -1,4 +1,4 @@
-package adapters_test
+package repository
 
 import (
 	"errors"
@@ -7,22 +7,22 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
-	"io/fs"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/.ci/internal/tree"
 )
 
 // Declarations that several test files of a package use are in files that a reader finds: their
 // names begin with helpers. Fault injection and hooks into a package are in export_test.go.
 func TestHelpersAreInTheirFiles(t *testing.T) {
 	exempt := map[string]bool{
-		"../benchmarks/peers":             true, // each file declares rows of a table
-		"../syscalls":                     true, // not yet
-		"../syscalls/mounttest":           true, // not yet
-		"../snapshot/stressmodel_test.go": true,
+		"benchmarks/peers":   true, // each file declares rows of a table
+		"syscalls/mounttest": true, // not yet
 	}
 	for dir, paths := range testFiles(t) {
 		if exempt[dir] {
@@ -30,8 +30,8 @@ func TestHelpersAreInTheirFiles(t *testing.T) {
 		}
 		for name, users := range sharedTestNames(t, paths) {
 			file := filepath.ToSlash(strings.Split(name, ":")[0])
-			if base := filepath.Base(file); !exempt[file] && !strings.HasPrefix(base, "helpers") &&
-				base != "export_test.go" {
+			if base := filepath.Base(file); !strings.HasPrefix(base, "helpers") &&
+				base != "export_test.go" && base != "export_linux_test.go" {
 				t.Errorf("%s is used in %v, too: move it to a file helpers*_test.go", name, users)
 			}
 		}
@@ -40,17 +40,11 @@ func TestHelpersAreInTheirFiles(t *testing.T) {
 
 // The name of a file says for which system it is, if a name can say that.
 func TestSystemIsInTheFileName(t *testing.T) {
-	// These get their names when the code that they test is rewritten.
-	exempt := strings.Fields(`besideresize commitclose export life model notmpfile residency resize
-		stressmodel viewfault viewfull`)
 	for _, paths := range testFiles(t) {
 		for _, path := range paths {
 			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
-			}
-			if slices.Contains(exempt, strings.TrimSuffix(filepath.Base(path), "_test.go")) {
-				continue
 			}
 			for _, group := range file.Comments {
 				for _, line := range group.List {
@@ -68,13 +62,12 @@ func TestSystemIsInTheFileName(t *testing.T) {
 func testFiles(t *testing.T) map[string][]string {
 	t.Helper()
 	dirs, n := map[string][]string{}, 0
-	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, "_test.go") {
-			dir := filepath.ToSlash(filepath.Dir(path))
-			dirs[dir] = append(dirs[dir], path)
+	err := tree.Walk(root(t), func(name string) error {
+		if strings.HasSuffix(name, "_test.go") {
+			dirs[path.Dir(name)] = append(dirs[path.Dir(name)], filepath.Join(root(t), name))
 			n++
 		}
-		return err
+		return nil
 	})
 	if err != nil || n < 100 {
 		t.Fatalf("%d test files: %v", n, err)
