@@ -21,6 +21,10 @@ func open(b *testing.B, name string) *os.File {
 }
 
 // BenchmarkBytes reads 1 MiB byte by byte.
+//
+//promise:adapters.Reader.ReadByte over a *snapshot.Mmap ReadByte is as fast as a bufio.Reader's
+//promise:adapters.Reader.ReadByte over other sources ReadByte takes some 30 ns
+//promise:adapters.File.ReadByte ReadByte takes some 20 ns
 func BenchmarkBytes(b *testing.B) {
 	const size = 1 << 20
 	name := put(b, b.TempDir(), "f", random(size))
@@ -54,6 +58,8 @@ func BenchmarkBytes(b *testing.B) {
 }
 
 // BenchmarkGunzip is for a decoder that calls ReadByte if there is one.
+//
+//promise:adapters.Reader.ReadByte a decompressor needs no bufio.Reader over a *snapshot.Mmap
 func BenchmarkGunzip(b *testing.B) {
 	content := tarred(b)
 	name := put(b, b.TempDir(), "f", gzipped(b, content))
@@ -83,6 +89,8 @@ func BenchmarkGunzip(b *testing.B) {
 }
 
 // BenchmarkWriteTo copies 16 MiB that are in memory.
+//
+//promise:adapters.Reader.WriteTo WriteTo to files and sockets saves the cost of a copy
 func BenchmarkWriteTo(b *testing.B) {
 	const size = 16 << 20
 	name := put(b, b.TempDir(), "f", random(size))
@@ -120,6 +128,9 @@ func BenchmarkWriteTo(b *testing.B) {
 }
 
 // BenchmarkReadAt reads 64 bytes and 4 KiB at changing places.
+//
+//promise:adapters.Reader a Reader adds no cost to ReadAt
+//promise:adapters.File the cursor costs a mutex
 func BenchmarkReadAt(b *testing.B) {
 	const size = 1 << 20
 	name := put(b, b.TempDir(), "f", random(size))

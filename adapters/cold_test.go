@@ -31,12 +31,16 @@ const coldSize = 3 << 20
 
 // The kernel is handed memory that is known to be there; what is not is read first. Other writers
 // never see the mapping.
+//
+//promise:adapters.Reader.WriteTo of mapped memory only pages known to be resident go to the kernel
 func TestWriteToCold(t *testing.T) {
 	src := &watched{Mmap: openMap(t, put(t, t.TempDir(), "f", random(coldSize)))}
 	coldThenHot(t, adapters.NewReader(src), &src.views, &src.reads)
 }
 
 // So it is with the files of an FS.
+//
+//promise:adapters.FS an open file writes resident pages without a copy
 func TestFSWriteToCold(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "f", random(coldSize))

@@ -16,6 +16,8 @@ import (
 
 // TestResizedBehindItsBack: a write arrives whole, whatever is done to the snapshot itself
 // meanwhile.
+//
+//promise:adapters.NewFile other methods of the snapshot can be used beside the File
 func TestResizedBehindItsBack(t *testing.T) {
 	m := openMut(t, put(t, mounttest.Dir(t, mounttest.Memory), "f", nil))
 	f := adapters.NewFile(m)
@@ -36,6 +38,8 @@ func TestResizedBehindItsBack(t *testing.T) {
 
 // TestEverythingAtOnce calls all methods from many goroutines, resizes the snapshot behind the
 // File's back, and closes it in the end. No call may panic or fail but for what others did.
+//
+//promise:adapters.File all methods can run at the same time on several goroutines
 func TestEverythingAtOnce(t *testing.T) {
 	mounttest.Leaks(t)
 	for range mounttest.Count(3, 20, 200) {

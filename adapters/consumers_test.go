@@ -33,6 +33,8 @@ var spoil = []func(tb testing.TB, name string){
 }
 
 // TestZipWhileSpoilt walks an archive whose file is spoilt in the middle of it.
+//
+//promise:snapshot.Mmap.ReadAt a snapshot is an io.ReaderAt for zip.NewReader
 func TestZipWhileSpoilt(t *testing.T) {
 	archive := zipped(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -116,6 +118,8 @@ func TestGzip(t *testing.T) {
 }
 
 // TestZipWrittenToFile has an archive written through a File.
+//
+//promise:adapters.File.Sync the file changes with Sync alone
 func TestZipWrittenToFile(t *testing.T) {
 	name := put(t, t.TempDir(), "a.zip", []byte("old"))
 	f := openFile(t, name)

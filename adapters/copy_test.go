@@ -29,6 +29,8 @@ func (w *limited) Write(p []byte) (int, error) {
 	return n + w.past, w.err
 }
 
+//promise:adapters.Reader.WriteTo the cursor moves by the count that w accepts
+//promise:adapters.Reader.WriteTo WriteTo returns the error of w, or io.ErrShortWrite
 func TestWriteToWriterFails(t *testing.T) {
 	content := random(500_000)
 	const from = 1000
@@ -79,6 +81,8 @@ func TestWriteToLyingWriter(t *testing.T) {
 
 // TestWriteToKernel writes to what takes the mapped memory as it is, small and large, with a
 // peer that reads slowly enough for short writes.
+//
+//promise:adapters.Reader.WriteTo *os.File, *net.TCPConn and *net.UnixConn get mapped memory
 func TestWriteToKernel(t *testing.T) {
 	content := random(1_000_000)
 	for kind, r := range copiers(t, content) {
@@ -125,6 +129,7 @@ func kernelPipe(t *testing.T) (io.WriteCloser, io.Reader) {
 	return w, r
 }
 
+//promise:adapters.File.ReadFrom ReadFrom returns the count, and the error of r
 func TestReadFromReaderFails(t *testing.T) {
 	content := random(300_000)
 	for _, r := range []io.Reader{
@@ -152,6 +157,8 @@ func TestReadFromReaderFails(t *testing.T) {
 }
 
 // TestReadFromClosed: what nobody can write is not read.
+//
+//promise:adapters.File.ReadFrom after Close ReadFrom reads nothing from r
 func TestReadFromClosed(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", nil))
 	if err := f.Close(); err != nil {
@@ -164,6 +171,8 @@ func TestReadFromClosed(t *testing.T) {
 }
 
 // TestCopyToItself must end, whatever comes out.
+//
+//promise:adapters.File.WriteTo WriteTo holds no lock: w may be the File itself
 func TestCopyToItself(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", random(200_000)))
 	if _, err := io.Copy(f, f); err != nil {

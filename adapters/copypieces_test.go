@@ -22,6 +22,8 @@ func (w *largest) Write(p []byte) (int, error) {
 }
 
 // TestWriteToPieces: however much there is, a writer gets 128 KiB at most at once.
+//
+//promise:adapters.Reader.WriteTo w gets at most 128 KiB in one call
 func TestWriteToPieces(t *testing.T) {
 	content := random(500_000)
 	for kind, r := range copiers(t, content) {
@@ -58,6 +60,8 @@ func (r *greedy) Read(p []byte) (int, error) {
 
 // TestReadFromPieces: each piece is written before the next is asked for, and what the reader
 // keeps is not the file.
+//
+//promise:adapters.File.ReadFrom each piece is one Write, and r never gets mapped memory
 func TestReadFromPieces(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", nil))
 	content := random(1000)
@@ -83,6 +87,8 @@ func TestReadFromPieces(t *testing.T) {
 }
 
 // TestReadFromWriteFails: the count is that of what was written, the error that of writing.
+//
+//promise:adapters.File.ReadFrom ReadFrom returns the count, and the error of the write
 func TestReadFromWriteFails(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", nil))
 	r := &greedy{pieces: [][]byte{make([]byte, 100), make([]byte, 100)}, before: func(done int) {
@@ -97,6 +103,8 @@ func TestReadFromWriteFails(t *testing.T) {
 
 // TestWriteToOutlivesClose: the kernel is in the middle of a write from the memory of a source
 // that is closed. It writes all the same, and the source is closed for what comes next.
+//
+//promise:adapters.Reader.WriteTo a write in progress keeps the memory mapped after Close
 func TestWriteToOutlivesClose(t *testing.T) {
 	content := random(1 << 20) // one piece, and more than a socket holds
 	m := openMap(t, put(t, t.TempDir(), "f", content))

@@ -18,6 +18,8 @@ import (
 
 // TestCursorTakesTurns has many write at the cursor of one File, then many read there: nothing
 // is overwritten, nothing read twice.
+//
+//promise:adapters.File parallel calls at the cursor read or write no byte twice
 func TestCursorTakesTurns(t *testing.T) {
 	const goroutines = 4
 	each := mounttest.Count(500, 5000, 20000)
@@ -102,6 +104,8 @@ func TestCursorTakesTurns(t *testing.T) {
 }
 
 // TestCursorIsNeeded: what uses the cursor waits for whoever uses it.
+//
+//promise:adapters.File calls that use the cursor take turns
 func TestCursorIsNeeded(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", random(100)))
 	release := f.HoldCursor()
@@ -134,6 +138,13 @@ func TestCursorIsNeeded(t *testing.T) {
 }
 
 // TestCursorIsNotNeeded: what does not use the cursor does not wait for those who do.
+//
+//promise:adapters.File.ReadAt ReadAt does not wait for calls that use the cursor
+//promise:adapters.File.WriteAt WriteAt does not wait for calls that use the cursor
+//promise:adapters.File.Truncate Truncate does not wait for calls that use the cursor
+//promise:adapters.File.Stat Stat does not wait for calls that use the cursor
+//promise:adapters.File.Size Size does not wait for calls that use the cursor
+//promise:adapters.File.Sync Sync does not wait for calls that use the cursor
 func TestCursorIsNotNeeded(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", random(100)))
 	defer f.HoldCursor()()
@@ -156,6 +167,9 @@ func TestCursorIsNotNeeded(t *testing.T) {
 
 // TestReaderBesideReadAt: ReadAt and Size of a Reader neither need nor move its cursor, so they
 // may be called while somebody else reads from it.
+//
+//promise:adapters.Reader.ReadAt ReadAt neither uses nor moves the cursor, on any goroutine
+//promise:adapters.Reader.Size Size neither uses nor moves the cursor, on any goroutine
 func TestReaderBesideReadAt(t *testing.T) {
 	content := random(100_000)
 	r := adapters.NewReader(openMap(t, put(t, t.TempDir(), "f", content)))

@@ -14,6 +14,8 @@ import (
 
 // TestWriteToFault: the kernel meets a page that cannot be read. What lies before it arrives,
 // and the error is the disk's.
+//
+//promise:adapters.Reader.WriteTo WriteTo returns the error of the source
 func TestWriteToFault(t *testing.T) {
 	for _, bad := range []int{0, 4096, 128 << 10, 200 << 10} {
 		for where, open := range map[string]func(t *testing.T) (io.WriteCloser, io.Reader){
@@ -43,6 +45,8 @@ func TestWriteToFault(t *testing.T) {
 }
 
 // TestWriteToViewFails: a source whose View fails is read with ReadAt.
+//
+//promise:adapters.Source a Source of another package works; if its View fails, ReadAt is used
 func TestWriteToViewFails(t *testing.T) {
 	d := newBadDisk(t, 1<<20, 1<<20-4096)
 	d.err = errBroken
@@ -68,6 +72,8 @@ func (c *countingConn) Write(p []byte) (int, error) {
 }
 
 // TestWriteToWrappers: no writer that could touch the memory gets it.
+//
+//promise:adapters.Reader.WriteTo a writer other than files and sockets gets a copy of the bytes
 func TestWriteToWrappers(t *testing.T) {
 	var _ syscall.Conn = (*countingConn)(nil)
 	tcp, peer := socket("tcp")(t)

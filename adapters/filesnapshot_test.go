@@ -15,6 +15,10 @@ import (
 
 // TestFileAndSnapshotCloseEachOther: Close of a File closes its snapshot, and Close of the snapshot
 // closes the File. They have one name.
+//
+//promise:adapters.File.Close Close closes the snapshot; a File of a closed snapshot is closed
+//promise:adapters.File.Name Name returns the name of the snapshot
+//promise:adapters.NewFile the File takes over the snapshot: closing either closes both
 func TestFileAndSnapshotCloseEachOther(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m := openMut(t, name)
@@ -43,6 +47,9 @@ func TestFileAndSnapshotCloseEachOther(t *testing.T) {
 
 // TestCreatedFileAppearsOnSync: there is no file before the first Sync, nor after a Close without a
 // Sync.
+//
+//promise:adapters.File.Close writes since the last Sync are discarded
+//promise:adapters.NewFile a File over a snapshot of Create has no file before the first Sync
 func TestCreatedFileAppearsOnSync(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	for _, sync := range []bool{false, true} {
@@ -77,6 +84,8 @@ func TestCreatedFileAppearsOnSync(t *testing.T) {
 
 // TestSyncReportsCommitError: the error of Commit is the error of Sync, with the operation sync, and
 // the file stays as it is.
+//
+//promise:adapters.File.Sync if Sync fails, the file is unchanged and the error is that of Commit
 func TestSyncReportsCommitError(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("old"))
 	m, err := snapshot.Config{CheckConflict: true}.OpenMut(context.Background(), name)

@@ -147,6 +147,11 @@ func formats(t *testing.T) map[string]struct {
 
 // TestFormatsWhileReplaced has each format read by its reader in the standard library, while
 // the file is truncated, overwritten and replaced all the time.
+//
+//promise:adapters.Reader standard decoders read one version, whatever happens to the file
+//promise:adapters.File standard decoders read one version, whatever happens to the file
+//promise:adapters.FS standard decoders read one version, whatever happens to the file
+//promise:adapters.FS.Open an open file is one version, whatever happens to the file
 func TestFormatsWhileReplaced(t *testing.T) {
 	all := formats(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {

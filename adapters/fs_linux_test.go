@@ -45,6 +45,9 @@ func tree(tb testing.TB, dir string) []string {
 	return []string{"small.txt", "empty.bin", "sub/page", "sub/deep/large", "link", "sub/up", "chain"}
 }
 
+//promise:adapters.FS the tree passes testing/fstest.TestFS, below Sub too
+//promise:adapters.FS.Lstat Lstat describes a symbolic link itself
+//promise:adapters.FS.ReadLink ReadLink returns the target of a symbolic link
 func TestFSIsAFileSystem(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -66,6 +69,13 @@ func TestFSIsAFileSystem(t *testing.T) {
 }
 
 // TestFSLikeDirFS asks an FS and os.DirFS the same.
+//
+//promise:adapters.FS.Open Open is like that of os.DirFS; errors are *fs.PathError with the name
+//promise:adapters.FS.ReadDir ReadDir is like that of os.DirFS
+//promise:adapters.FS.ReadFile ReadFile is like that of os.DirFS
+//promise:adapters.FS.Stat Stat is like that of os.DirFS
+//promise:adapters.FS.Lstat Lstat is like that of os.DirFS
+//promise:adapters.FS.ReadLink ReadLink is like that of os.DirFS
 func TestFSLikeDirFS(t *testing.T) {
 	dir := t.TempDir()
 	tree(t, dir)
@@ -147,6 +157,8 @@ func kind(err error) string {
 }
 
 // TestFSIotest reads files of sizes around those of pages and buffers.
+//
+//promise:adapters.FS.Open the file is an io.ReadSeeker, io.ReaderAt and io.WriterTo of its bytes
 func TestFSIotest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -186,6 +198,9 @@ func closedErrors(f fs.File) map[string]error {
 
 // TestFSClosed: open files outlive the FS and others that share their snapshot; what is closed
 // says so, under the file's name.
+//
+//promise:adapters.FS.Close open files stay open, and opening a file is fs.ErrClosed, below Sub too
+//promise:adapters.FS.Close a second Close is fs.ErrClosed, and Close of a Sub does nothing
 func TestFSClosed(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
@@ -240,6 +255,8 @@ func TestFSClosed(t *testing.T) {
 }
 
 // TestFSErrorsNameTheFile, and not where its snapshot came from.
+//
+//promise:adapters.FS.Open errors of reads are *fs.PathError with the name given to Open
 func TestFSErrorsNameTheFile(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "f", nil)

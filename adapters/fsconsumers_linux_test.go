@@ -20,6 +20,8 @@ import (
 )
 
 // TestFSConsumers gives an FS to what takes one.
+//
+//promise:adapters.FS template.ParseFS, fs.WalkDir, fs.Glob and AddFS of zip and tar accept it
 func TestFSConsumers(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "a.tmpl", []byte("hello {{.}}"))
@@ -102,6 +104,9 @@ func TestFSConsumers(t *testing.T) {
 }
 
 // TestServeContent serves one file of an FS, and a snapshot without an FS.
+//
+//promise:adapters.Reader http.ServeContent serves a Reader
+//promise:adapters.FS http.ServeFileFS serves a file
 func TestServeContent(t *testing.T) {
 	dir := t.TempDir()
 	content := random(10_000)

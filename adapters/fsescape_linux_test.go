@@ -17,6 +17,9 @@ import (
 
 // TestFSOpensNothingElse: a FIFO does not block, a device does not notice, nothing outside is
 // read. A FIFO that somebody waits at goes on waiting.
+//
+//promise:adapters.FS.Open Open opens nothing outside the directory
+//promise:adapters.FS.Open a FIFO, socket or device is fs.ErrInvalid and is not opened
 func TestFSOpensNothingElse(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -90,6 +93,8 @@ func relative(t *testing.T, name string) string {
 
 // TestFSRace puts FIFOs, links to the outside, directories and files at one name as fast as it
 // can: what is opened is what was checked.
+//
+//promise:adapters.FS.Open no rename during the call leads it to another file or outside
 func TestFSRace(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Memory)

@@ -19,6 +19,9 @@ import (
 )
 
 // TestFSStat: an open file is described as it was, by Stat of the FS as it is.
+//
+//promise:adapters.FS.Open Stat of an open file describes the file before the snapshot
+//promise:adapters.FS.Stat Stat describes the file as it is now
 func TestFSStat(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := put(t, dir, "f", random(100))
@@ -55,6 +58,8 @@ func TestFSStat(t *testing.T) {
 
 // TestFSReadBesideClose: ReadAt and Stat of an open file may be called at any time, also while
 // it is closed and its snapshot is given back.
+//
+//promise:adapters.FS.Open ReadAt and Stat of an open file are safe beside its Close
 func TestFSReadBesideClose(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Memory)
@@ -100,6 +105,9 @@ func TestFSReadBesideClose(t *testing.T) {
 }
 
 // TestSub: the tree below a directory goes with its name, and no link leads out of the FS.
+//
+//promise:adapters.FS.Sub Sub is an *FS with the name of its directory
+//promise:adapters.FS.Sub symbolic links lead to all files of the FS and no others
 func TestSub(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "secret", []byte("secret"))

@@ -15,6 +15,8 @@ import (
 
 // TestFullDisk appends until the disk is full, then frees some of it. The file must hold what
 // the counts say.
+//
+//promise:adapters.File.Write a full disk is an error, and the count says how much was written
 func TestFullDisk(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		if kind.Smallest() > 1<<20*int64(mounttest.Count(64, 1024, 1024)) {

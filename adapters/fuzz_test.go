@@ -120,6 +120,9 @@ func fStatSize() call {
 
 // FuzzLikeOSFile makes the same calls to a File and to an *os.File, and compares also what is
 // on the disk after a Sync.
+//
+//promise:adapters.File any sequence of calls has the results of an *os.File
+//promise:adapters.File.Sync after Sync and Close the disk has the bytes of the File
 func FuzzLikeOSFile(f *testing.F) {
 	f.Add(uint16(10000), []byte("\x00\x00\x00\x10\x00"+"\x02\x00\x00\x01\x00"+"\x0c\x00\x00\x00\x00"))                    // Read, Write, Sync
 	f.Add(uint16(4096), []byte("\x06\x90\x00\x00\x02"+"\x02\x00\x07\x01\x01"+"\x05\x70\x00\x00\x00"+"\x09abcd"))          // Seek behind the end, Write, back, WriteTo

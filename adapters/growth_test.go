@@ -37,6 +37,8 @@ func appendRecords(t *testing.T, f *adapters.File, writers, each int, beside fun
 
 // TestParallelGrowth: no write is lost, whatever order they grow the file in, and a Sync has
 // all of a write or nothing.
+//
+//promise:adapters.File.Write writes that grow the file in parallel lose no byte
 func TestParallelGrowth(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -85,6 +87,9 @@ func TestParallelGrowth(t *testing.T) {
 
 // TestGrowthIsOneStep: who follows the end of a growing file never reads the zeros of a write
 // that is under way.
+//
+//promise:adapters.File.ReadAt beside growth ReadAt finds the old size, or the new one and its bytes
+//promise:adapters.File.Size beside growth Size is the old size, or the new one with its bytes
 func TestGrowthIsOneStep(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", nil))
 	done := make(chan struct{})
@@ -123,6 +128,8 @@ func TestGrowthIsOneStep(t *testing.T) {
 
 // TestSyncHasWholeWrites syncs as fast as it can beside appends, and looks for the size of a
 // write without its data.
+//
+//promise:adapters.File.Sync the file has all of a Write, WriteString or WriteAt or nothing of it
 func TestSyncHasWholeWrites(t *testing.T) {
 	name := put(t, mounttest.Dir(t, mounttest.Memory), "f", nil)
 	f := openFile(t, name)

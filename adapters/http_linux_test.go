@@ -45,6 +45,7 @@ func serve(tb testing.TB, fsys *adapters.FS) func(name string, headers ...string
 	}
 }
 
+//promise:adapters.FS http.FileServerFS serves ranges, conditions and directories
 func TestHTTP(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
@@ -98,6 +99,8 @@ func TestHTTP(t *testing.T) {
 
 // TestHTTPNeverMixes replaces a file while many read parts of it: each response is a part of
 // one version.
+//
+//promise:adapters.FS each HTTP response has bytes of one version alone
 func TestHTTPNeverMixes(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -154,6 +157,8 @@ func TestHTTPNeverMixes(t *testing.T) {
 
 // TestThousandRequestsOneCopy: who may not write to the directory of a file has it copied to
 // TempDir, once.
+//
+//promise:adapters.FS a thousand requests cost one copy, in TempDir too
 func TestThousandRequestsOneCopy(t *testing.T) {
 	size := mounttest.Count(65<<20, 65<<20, 1<<30) // more than is kept in memory
 	dir := os.Getenv("TEST_DIR")

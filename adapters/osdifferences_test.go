@@ -16,6 +16,10 @@ import (
 
 // TestDifferencesFromOSFile: the differences from package os are those that the documentation
 // lists. TestLikeOSFile has the rest.
+//
+//promise:adapters.Reader.Seek whence 3 and 4 are EINVAL; offsets up to the largest int64 work
+//promise:adapters.Reader.ReadAt an empty buffer after Close is fs.ErrClosed
+//promise:adapters.File.WriteAt an empty buffer after Close is fs.ErrClosed
 func TestDifferencesFromOSFile(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	m, f := openMap(t, name), openFile(t, name)
@@ -47,6 +51,8 @@ func TestDifferencesFromOSFile(t *testing.T) {
 }
 
 // TestTooLarge: what does not fit into the address space is an error, and the file stays as it is.
+//
+//promise:adapters.File.Write growth beyond the address space is EFBIG or ENOMEM
 func TestTooLarge(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -71,6 +77,8 @@ func TestTooLarge(t *testing.T) {
 }
 
 // TestStatIsOfBefore: of what happens later, also by Sync, Stat shows the size alone.
+//
+//promise:adapters.File.Stat Stat describes the file before it was opened, with the current size
 func TestStatIsOfBefore(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
 	long := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)

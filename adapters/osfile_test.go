@@ -51,6 +51,17 @@ var writeTable = [][]call{
 }
 
 // TestLikeOSFile makes the same calls to a File and to an *os.File.
+//
+//promise:adapters.File each call has the count, bytes, error and cursor of an *os.File
+//promise:adapters.File.Read Read is like os.File.Read
+//promise:adapters.File.ReadAt ReadAt is like os.File.ReadAt
+//promise:adapters.File.Seek Seek is like os.File.Seek
+//promise:adapters.File.Write Write is like os.File.Write and fills gaps behind the end with zeros
+//promise:adapters.File.WriteAt WriteAt is like os.File.WriteAt, also behind the end
+//promise:adapters.File.WriteString WriteString is like os.File.WriteString
+//promise:adapters.File.Truncate Truncate is like os.File.Truncate
+//promise:adapters.File.WriteTo WriteTo is like os.File.WriteTo
+//promise:adapters.File.ReadFrom ReadFrom is like os.File.ReadFrom
 func TestLikeOSFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -61,6 +72,11 @@ func TestLikeOSFile(t *testing.T) {
 }
 
 // TestReaderLikeOSFile makes the same calls to a Reader and to an *os.File open for reading.
+//
+//promise:adapters.Reader each call has the count, bytes, error and cursor of an *os.File
+//promise:adapters.Reader.Read Read is like os.File.Read
+//promise:adapters.Reader.ReadAt ReadAt is like os.File.ReadAt
+//promise:adapters.Reader.Seek Seek is like os.File.Seek
 func TestReaderLikeOSFile(t *testing.T) {
 	for i, calls := range readTable {
 		pair(t, t.TempDir(), i, os.O_RDONLY, calls, func(name string) readFile {

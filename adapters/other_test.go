@@ -15,6 +15,8 @@ import (
 )
 
 // Off Linux, an FS shows directories, and opening a file fails: the error says that it needs Linux.
+//
+//promise:adapters.FS off Linux directories are shown and opening a file is errors.ErrUnsupported
 func TestUnsupported(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("contents"), 0o600); err != nil {

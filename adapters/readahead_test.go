@@ -28,6 +28,9 @@ func (a *asked) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // TestReadsNothingAhead: of a source that may change, no more is read than is asked for.
+//
+//promise:adapters.Reader.ReadByte over other sources ReadByte reads no byte ahead
+//promise:adapters.Reader.ReadRune over other sources ReadRune reads at most four bytes
 func TestReadsNothingAhead(t *testing.T) {
 	src := &asked{Mmap: openMap(t, put(t, t.TempDir(), "f", []byte("aäb")))}
 	r := adapters.NewReader(src)
@@ -62,6 +65,13 @@ func TestReadsNothingAhead(t *testing.T) {
 // TestReadsAhead: a Reader over what never changes and a File read ahead, and no more than 512
 // bytes. It shows where something changes behind the File's back, and where the source is
 // closed.
+//
+//promise:adapters.Reader.ReadByte after the source is closed up to 512 buffered bytes remain
+//promise:adapters.Reader.ReadByte over a *snapshot.Mmap ReadByte reads up to 512 bytes ahead
+//promise:adapters.FS ReadByte of an open file reads up to 512 bytes ahead
+//promise:adapters.File.ReadByte ReadByte returns no byte after Close of the File
+//promise:adapters.File.ReadByte after Close of the snapshot up to 512 buffered bytes remain
+//promise:adapters.File.ReadByte up to 512 bytes ignore changes made through the snapshot
 func TestReadsAhead(t *testing.T) {
 	const ahead = 512
 	dir := t.TempDir()
@@ -124,6 +134,8 @@ func TestReadsAhead(t *testing.T) {
 
 // TestReadByteBesideWrites: a byte that was written before ReadByte is called is never missed,
 // whatever was read ahead while it was written.
+//
+//promise:adapters.File.ReadByte beside writes ReadByte sees each byte written before the call
 func TestReadByteBesideWrites(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", make([]byte, 10)))
 	steps := uint32(mounttest.Count(10_000, 100_000, 1_000_000))

@@ -16,6 +16,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:adapters.Reader a Reader returns the bytes of its source to reads of any size
 func TestIotest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -35,6 +36,7 @@ func TestIotest(t *testing.T) {
 	})
 }
 
+//promise:adapters.NewReader each Reader has a cursor of its own, which starts at 0
 func TestReadersAreIndependent(t *testing.T) {
 	content := random(10000)
 	m := openMap(t, put(t, t.TempDir(), "f", content))
@@ -57,6 +59,13 @@ func TestReadersAreIndependent(t *testing.T) {
 
 // TestBytesAndRunesLikeBytesReader mixes ReadByte, ReadRune and what undoes them with what else moves the cursor,
 // beside a bytes.Reader.
+//
+//promise:adapters.Reader.ReadByte ReadByte is like bytes.Reader.ReadByte, wherever the cursor is
+//promise:adapters.Reader.ReadRune ReadRune is like bytes.Reader.ReadRune, wherever the cursor is
+//promise:adapters.Reader.UnreadByte UnreadByte is like that of bytes.Reader, wherever the cursor is
+//promise:adapters.Reader.Len Len is like bytes.Reader.Len, wherever the cursor is
+//promise:adapters.File.Len Len is like bytes.Reader.Len, wherever the cursor is
+//promise:adapters.File.UnreadByte UnreadByte is like that of bytes.Reader, wherever the cursor is
 func TestBytesAndRunesLikeBytesReader(t *testing.T) {
 	content := random(1500)                                       // no UTF-8, or only by chance
 	content = append(content, strings.Repeat("aäㄅ𐍈\xff", 137)...) // of one to four bytes
@@ -118,6 +127,9 @@ func TestBytesAndRunesLikeBytesReader(t *testing.T) {
 }
 
 // TestReadByteIsNeverOld stores into bytes that a reader ahead would have in its buffer.
+//
+//promise:adapters.Reader.ReadByte ReadByte returns no byte that was overwritten before the call
+//promise:adapters.File.ReadByte ReadByte sees all changes made through the File
 func TestReadByteIsNeverOld(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("aaaa"))
 	m := openMut(t, name)
@@ -145,6 +157,9 @@ func TestReadByteIsNeverOld(t *testing.T) {
 }
 
 // TestUnreadRune: it goes back by the rune that was read last, once, and from nowhere else.
+//
+//promise:adapters.Reader.UnreadRune UnreadRune goes back by the rune that was just read, once
+//promise:adapters.File.UnreadRune UnreadRune goes back by the rune that was just read, once
 func TestUnreadRune(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("äö"))
 	for kind, r := range map[string]byteReader{"Mmap": adapters.NewReader(openMap(t, name)), "File": openFile(t, name)} {
@@ -177,6 +192,9 @@ func TestUnreadRune(t *testing.T) {
 }
 
 // TestReadRuneIsNeverOld is TestReadByteIsNeverOld for runes.
+//
+//promise:adapters.File.ReadRune ReadRune sees all changes made through the File
+//promise:adapters.Reader.ReadRune ReadRune returns no rune that was overwritten before the call
 func TestReadRuneIsNeverOld(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", []byte("aaaa")))
 	for _, want := range "bcde" {
@@ -189,6 +207,7 @@ func TestReadRuneIsNeverOld(t *testing.T) {
 	}
 }
 
+//promise:adapters.Reader after the source is closed each call returns fs.ErrClosed and names itself
 func TestReaderOverClosed(t *testing.T) {
 	m := openMap(t, put(t, t.TempDir(), "f", random(10000)))
 	r := adapters.NewReader(m)
@@ -231,6 +250,8 @@ func TestFileClosed(t *testing.T) {
 }
 
 // TestNoAllocations holds the calls that programs make millions of to none.
+//
+//promise:adapters no call allocates memory, except a WriteString of more than 128 KiB
 func TestNoAllocations(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(1<<20))
 	m := openMap(t, name)

@@ -21,6 +21,9 @@ import (
 
 // TestOneCopyForAll: those who open a file at once, and those who open it later, share a copy
 // until it changes, also below Sub.
+//
+//promise:adapters.FS.Open callers share one copy until the file changes, below Sub too
+//promise:adapters.FS.Open a copy of more than 1 MiB waits so that callers can share it
 func TestOneCopyForAll(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Leases|mounttest.NoReflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -60,6 +63,8 @@ func TestOneCopyForAll(t *testing.T) {
 }
 
 // TestReflinksAreShared, too: so is what is in memory of them.
+//
+//promise:adapters.FS.Open callers share a reflink and its resident pages
 func TestReflinksAreShared(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		fsys := newFS(t, dir, snapshot.Config{NoCopy: true})
@@ -82,6 +87,8 @@ func TestReflinksAreShared(t *testing.T) {
 
 // TestNeverOld overwrites a file as fast as it can, with contents of the same size: whoever
 // opens it then sees them.
+//
+//promise:adapters.FS.Open Open shows all bytes written before the call
 func TestNeverOld(t *testing.T) {
 	check := func(t *testing.T, dir string, rounds int) {
 		fsys := newFS(t, dir, snapshot.Config{})
@@ -108,6 +115,8 @@ func TestNeverOld(t *testing.T) {
 
 // TestNeverOldForWaiters: whoever asks while a snapshot is being made that is not to be shared
 // waits for one that is begun later.
+//
+//promise:adapters.FS.Open each of many callers of an unsettled file gets a snapshot begun later
 func TestNeverOldForWaiters(t *testing.T) {
 	dir := mounttest.Fresh(t, mounttest.WholeSeconds, 64<<20) // nothing is shared for two seconds
 	name := put(t, dir, "f", bytes.Repeat([]byte{1}, 1<<20))
@@ -178,6 +187,8 @@ func TestIsSettled(t *testing.T) {
 }
 
 // TestUnusedAreDropped: after a while, beyond a number, when they are outdated, and with the FS.
+//
+//promise:adapters.FS unused snapshots go after ten seconds, beyond 32, or when the file changed
 func TestUnusedAreDropped(t *testing.T) {
 	mounttest.Leaks(t)
 	if adapters.IdleCount != 32 || adapters.IdleTime != 10*time.Second {

@@ -16,6 +16,8 @@ import (
 
 // TestErrorsAreNotKept: all who ask at once get an error, the next one does not. A panic of
 // Progress is its caller's, and nobody waits for ever.
+//
+//promise:adapters.FS.Open all callers that wait get the error, and the next call tries again
 func TestErrorsAreNotKept(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Memory)
@@ -54,6 +56,8 @@ func TestErrorsAreNotKept(t *testing.T) {
 
 // TestFSConfig: what of a Config decides whether a file is copied. TempDir is in
 // TestThousandRequestsOneCopy, Progress above.
+//
+//promise:adapters.NewFS NoCopy and RequireConsistent of the Config apply
 func TestFSConfig(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Memory)
 	name := put(t, dir, "f", random(10))
@@ -74,6 +78,8 @@ func TestFSConfig(t *testing.T) {
 
 // TestAskedTooLate: a file is changed while it is copied, in a way that does not show in its
 // times. Whoever asks after that waits for the copy, and then for a newer one.
+//
+//promise:adapters.FS.Open a snapshot of an unsettled file serves only calls made before its start
 func TestAskedTooLate(t *testing.T) {
 	for range 100 {
 		if askedTooLate(t) {
@@ -129,6 +135,8 @@ func askedTooLate(t *testing.T) (inTime bool) {
 }
 
 // TestFilesOfOneSecondAreDistinct: files of one size and one time are told from each other.
+//
+//promise:adapters.FS.Open files of equal size and equal times are told apart
 func TestFilesOfOneSecondAreDistinct(t *testing.T) {
 	dir := mounttest.Fresh(t, mounttest.WholeSeconds, 16<<20) // whose times are whole seconds
 	names := []string{"a", "b", "c", "d"}
@@ -149,6 +157,8 @@ func TestFilesOfOneSecondAreDistinct(t *testing.T) {
 
 // TestTimeOfChange: a file counts as changed even if its size and its time of modification are
 // what they were.
+//
+//promise:adapters.FS.Open a changed ctime alone means that the file changed
 func TestTimeOfChange(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		content := random(10)

@@ -15,6 +15,7 @@ import (
 // what it is given. If that were the mapping, a bad sector would end the program. So that none
 // of these tests passes because the fault never came, each sees everything before it arrive.
 
+//promise:adapters.Reader.WriteTo a disk error behind an io.Pipe is an error and not a crash
 func TestWriteToPipeFault(t *testing.T) {
 	d := newBadDisk(t, 1<<20, 300<<10)
 	r, w := io.Pipe()
@@ -37,6 +38,7 @@ func TestWriteToPipeFault(t *testing.T) {
 	same(t, got, d.content[:d.bad])
 }
 
+//promise:adapters.Reader.WriteTo a disk error in an HTTP/1 or HTTP/2 response is not a crash
 func TestWriteToHTTPFault(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 
 // BenchmarkCopy opens files where there are no reflinks: 64 MiB, and 10 GiB that hold 64 MiB in
 // pieces of 1 MiB, against cp. disk-MiB is what the snapshot takes of the filesystem.
+//
+//promise:snapshot.Config.Open a copy costs about as much as a copy by cp(1)
 func BenchmarkCopy(b *testing.B) {
 	each(b, mounttest.Known|mounttest.NoReflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		dense := file(b, dir, "dense", 64*mib)

@@ -53,6 +53,11 @@ const few = mib
 // TestFastPaths fails when a fast path is lost, however fast the machine is: when a reflink has
 // become a copy, a read from memory a system call, or when a commit writes what was not changed.
 // The usual ways beside them show that the test can fail.
+//
+//promise:snapshot.Mmap.ReadAt ReadAt of pages known to be resident makes no system call
+//promise:snapshot.MmapMut.ReadAt ReadAt of pages known to be resident makes no system call
+//promise:snapshot.MmapMut.WriteAt WriteAt to pages stored to before makes no system call
+//promise:snapshot.MmapMut.Commit by reflink Commit writes only the changed pages to the disk
 func TestFastPaths(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		large := file(t, dir, "large", 64*mib)

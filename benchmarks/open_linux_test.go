@@ -30,6 +30,8 @@ func openingFile(tb testing.TB, name string) interleave.Way {
 // BenchmarkOpen opens and closes a file that is on the disk and of few extents. The ways bare,
 // bare-mapped and shortest are limits: system calls alone. os.ReadFile is the other way to get
 // contents that no process changes.
+//
+//promise:snapshot.Config.Open opening by reflink costs little more than its bare system calls
 func BenchmarkOpen(b *testing.B) {
 	each(b, mounttest.Reflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
 		for _, size := range upTo(64*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib, gib) {

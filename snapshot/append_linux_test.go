@@ -9,6 +9,8 @@ import (
 )
 
 // Appends of any size, from any end on, can be read at once, and are in what is committed.
+//
+//promise:snapshot.MmapMut.WriteGrow appended bytes can be read at once and are in the next commit
 func TestAppends(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")
@@ -31,6 +33,8 @@ func TestAppends(t *testing.T) {
 
 // WriteGrow makes the file longer by one system call, pwrite: an ftruncate that makes a file longer
 // has XFS write all its dirty pages to the disk and wait.
+//
+//promise:snapshot.MmapMut.WriteGrow an append makes one system call, pwrite
 func TestAppendIsOneCall(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		m := create(t, join(dir, "f"))
@@ -55,6 +59,9 @@ func TestAppendIsOneCall(t *testing.T) {
 
 // A commit brings to the disk what was appended before it makes others wait, and has what is appended
 // meanwhile.
+//
+//promise:snapshot.MmapMut.Commit Commit contains appends made before its clone
+//promise:snapshot.MmapMut.Commit Commit writes dirty pages back before other methods have to wait
 func TestAppendDuringCommit(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name, other := join(dir, "f"), join(dir, "other")

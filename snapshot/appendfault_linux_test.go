@@ -24,6 +24,8 @@ func faulty(t *testing.T, good int) []byte {
 // An append of mapped memory that cannot be read, as in a View of another snapshot on a failing
 // disk, is EFAULT and ends behind what was written; appends go on afterwards, and what lies behind the
 // end never shows.
+//
+//promise:snapshot.MmapMut.WriteGrow an append of memory that faults is EFAULT and ends behind what was written
 func TestAppendFaults(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")
@@ -55,6 +57,8 @@ func TestAppendFaults(t *testing.T) {
 
 // What a WriteGrow stored behind the end before it found that its source faults does not show when
 // the snapshot grows.
+//
+//promise:snapshot.MmapMut.WriteGrow bytes of a WriteGrow whose source faults do not show later
 func TestWriteGrowFaults(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		m := create(t, join(dir, "f"))

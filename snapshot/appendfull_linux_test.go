@@ -11,6 +11,8 @@ import (
 
 // A disk can be filled by appends to the last page, and what was written is there. Then there is
 // room again, and they go on.
+//
+//promise:snapshot.MmapMut.WriteGrow appends can fill a disk, and all written bytes are there
 func TestAppendUntilFull(t *testing.T) {
 	onSmallDisks(t, func(t *testing.T, dir string) {
 		m := create(t, join(dir, "f"))
@@ -43,6 +45,8 @@ func TestAppendUntilFull(t *testing.T) {
 }
 
 // A limit of the size of files is an error of the append that would pass it, and only of that.
+//
+//promise:snapshot.MmapMut.WriteGrow the append that would pass RLIMIT_FSIZE fails with EFBIG
 func TestAppendFileLimit(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")

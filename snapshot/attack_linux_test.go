@@ -30,6 +30,9 @@ func openMutIn(c snapshot.Config, name string) func(dir string) (*snapshot.MmapM
 
 // A publication takes nothing from a file that another user has in a sticky directory for a moment,
 // least of all one under a name that has to be free.
+//
+//promise:snapshot.MmapMut.Link Link takes nothing from a file that holds the new name for a moment
+//promise:snapshot.MmapMut.CommitTo a short-lived file in a sticky directory gives no attributes
 func TestAttackOnNewNames(t *testing.T) {
 	needOwners(t)
 	systest.SkipFsync(t, true, true)
@@ -69,6 +72,9 @@ func TestAttackOnNewNames(t *testing.T) {
 
 // A commit gives the contents no other owner, no looser mode, no set-id bit and no capability,
 // whatever another user moves to the name.
+//
+//promise:snapshot.MmapMut.Commit a file that another user moves to the name gives no owner or mode
+//promise:snapshot.MmapMut.Commit another user's file under the name gives no set-id or capability
 func TestAttackOnCommits(t *testing.T) {
 	needOwners(t)
 	systest.SkipFsync(t, true, true)
@@ -115,6 +121,8 @@ func TestAttackOnCommits(t *testing.T) {
 }
 
 // In place, only the file that was opened is written to.
+//
+//promise:snapshot.Config.InPlace a file that another user moves to the name is not written to
 func TestAttackInPlace(t *testing.T) {
 	needOwners(t)
 	systest.SkipFsync(t, true, true)

@@ -74,6 +74,8 @@ func naiveInPlace(dir string, step func()) error {
 }
 
 // Each attack succeeds against a victim that has not the rules of this package: its tests can fail.
+//
+//promise:snapshot the attacks of the tests succeed on a program without the rules of this package
 func TestAttackControl(t *testing.T) {
 	needOwners(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

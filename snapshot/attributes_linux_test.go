@@ -18,6 +18,8 @@ import (
 
 // Owner, group, mode with its set-id bits, extended attributes and ACLs are those of the file
 // as it is at the time of the commit.
+//
+//promise:snapshot.MmapMut.Commit owner, group, mode, xattrs and ACLs are those at the commit
 func TestCommitKeepsAttributes(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -53,6 +55,8 @@ func TestCommitKeepsAttributes(t *testing.T) {
 }
 
 // What a directory hands down to new files is not given to a file that did not have it.
+//
+//promise:snapshot.MmapMut.Commit the new file inherits no attribute from the directory
 func TestCommitInheritsNothing(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -82,6 +86,8 @@ func TestCommitInheritsNothing(t *testing.T) {
 }
 
 // The inode number and what chattr(1) sets are those of a new file.
+//
+//promise:snapshot.MmapMut.Commit the new file has another inode and none of the flags of chattr
 func TestCommitKeepsNoFlags(t *testing.T) {
 	const noDump = 0x40 // FS_NODUMP_FL of linux/fs.h
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
@@ -110,6 +116,8 @@ func TestCommitKeepsNoFlags(t *testing.T) {
 }
 
 // A file that was removed since comes back as it was.
+//
+//promise:snapshot.MmapMut.Commit if the file was removed, Commit creates it with its attributes
 func TestCommitAfterUnlink(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -133,6 +141,8 @@ func TestCommitAfterUnlink(t *testing.T) {
 }
 
 // Where the name now belongs to something that is no file, nothing is replaced.
+//
+//promise:snapshot.MmapMut.Commit Commit replaces no directory, link or other irregular file
 func TestCommitOverOther(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		for kind, put := range map[string]func(name string) error{
@@ -163,6 +173,8 @@ func TestCommitOverOther(t *testing.T) {
 }
 
 // A chmod that is made while the data are copied or written to the disk is kept, too.
+//
+//promise:snapshot.MmapMut.Commit a chmod during the commit is kept
 func TestChmodDuringCommit(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -200,6 +212,8 @@ func TestChmodDuringCommit(t *testing.T) {
 
 // A mode of Perm that the kernel does not give without a word, because the caller is not in the
 // group of new files, is an error.
+//
+//promise:snapshot.Config.Perm if the kernel drops set-id bits of Perm, Commit fails
 func TestModeThatCannotBeSet(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		var dir string
@@ -225,6 +239,9 @@ func TestModeThatCannotBeSet(t *testing.T) {
 }
 
 // Stat is that of before the copy, with the size of the snapshot.
+//
+//promise:snapshot.Mmap.Stat Stat describes the file before the copy, with the snapshot's size
+//promise:snapshot.MmapMut.Stat Stat describes the file before the copy, with the snapshot's size
 func TestStat(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -18,6 +18,8 @@ import (
 
 // What cannot be opened is refused with an error that says what and why, and without hanging:
 // opening a FIFO to read it would.
+//
+//promise:snapshot.Config.Open Open refuses FIFOs, directories and devices, and does not block
 func TestOpenBadNames(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -63,6 +65,7 @@ func TestOpenBadNames(t *testing.T) {
 	})
 }
 
+//promise:snapshot.Config.FromFile FromFile refuses closed, irregular and write-only files
 func TestFromFileRefuses(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
@@ -99,6 +102,7 @@ func TestFromFileRefuses(t *testing.T) {
 	}
 }
 
+//promise:snapshot.Config.Open a file that does not fit into the address space is a clear error
 func TestBadSizes(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -119,6 +123,13 @@ func TestBadSizes(t *testing.T) {
 }
 
 // Offsets that make no sense are errors, never panics.
+//
+//promise:snapshot.Mmap.ReadAt offsets out of range give the errors of os.File.ReadAt
+//promise:snapshot.Mmap.View a View of bytes out of range is fs.ErrInvalid
+//promise:snapshot.Mmap.Prefetch a Prefetch of bytes out of range is fs.ErrInvalid
+//promise:snapshot.MmapMut.WriteAt WriteAt beyond the end does not grow and returns io.ErrShortWrite
+//promise:snapshot.MmapMut.View a View of bytes out of range is fs.ErrInvalid
+//promise:snapshot.MmapMut.Prefetch a Prefetch of bytes out of range is fs.ErrInvalid
 func TestBadOffsets(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -170,6 +181,13 @@ func TestBadOffsets(t *testing.T) {
 }
 
 // Every method says after Close that the snapshot is closed.
+//
+//promise:snapshot.Mmap.Close after Close each method and a second Close return fs.ErrClosed
+//promise:snapshot.Mmap.Bytes Bytes is nil after Close
+//promise:snapshot.MmapMut.Close after Close each method and a second Close return fs.ErrClosed
+//promise:snapshot.MmapMut.Bytes Bytes is nil after Close
+//promise:snapshot.Mmap.Name Name returns the name that was given to Open
+//promise:snapshot.MmapMut.Name Name returns the name that was given to OpenMut
 func TestUseAfterClose(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -216,6 +234,11 @@ func TestUseAfterClose(t *testing.T) {
 }
 
 // A context that has ended keeps everything from being opened.
+//
+//promise:snapshot.Config.Open Open fails if the context has ended
+//promise:snapshot.Config.OpenMut OpenMut fails if the context has ended
+//promise:snapshot.Config.Create Create fails if the context has ended
+//promise:snapshot.Config.FromFile FromFile fails if the context has ended
 func TestOpenContext(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -13,6 +13,8 @@ import (
 
 // Beside appends and Views, all that is within the size can be read. Beside a Resize to less, what stays can; what is cut off reads as it was, as
 // zeros or not at all.
+//
+//promise:snapshot.MmapMut.ReadAt beside appends, all bytes within the size can be read
 func TestReadAtBesideAppends(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -13,6 +13,10 @@ import (
 
 // ReadAt, Size and Stat wait for nobody: they work while Resize holds all its locks, at every
 // call of the kernel that it makes, and see the snapshot as it was or as it will be.
+//
+//promise:snapshot.MmapMut.ReadAt ReadAt works while a Resize holds its locks
+//promise:snapshot.MmapMut.Size Size works while a Resize holds its locks
+//promise:snapshot.MmapMut.Stat Stat works while a Resize holds its locks
 func TestReadAtInsideResize(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -64,6 +68,8 @@ func TestReadAtInsideResize(t *testing.T) {
 
 // Beside a Resize to less and back, ReadAt returns what was there or zeros, and never less than
 // what stayed.
+//
+//promise:snapshot.MmapMut.ReadAt beside a smaller Resize ReadAt returns old bytes or zeros
 func TestReadAtBesideResize(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

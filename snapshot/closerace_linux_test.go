@@ -178,6 +178,9 @@ func (c *closeRace) once(now *target, p []byte, off int64) bool {
 // Reads racing with Close get what the file held or fs.ErrClosed, never what is mapped at the
 // same addresses next, and none ends the program. The reads are counted on each filesystem, for
 // each way: in the long run some 50 million.
+//
+//promise:snapshot.Mmap.ReadAt beside Close ReadAt returns bytes of the snapshot or fs.ErrClosed
+//promise:snapshot.Mmap.Close Close is safe beside reads on other goroutines
 func TestReadBesideClose(t *testing.T) {
 	hits := int64(mounttest.Count(4, 50, 1000))
 	mounttest.Each(t, func(t *testing.T, dir string) {

@@ -14,6 +14,10 @@ import (
 )
 
 // The file is exactly the new contents, whatever its length was, and no other name is left.
+//
+//promise:snapshot.MmapMut.Commit the file has exactly the contents of the snapshot
+//promise:snapshot.MmapMut.Commit descriptors that were opened before a commit show the old contents
+//promise:snapshot.MmapMut.Commit Commit leaves no other name behind
 func TestCommitLengths(t *testing.T) {
 	old := noise(1, 12288)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -46,6 +50,8 @@ func TestCommitLengths(t *testing.T) {
 }
 
 // A MmapMut goes on after Commit, and each commit holds what was stored before it.
+//
+//promise:snapshot.MmapMut.Commit after Commit the snapshot can be changed and committed again
 func TestCommitAgain(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -64,6 +70,9 @@ func TestCommitAgain(t *testing.T) {
 	})
 }
 
+//promise:snapshot.Config.Create nothing of the file is visible before the first commit
+//promise:snapshot.Config.Perm a new file gets these permissions before the umask
+//promise:snapshot.Create the file exists from the first commit on, with mode 0666 before the umask
 func TestCreate(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		defer syscall.Umask(syscall.Umask(0o027))
@@ -91,6 +100,8 @@ func TestCreate(t *testing.T) {
 
 // Create replaces the contents of a file that is there, with the first commit, and keeps what
 // else it has.
+//
+//promise:snapshot.Config.Create a file that the first commit replaces gives its mode and owner
 func TestCreateOverExisting(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -123,6 +134,8 @@ func TestCommitAfterClose(t *testing.T) {
 }
 
 // A context that ends before the new contents are published leaves everything as it was.
+//
+//promise:snapshot.MmapMut.CommitContext if the context ends first, CommitContext changes nothing
 func TestCommitContext(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

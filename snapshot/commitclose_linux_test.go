@@ -11,6 +11,9 @@ import (
 
 // CommitAndClose takes the memory away: neither an old slice nor anything else can change the
 // file that was published.
+//
+//promise:snapshot.MmapMut.CommitAndClose slices of Bytes fault from the start of the call
+//promise:snapshot.MmapMut.CommitAndClose methods called during the call return fs.ErrClosed
 func TestCommitAndCloseEndsStores(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -48,6 +51,8 @@ func TestCommitAndCloseEndsStores(t *testing.T) {
 }
 
 // The private file itself becomes the file.
+//
+//promise:snapshot.MmapMut.CommitAndClose the private file itself is published, without a copy
 func TestCommitAndCloseCopiesNothing(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -68,6 +73,8 @@ func TestCommitAndCloseCopiesNothing(t *testing.T) {
 }
 
 // While a View runs, the private file cannot be published, so a clone is.
+//
+//promise:snapshot.MmapMut.CommitAndClose a call while a View runs does what Commit and Close do
 func TestCommitAndCloseInsideView(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -10,6 +10,8 @@ import (
 )
 
 // If the directory was removed, a commit says so, whatever errno the filesystem has for it.
+//
+//promise:snapshot.MmapMut.Commit if the directory was removed, Commit is fs.ErrNotExist
 func TestCommitDirectoryRemoved(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

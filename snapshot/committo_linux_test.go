@@ -9,6 +9,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:snapshot.MmapMut.Link a name that exists is fs.ErrExist
+//promise:snapshot.MmapMut.Link the new file has the attributes of the snapshot's file
 func TestLink(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -39,6 +41,9 @@ func TestLink(t *testing.T) {
 
 // CommitTo writes elsewhere, with the attributes of what is there or else of the snapshot's
 // file, and the snapshot stays bound to its own name.
+//
+//promise:snapshot.MmapMut.CommitTo attributes come from a replaced file, else from the snapshot's
+//promise:snapshot.MmapMut.CommitTo the snapshot stays bound to its own name
 func TestCommitTo(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -67,6 +72,9 @@ func TestCommitTo(t *testing.T) {
 }
 
 // CommitTo and Link reach other filesystems, where the data are copied.
+//
+//promise:snapshot.MmapMut.CommitTo CommitTo writes to other filesystems
+//promise:snapshot.MmapMut.Link Link writes to other filesystems
 func TestCommitToOtherFilesystem(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -14,6 +14,9 @@ import (
 )
 
 // Whatever a stranger did to the file is a conflict, and stays.
+//
+//promise:snapshot.Config.CheckConflict another content, size, owner, mode or name is ErrConflict
+//promise:snapshot.ErrConflict a commit that fails with ErrConflict changes nothing
 func TestConflict(t *testing.T) {
 	strangers := map[string]func(t *testing.T, name string){
 		"chmod": func(t *testing.T, name string) { must(t, os.Chmod(name, 0o600)) },
@@ -61,6 +64,8 @@ func TestConflict(t *testing.T) {
 }
 
 // One's own commits, and reading by others, are no conflicts.
+//
+//promise:snapshot.Config.CheckConflict commits of the snapshot and readers are no conflict
 func TestNoConflict(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -83,6 +88,9 @@ func TestNoConflict(t *testing.T) {
 
 // CommitTo does not check, and what it does to the snapshot's own name counts as somebody else's
 // change.
+//
+//promise:snapshot.Config.CheckConflict CommitTo and Link do not check
+//promise:snapshot.Config.CheckConflict a CommitTo to the snapshot's own name is a conflict
 func TestCommitToOwnName(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -103,6 +111,9 @@ func TestCommitToOwnName(t *testing.T) {
 
 // Whoever has the lock on the directory keeps commits that check from being made, for half a second
 // each, and no others.
+//
+//promise:snapshot.Config.CheckConflict while the directory is locked, only checked commits fail
+//promise:snapshot.Config.CheckConflict a checked commit waits half a second for the lock
 func TestDirectoryLockHeld(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -134,6 +145,8 @@ func TestDirectoryLockHeld(t *testing.T) {
 }
 
 // Create with CheckConflict makes a file that was not there, once.
+//
+//promise:snapshot.Config.CheckConflict Create fails if a file has the name
 func TestCreateConflict(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		if isCommitTo(dir) {
@@ -160,6 +173,8 @@ func TestCreateConflict(t *testing.T) {
 }
 
 // A name that is taken at the last moment, after all checks, is not taken over.
+//
+//promise:snapshot.Config.CheckConflict a name that is taken after all checks is ErrConflict
 func TestNameTakenMeanwhile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -14,6 +14,8 @@ import (
 
 // RequireConsistent takes a reflink or a LeasedCopy, and refuses what may be torn: a copy beside a
 // writer, and every copy on a filesystem whose leases prove nothing.
+//
+//promise:snapshot.Config.RequireConsistent Open refuses a ComparedCopy before it copies data
 func TestRequireConsistent(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -51,6 +53,8 @@ func TestRequireConsistent(t *testing.T) {
 }
 
 // A process that does not own a file gets no lease on it.
+//
+//promise:snapshot.LeasedCopy a lease needs the owner of the file or CAP_LEASE
 func TestNoLeaseOnFileOfAnotherUser(t *testing.T) {
 	mounttest.EachKind(t, copying, func(t *testing.T, kind *mounttest.Kind) {
 		var name string
@@ -76,6 +80,8 @@ func TestNoLeaseOnFileOfAnotherUser(t *testing.T) {
 
 // The client of a network filesystem may still show the attributes of some seconds ago: a change
 // made elsewhere while the file is copied is noticed all the same, and the copy made again.
+//
+//promise:snapshot.Config.Open on a network filesystem the server is asked whether the file changed
 func TestChangesBehindACache(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -103,6 +109,8 @@ func TestChangesBehindACache(t *testing.T) {
 }
 
 // Where times are whole seconds, a write during the copy is noticed all the same.
+//
+//promise:snapshot.ComparedCopy on a filesystem with times in whole seconds each change is noticed
 func TestWholeSeconds(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(mounttest.Fresh(t, mounttest.WholeSeconds, 64<<20), "f")
@@ -124,6 +132,8 @@ func TestWholeSeconds(t *testing.T) {
 }
 
 // A file that does not report its size is refused; it is not taken for an empty file.
+//
+//promise:snapshot.Config.Open a file that does not report its size is errors.ErrUnsupported
 func TestFileWithoutSizeIsRefused(t *testing.T) {
 	mounttest.Leaks(t)
 	const name = "/proc/self/status"

@@ -15,6 +15,9 @@ import (
 // A file that changes each time while it is copied is given up, and one that changes once is
 // copied again, at once rather than when the copy is complete. It is open for writing, so there
 // is no lease.
+//
+//promise:snapshot.ErrUnstable a file that changes during each of ten attempts is ErrUnstable
+//promise:snapshot.ErrUnstable a copy starts again as soon as a change of the file is seen
 func TestChangesWhileCopied(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -68,6 +71,9 @@ func TestChangesWhileCopied(t *testing.T) {
 }
 
 // Holes stay holes, data are found wherever they are, and lengths do not matter.
+//
+//promise:snapshot.Config.Open a copy leaves out holes and has all data of the file
+//promise:snapshot.Mmap.Size Size is the size of the file when it was copied
 func TestSparseCopy(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -168,6 +174,8 @@ func TestCopyWithoutCopyFileRange(t *testing.T) {
 }
 
 // Progress is told of every byte, and a context ends the copy between two chunks.
+//
+//promise:snapshot.Config.Progress all bytes are counted, on the goroutine that opens the file
 func TestProgressAndCancel(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -206,6 +214,8 @@ func TestProgressAndCancel(t *testing.T) {
 }
 
 // A full disk in the middle of a copy is an error, and nothing is left of the copy.
+//
+//promise:snapshot.Config.Open a full disk is an error, and nothing is left of the copy
 func TestFullDiskWhileCopying(t *testing.T) {
 	mounttest.EachKind(t, copying, func(t *testing.T, kind *mounttest.Kind) {
 		mounttest.Leaks(t)

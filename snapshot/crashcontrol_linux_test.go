@@ -101,6 +101,8 @@ func TestCrashControlShutdown(t *testing.T) {
 
 // A reflink over a file of many extents is not atomic, as the documentation of Config.InPlace
 // says: killed two milliseconds into it, a process leaves a mix.
+//
+//promise:snapshot.Config.InPlace a kill during the commit can leave a mix of both versions
 func TestCrashControlKill(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		var total tally

@@ -92,6 +92,10 @@ func (w crashWork) examine(t testing.TB, i *image, s crashState) (slots int, err
 
 // Whenever the power fails, the file is one generation, not older than the last one whose
 // commit returned.
+//
+//promise:snapshot.MmapMut.Commit after a crash the file is the old or the new one, whole
+//promise:snapshot.MmapMut.Commit after a crash the file is not older than the last finished commit
+//promise:adapters.File.Sync after a crash the file is the old or the new one, whole
 func TestCrashImages(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
 		i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Reflinks), "image"))

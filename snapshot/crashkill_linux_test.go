@@ -15,6 +15,8 @@ const killWithin = 20 * time.Millisecond
 
 // Whenever the process is killed, or exits while another goroutine commits, the file is one
 // generation, and not an old one.
+//
+//promise:snapshot.MmapMut.Commit after a kill the file is one version, whole
 func TestCrashKill(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		for _, way := range crashWays {
@@ -42,6 +44,8 @@ func TestCrashKill(t *testing.T) {
 
 // A process killed in the instant between the two steps that give the new contents the name
 // leaves a temporary name. The next one removes it, so that there is never more than one.
+//
+//promise:snapshot.MmapMut.Commit a crash leaves one temporary name at most
 func TestCrashLeftover(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		for _, way := range []string{wayCommit, wayClose, wayCommitTo, wayNamed} { // Link needs one step only

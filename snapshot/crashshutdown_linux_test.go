@@ -20,6 +20,8 @@ var deadDisk = regexp.MustCompile(fmt.Sprint(unix.EIO, "|", unix.EROFS))
 
 // Whenever the filesystem stops, the file is one generation once it is mounted again; no commit
 // that returned, even after that, is lost; and a commit on a dead filesystem says so.
+//
+//promise:snapshot.MmapMut.Commit after a filesystem shutdown the file is one version, whole
 func TestCrashShutdown(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Shutdown, func(t *testing.T, kind *mounttest.Kind) {
 		i := newImage(t, kind, join(mounttest.Dir(t, mounttest.Memory), "image"))

@@ -84,6 +84,8 @@ func (d *fullDisk) kernelWrites(t testing.TB) {
 // Stores that could not be written to the disk are never committed as if they had been, even if
 // there is room again: the kernel has forgotten them, and a clone of the private file holds old
 // data. The file is as it was, and who opens it anew can go on.
+//
+//promise:snapshot.MmapMut.Commit stores that the disk lost are never committed as old data
 func TestCrashWriteback(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
 		for _, way := range ways {

@@ -113,6 +113,9 @@ func (d *cutDisk) shrink() error {
 
 // What the disk has lost is an error of reading, in each way of it, never a crash and never wrong
 // bytes; what it has not lost is read.
+//
+//promise:snapshot.Mmap.ReadAt on a truncated disk ReadAt returns EIO and no wrong byte
+//promise:snapshot.Mmap.View on a truncated disk View returns EIO and shows no wrong byte
 func TestCutDiskReads(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		for what, device := range map[string]bool{"backing": false, "device": true} {
@@ -178,6 +181,8 @@ func readAll(t *testing.T, m reader, data []byte) (failed int) {
 
 // A snapshot that is stored into and committed on such a disk gives errors or right data; a
 // commit that cannot reach the disk says so, and the file is as it was where it can be read.
+//
+//promise:snapshot.MmapMut.Commit on a truncated disk Commit fails and the file is unchanged
 func TestCutDiskWrites(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
 		mounttest.Leaks(t)

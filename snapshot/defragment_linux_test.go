@@ -14,6 +14,8 @@ import (
 )
 
 // Many commits of many small changes lose no change, and the number of extents stays bounded.
+//
+//promise:snapshot.MmapMut.Commit many commits of small changes do not add up extents
 func TestExtentsStayBounded(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -60,6 +62,8 @@ func TestExtentsStayBounded(t *testing.T) {
 }
 
 // Stores made through a mapping while a window is put in order are not lost.
+//
+//promise:snapshot.MmapMut.Commit defragmentation of the private file loses no store
 func TestDefragmentBesideStores(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

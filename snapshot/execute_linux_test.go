@@ -12,6 +12,8 @@ import (
 
 // A program that is committed can be executed as soon as it has its name, while its directory is
 // still on its way to the disk.
+//
+//promise:snapshot.MmapMut.Commit a committed program can be executed as soon as it has its name
 func TestExecuteDuringCommit(t *testing.T) {
 	program, err := exec.LookPath("true")
 	must(t, err)

@@ -16,6 +16,11 @@ import (
 
 // Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
 // what failed.
+//
+//promise:snapshot.Config.Open if a system call fails, Open names it and leaves nothing behind
+//promise:snapshot.Config.OpenMut if a system call fails, OpenMut names it and leaves nothing
+//promise:snapshot.Config.Open errors are *fs.PathError with operation, name and testable reason
+//promise:snapshot.Config.OpenMut errors are *fs.PathError with operation, name, testable reason
 func TestOpenFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -56,6 +61,10 @@ func TestOpenFailures(t *testing.T) {
 
 // Whichever call fails while a commit is made: the file is as it was or wholly new, no other
 // name is left, and the snapshot goes on, or says that it is broken.
+//
+//promise:snapshot.MmapMut.Commit if a system call fails, the file is unchanged or new, whole
+//promise:snapshot.MmapMut.Commit a commit that fails leaves no name behind and can be repeated
+//promise:adapters.File.Sync if a system call fails, the file is unchanged or new, whole
 func TestCommitFailures(t *testing.T) {
 	eachWay(t, commitFailures)
 }
@@ -130,6 +139,11 @@ func commitFailures(t *testing.T, dir string, commit func(m *snapshot.MmapMut) e
 
 // Whichever call fails while a new name is made, or a name on another filesystem is written: it
 // is there whole, or not at all.
+//
+//promise:snapshot.MmapMut.CommitTo errors of CommitTo are *os.LinkError with both names
+//promise:snapshot.MmapMut.Link errors of Link are *os.LinkError with both names
+//promise:snapshot.MmapMut.CommitTo if a system call fails, the file is complete or unchanged
+//promise:snapshot.MmapMut.Link if a system call fails, the new name is complete or absent
 func TestLinkFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		elsewhere := mounttest.Dir(t, mounttest.Memory)
@@ -179,6 +193,8 @@ func TestLinkFailures(t *testing.T) {
 }
 
 // Whichever call fails in a Resize: the size and the contents are as they were.
+//
+//promise:snapshot.MmapMut.Resize if Resize fails, size and contents are unchanged
 func TestResizeFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

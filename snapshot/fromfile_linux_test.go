@@ -12,6 +12,10 @@ import (
 
 // FromFile needs no name: the file may be renamed, unlinked, or never have had one. Its offset
 // stays.
+//
+//promise:snapshot.Config.FromFile the file may have been renamed or unlinked, or have no name
+//promise:snapshot.Config.FromFile FromFile keeps the offset of the file and leaves the file open
+//promise:snapshot.FromFile the snapshot has the contents of an open file under any name or none
 func TestFromFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -46,6 +50,8 @@ func TestFromFile(t *testing.T) {
 
 // FromFile takes whatever is a regular file that can be read: one opened through an os.Root, one
 // without a name, one in memory.
+//
+//promise:snapshot.Config.FromFile FromFile takes any regular file, also of an os.Root or in memory
 func TestFromFileOfAnyKind(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

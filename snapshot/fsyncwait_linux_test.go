@@ -40,6 +40,10 @@ func slow(t testing.TB, name string, k int64) *slowCall {
 
 // During each step of a commit that waits for the disk, or for others, and it may be for ever,
 // everything but another commit and Close goes on.
+//
+//promise:snapshot.MmapMut.Commit all methods but another commit and Close run while Commit waits
+//promise:adapters.File.WriteAt WriteAt does not wait while Sync waits for the disk
+//promise:adapters.File.ReadAt ReadAt does not wait for Sync
 func TestNothingWaitsForTheDisk(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, step := range []struct {
@@ -87,6 +91,10 @@ func TestNothingWaitsForTheDisk(t *testing.T) {
 
 // While the clone or copy of a commit is made, reading goes on; WriteAt waits, as the doc of
 // Commit says, because the clone is to contain all of it or nothing.
+//
+//promise:snapshot.MmapMut.WriteAt WriteAt waits while a commit clones the private file
+//promise:snapshot.MmapMut.ReadAt ReadAt does not wait while a commit clones the private file
+//promise:adapters.File.WriteAt WriteAt waits while Sync clones the private file
 func TestWriteAtWaitsForTheClone(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -176,6 +184,9 @@ func operations(t testing.TB, m *snapshot.MmapMut) []operation {
 }
 
 // Close waits for a commit, and a second commit for the first, as their docs say.
+//
+//promise:snapshot.MmapMut.Commit a second commit waits for the first
+//promise:snapshot.MmapMut.Close Close waits for a commit
 func TestCloseWaitsForTheCommit(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(mounttest.Dir(t, mounttest.Host), "f")

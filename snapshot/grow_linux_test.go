@@ -17,6 +17,9 @@ import (
 
 // WriteGrow does what WriteAt on a longer slice would, wherever it writes and whatever was cut
 // off before, also while a View shows that and stores into it; and commits have it all.
+//
+//promise:snapshot.MmapMut.WriteGrow the bytes between the old end and off are zeros
+//promise:snapshot.MmapMut.WriteGrow bytes that a Resize cut off earlier do not come back
 func TestWriteGrow(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -98,6 +101,8 @@ func TestWriteGrowRefuses(t *testing.T) {
 
 // On a full disk it ends behind what could be written, and what could not leaves nothing that
 // shows later.
+//
+//promise:snapshot.MmapMut.WriteGrow if WriteGrow fails, the snapshot ends behind the written bytes
 func TestWriteGrowFullDisk(t *testing.T) {
 	m := create(t, join(mounttest.Fresh(t, mounttest.Memory, 1<<20), "f"))
 	p := bytes.Repeat([]byte("x"), 300_000)
@@ -118,6 +123,8 @@ func TestWriteGrowFullDisk(t *testing.T) {
 }
 
 // A commit finds all of a WriteGrow or nothing.
+//
+//promise:snapshot.MmapMut.WriteGrow a commit contains all of a WriteGrow or nothing of it
 func TestWriteGrowIsOneStep(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")

@@ -17,6 +17,9 @@ import (
 
 // If another file has the name, a commit replaces it only if it has the same owner, group, mode,
 // ACL and security labels, and then takes its other attributes over.
+//
+//promise:snapshot.MmapMut.Commit another file of equal owner, group, mode, ACL, labels is replaced
+//promise:snapshot.ErrConflict Commit over a file with other attributes is ErrConflict
 func TestCommitOverAnotherFile(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -99,6 +102,8 @@ func TestCommitOverAnotherFile(t *testing.T) {
 }
 
 // A file that was made private since is not made public again, by whichever commit.
+//
+//promise:snapshot.MmapMut.Commit a file that became private since OpenMut does not become public
 func TestCommitBesidePrivacy(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -122,6 +127,8 @@ func TestCommitBesidePrivacy(t *testing.T) {
 
 // Link asks the file that was opened for owner and mode, wherever that is by now, and never the
 // name.
+//
+//promise:snapshot.MmapMut.Link the attributes are those of the opened file, wherever it was moved
 func TestLinkOfMovedFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -154,6 +161,8 @@ func TestLinkOfMovedFile(t *testing.T) {
 
 // Link takes nothing from a file that has the new name for a moment, though it is the like of the
 // snapshot's own, and finds that the name is taken, whatever has it.
+//
+//promise:snapshot.MmapMut.Link a file that holds the new name for a moment has no influence
 func TestLinkIgnoresTheTarget(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -207,6 +216,8 @@ func TestLinkIgnoresTheTarget(t *testing.T) {
 
 // Attributes are those of one moment: of an ACL that is exchanged for a mode meanwhile, nothing is
 // left.
+//
+//promise:snapshot.MmapMut.Commit mode and ACL of the published file are those of one moment
 func TestAttributesOfOneMoment(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -244,6 +255,9 @@ func TestAttributesOfOneMoment(t *testing.T) {
 // Without /proc, a file is opened for its attributes by its name, and recognized by device and
 // inode; one that has lost its name has the attributes of when it was opened, and the owner and
 // mode of now.
+//
+//promise:snapshot.MmapMut.Commit without /proc device and inode identify the file
+//promise:snapshot.MmapMut.Commit without /proc an unlinked file has the attributes of OpenMut
 func TestIdentityWithoutProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

@@ -16,6 +16,9 @@ import (
 
 // In place, the file keeps its inode, and so all links to it and descriptors of it show the
 // change. It may grow, and not shrink.
+//
+//promise:snapshot.Config.InPlace Commit keeps inode and links, and open descriptors see the change
+//promise:snapshot.Config.InPlace the size may grow, and a smaller size is an error
 func TestInPlace(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		for _, way := range ways[:3] {
@@ -59,6 +62,8 @@ func TestInPlace(t *testing.T) {
 }
 
 // Without reflinks nothing can be committed in place, and that is said at once.
+//
+//promise:snapshot.Config.InPlace without reflinks, and with Create, InPlace fails at once
 func TestInPlaceUnsupported(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -72,6 +77,8 @@ func TestInPlaceUnsupported(t *testing.T) {
 }
 
 // CheckConflict works in place, too.
+//
+//promise:snapshot.Config.InPlace CheckConflict works with InPlace
 func TestInPlaceConflict(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -92,6 +99,8 @@ func TestInPlaceConflict(t *testing.T) {
 }
 
 // A commit in place that failed after it changed the file is not its own conflict, and may be made again.
+//
+//promise:snapshot.Config.InPlace after ErrNotDurable the commit can be repeated
 func TestInPlaceAgain(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -117,6 +126,8 @@ func TestInPlaceAgain(t *testing.T) {
 }
 
 // Whichever call fails in a commit in place: it is told, and the next one works, unless the snapshot is broken.
+//
+//promise:snapshot.Config.InPlace if a system call fails, Commit reports it and can be repeated
 func TestInPlaceFailures(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -145,6 +156,8 @@ func TestInPlaceFailures(t *testing.T) {
 
 // A file that somebody lengthens between the look at its size and the reflink keeps the tail, and
 // that is told.
+//
+//promise:snapshot.Config.InPlace an append during the commit is kept and reported
 func TestInPlaceGrowsMeanwhile(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -198,6 +211,8 @@ func TestInPlaceLocksBriefly(t *testing.T) {
 
 // A file that is a mount point cannot be replaced; the error says so and names what can be
 // done, and nothing changed.
+//
+//promise:snapshot.MmapMut.Commit if the name is a mount point, the error names InPlace
 func TestMountPoint(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -231,6 +246,8 @@ func TestMountPoint(t *testing.T) {
 }
 
 // On overlayfs a file of the lower layer is copied up by the commit, and the lower one stays.
+//
+//promise:snapshot.MmapMut.Commit on overlayfs the file of the lower layer is unchanged
 func TestOverlay(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

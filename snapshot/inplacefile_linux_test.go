@@ -14,6 +14,8 @@ import (
 )
 
 // Attributes that cannot be read are no obstacle to opening, nor to a commit in place.
+//
+//promise:snapshot.Config.InPlace attributes that cannot be read do not fail the commit
 func TestUnreadableAttributes(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -37,6 +39,8 @@ func TestUnreadableAttributes(t *testing.T) {
 }
 
 // A file that can only be opened for writing by its name, and is leased then, is tried for again.
+//
+//promise:snapshot.Config.InPlace without /proc the file is opened by name, after leases end
 func TestInPlaceByName(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
@@ -69,6 +73,8 @@ func TestInPlaceByName(t *testing.T) {
 }
 
 // In place, only the file that was opened is written to; what has its name by now is not.
+//
+//promise:snapshot.Config.InPlace Commit writes to the opened file or fails with ErrConflict
 func TestInPlaceElsewhere(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -15,6 +15,10 @@ import (
 
 // Nothing that others do to the file shows in a snapshot, whether its pages were read before or
 // not.
+//
+//promise:snapshot.Config.Open no write, truncation or replacement of the file shows in the snapshot
+//promise:snapshot.Mmap no change of the file shows in a page, read before or not
+//promise:snapshot.Open no change of the file shows in a snapshot that Open made
 func TestIsolation(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, change := range changes {
@@ -35,6 +39,8 @@ func TestIsolation(t *testing.T) {
 }
 
 // A writer that had the file open, or mapped, before the snapshot was made is kept out as well.
+//
+//promise:snapshot.Config.Open a writer that opened or mapped the file earlier changes no snapshot
 func TestIsolationFromOpenWriter(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -57,6 +63,9 @@ func TestIsolationFromOpenWriter(t *testing.T) {
 }
 
 // What is stored into a MmapMut shows nowhere before a commit.
+//
+//promise:snapshot.MmapMut no store shows in the file before a commit
+//promise:snapshot.OpenMut stores into the snapshot show nowhere before a commit
 func TestStoresArePrivate(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -82,6 +91,8 @@ func TestStoresArePrivate(t *testing.T) {
 
 // Where the filesystem has reflinks, a snapshot shows one version of a file that is written
 // over whole, all the time, by single system calls.
+//
+//promise:snapshot.Reflink the snapshot shows the file between two write calls of its writers
 func TestNeverTorn(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -141,6 +152,8 @@ func TestNeverTorn(t *testing.T) {
 
 // What safety hangs on is looked at: an unnamed file that has a name is refused, and so is a clone
 // cut short by an error that the kernel kept to itself, as those before 6.9 did.
+//
+//promise:snapshot.Config.Open Open fails if the private file has a name or a wrong size
 func TestCopyIsChecked(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
@@ -166,6 +179,8 @@ func TestCopyIsChecked(t *testing.T) {
 }
 
 // A file that is cut off and written anew as os.WriteFile does, while it is cloned, is cloned again.
+//
+//promise:snapshot.Config.Open a file that is truncated and rewritten meanwhile is cloned again
 func TestCloneBesideWriteFile(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -49,6 +49,8 @@ func wantLarge(t *testing.T, m *snapshot.Mmap, n int) {
 }
 
 // Files beyond 2 and 4 GiB are copied whole, in the kernel and by hand.
+//
+//promise:snapshot.Config.Open files larger than 2 GiB and 4 GiB are copied whole
 func TestLargeCopies(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -103,6 +105,8 @@ func TestLargeCopies(t *testing.T) {
 
 // If the context ends while a chunk is copied, no other chunk is, however large the file, and
 // nothing is left of the copy.
+//
+//promise:snapshot.Config.Open if the context ends, the copy ends before its next chunk
 func TestCancelStopsTheCopy(t *testing.T) {
 	mounttest.EachOf(t, copying|mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

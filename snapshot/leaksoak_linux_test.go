@@ -11,6 +11,9 @@ import (
 
 // Opening and closing, over and over, leaves no descriptor, mapping, name, disk block, memory or
 // goroutine.
+//
+//promise:snapshot.Mmap.Close Close leaves no descriptor, mapping, name, disk block or goroutine
+//promise:mounttest.Kind.Slack removed files leave at most Slack bytes in use
 func TestOpenCloseLeavesNothing(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		// One commit or snapshot of the file that were left behind would be 100 KiB, or on a

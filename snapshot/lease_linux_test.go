@@ -31,6 +31,10 @@ func openOnce(name string, flags int) error {
 // While a LeasedCopy is made nobody can open the file for writing, and as soon as it is made
 // everybody can: a writer waits, one that does not wish to gets EAGAIN, and the copy is untorn
 // all the same. Whoever opens the file for reading, or opens a snapshot of it, is not held up.
+//
+//promise:snapshot.LeasedCopy during the copy no process opens the file for writing
+//promise:snapshot.LeasedCopy during the copy an open for writing with O_NONBLOCK is EAGAIN
+//promise:snapshot.LeasedCopy during the copy other processes open and read the file without a wait
 func TestLeaseKeepsWritersOut(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -69,6 +73,8 @@ func TestLeaseKeepsWritersOut(t *testing.T) {
 }
 
 // No lease outlives the call that took it, whatever failed in it.
+//
+//promise:snapshot.LeasedCopy the lease ends with the copy, whichever call fails
 func TestLeaseEndsWithTheCopy(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -101,6 +107,8 @@ func TestLeaseEndsWithTheCopy(t *testing.T) {
 }
 
 // open(2) with O_RDONLY|O_TRUNC empties a file in spite of the lease.
+//
+//promise:snapshot.LeasedCopy a truncation by O_RDONLY|O_TRUNC, which leases permit, is noticed
 func TestLeaseAndTruncation(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -117,6 +125,8 @@ func TestLeaseAndTruncation(t *testing.T) {
 
 // Beside a writer there is no lease: the copy is a ComparedCopy, which RequireConsistent refuses
 // without copying anything. A writer that closes in time is waited for.
+//
+//promise:snapshot.ComparedCopy a file that is open for writing or mapped writable has this method
 func TestLeaseBesideWriters(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -170,6 +180,8 @@ func TestLeaseBesideWriters(t *testing.T) {
 }
 
 // A descriptor that can be written to is itself in the way of a lease.
+//
+//promise:snapshot.Config.FromFile a copy of a file that is open for writing is a ComparedCopy
 func TestLeaseOfFromFile(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -186,6 +198,8 @@ func TestLeaseOfFromFile(t *testing.T) {
 }
 
 // A lease that was not there to the end proves nothing.
+//
+//promise:snapshot.LeasedCopy a copy whose lease ended early is no LeasedCopy
 func TestLeaseThatRanOut(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -213,6 +227,8 @@ func TestLeaseThatRanOut(t *testing.T) {
 }
 
 // A copy that takes its time does not keep a writer waiting until its end.
+//
+//promise:snapshot.LeasedCopy an open for writing waits for about a second at most
 func TestLeaseYields(t *testing.T) {
 	mounttest.EachOf(t, copying|mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -298,6 +314,8 @@ func waitForBreak(t *testing.T, name string) {
 }
 
 // On filesystems where a lease proves nothing none is taken.
+//
+//promise:snapshot.LeasedCopy only filesystems whose leases exclude writers have this method
 func TestNoLeaseElsewhere(t *testing.T) {
 	overlays(t, func(t *testing.T, o overlay) {
 		mounttest.Leaks(t)

@@ -15,6 +15,8 @@ import (
 )
 
 // What a crash between the two steps of naming left is removed by the next commit of that file.
+//
+//promise:snapshot.MmapMut.Commit the next commit removes a temporary name that a crash left
 func TestLeftoverIsRemoved(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -39,6 +41,9 @@ func TestLeftoverIsRemoved(t *testing.T) {
 
 // A commit removes no other file that has the name of a leftover: a file that a living process has
 // locked, a file of another user, a file with another name as well, and anything but a regular file.
+//
+//promise:snapshot.MmapMut.Commit temporary names in use or of other owners are not removed
+//promise:snapshot.MmapMut.Commit irregular files and files with several names are not removed
 func TestOnlyLeftoversAreRemoved(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -81,6 +86,8 @@ func TestOnlyLeftoversAreRemoved(t *testing.T) {
 }
 
 // From a directory that is append-only (chattr +a) a temporary name could not be removed: none is made.
+//
+//promise:snapshot.MmapMut.Commit an append-only directory never gets a temporary name
 func TestAppendOnlyDirectory(t *testing.T) {
 	const appendOnly = 0x20 // FS_APPEND_FL of linux/fs.h
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")

@@ -15,6 +15,8 @@ import (
 )
 
 // A slice of Bytes faults after Close; it does not show what is mapped next.
+//
+//promise:snapshot.Mmap.Bytes an access to a slice of Bytes faults after Close
 func TestStaleSlice(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -46,6 +48,9 @@ func TestStaleSlice(t *testing.T) {
 
 // The memory of a View stays until the last of them ends, whatever is called inside, and is
 // gone then.
+//
+//promise:snapshot.Mmap.View the memory stays mapped until f returns, even if f calls Close
+//promise:snapshot.MmapMut.View the memory stays mapped until f returns, even if f calls Close
 func TestViewOutlivesEverything(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -88,6 +93,9 @@ func TestViewOutlivesEverything(t *testing.T) {
 // Snapshots that are dropped without Close are given back by the garbage collector,
 // descriptors, memory and all; only memory that Bytes returned is not, because somebody may
 // have it.
+//
+//promise:snapshot.Mmap the garbage collector releases a snapshot that is dropped without Close
+//promise:snapshot.MmapMut the garbage collector releases a snapshot that is dropped without Close
 func TestDropped(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -107,6 +115,8 @@ func TestDropped(t *testing.T) {
 
 // Closed snapshots of huge files do not use the addresses up, though the garbage collector does not know how large they
 // are.
+//
+//promise:snapshot.Mmap.Close if addresses run out, those of closed snapshots are released
 func TestAddressesDoNotRunOut(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -127,6 +137,8 @@ func TestAddressesDoNotRunOut(t *testing.T) {
 }
 
 // A panic in Progress, which its caller may recover from, leaves no lock behind.
+//
+//promise:snapshot.Config.Progress a panic of the function leaves no lock behind
 func TestPanicInProgress(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -45,6 +45,8 @@ func increment(name string, n int, commit func(m *snapshot.MmapMut) error) (conf
 const incrementEnv = "SNAPSHOT_TEST_INCREMENT"
 
 // Of many who count up one number, in two processes, none loses a step.
+//
+//promise:snapshot.Config.CheckConflict programs of this library on one machine lose no update
 func TestNoLostUpdate(t *testing.T) {
 	if name := os.Getenv(incrementEnv); name != "" {
 		n, _ := strconv.Atoi(os.Getenv(incrementEnv + "_N"))
@@ -87,6 +89,8 @@ func TestNoLostUpdate(t *testing.T) {
 }
 
 // A commit that checks does not overwrite one that does not check, either.
+//
+//promise:snapshot.Config.CheckConflict a checked commit does not overwrite an unchecked one
 func TestNoLostDefaultCommit(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

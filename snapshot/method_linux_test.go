@@ -17,6 +17,11 @@ import (
 
 // On filesystems with reflinks nothing is copied, whatever the size: the clone shares the
 // storage. Elsewhere the data are copied, and Method says so.
+//
+//promise:snapshot.Config.Open on XFS and btrfs the copy is a reflink and takes no disk space
+//promise:snapshot.Mmap.Method Method reports Reflink for a clone, another value for copied data
+//promise:snapshot.MmapMut.Method Method reports Reflink for a clone, another value for copied data
+//promise:snapshot.Method the value says whether the private copy is a reflink or a copy of the data
 func TestMethod(t *testing.T) {
 	const size = 64 << 20
 	mounttest.EachOf(t, mounttest.Private, func(t *testing.T, dir string) {
@@ -52,6 +57,8 @@ func TestMethod(t *testing.T) {
 }
 
 // Opening a gigabyte takes the same system calls as opening a page.
+//
+//promise:snapshot.Config.Open opening by reflink makes the same system calls for a file of any size
 func TestOpenIsFlat(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -76,6 +83,7 @@ func TestOpenIsFlat(t *testing.T) {
 	})
 }
 
+//promise:snapshot.Method.String each Method has a text, and values out of range do too
 func TestMethodString(t *testing.T) {
 	for m, want := range map[snapshot.Method]string{
 		snapshot.None: "none", snapshot.Reflink: "reflink", snapshot.LeasedCopy: "leased copy", snapshot.ComparedCopy: "compared copy",
@@ -105,6 +113,9 @@ func ficloneErrno(t *testing.T, dir string) error {
 }
 
 // NoCopy opens by reflink or not at all.
+//
+//promise:snapshot.Config.NoCopy Open makes a reflink or fails
+//promise:snapshot.Config.NoCopy CommitAndClose works without reflinks
 func TestNoCopy(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

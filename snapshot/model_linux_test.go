@@ -34,6 +34,8 @@ func FuzzModel(f *testing.F) {
 }
 
 // TestModel runs the seeds of FuzzModel, and longer ones, on every filesystem.
+//
+//promise:snapshot.MmapMut a sequence of calls has the same results as on a []byte
 func TestModel(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

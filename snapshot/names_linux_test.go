@@ -16,6 +16,8 @@ import (
 
 // Bare and relative names work, and mean the directory of then, whatever the working directory
 // is now.
+//
+//promise:snapshot.MmapMut.Commit a chdir after OpenMut does not change the file that Commit writes
 func TestRelativeNames(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -51,6 +53,9 @@ func TestRelativeNames(t *testing.T) {
 }
 
 // A symbolic link is followed, once, and stays: the file it led to is what is committed.
+//
+//promise:snapshot.Config.Open Open resolves symbolic links once
+//promise:snapshot.Config.OpenMut OpenMut resolves symbolic links once, and Commit keeps the link
 func TestSymbolicLinks(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		must(t, os.MkdirAll(join(dir, "a/b"), 0o755))
@@ -84,6 +89,8 @@ func TestSymbolicLinks(t *testing.T) {
 }
 
 // A link that is turned elsewhere after the opening does not turn the commit.
+//
+//promise:snapshot.MmapMut.Commit a symbolic link changed after OpenMut does not redirect Commit
 func TestSymbolicLinkTurned(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -101,6 +108,8 @@ func TestSymbolicLinkTurned(t *testing.T) {
 }
 
 // The commit of a file that was moved away with its directory goes where the directory went.
+//
+//promise:snapshot.MmapMut.Commit if the directory was moved, Commit writes to its new place
 func TestDirectoryMoved(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -172,6 +181,8 @@ func TestMagicLinks(t *testing.T) {
 }
 
 // What the kernel forbids to follow is not followed: others' links in a sticky directory, with fs.protected_symlinks.
+//
+//promise:snapshot.Config.Open Open follows no symbolic link that fs.protected_symlinks forbids
 func TestProtectedSymlinks(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

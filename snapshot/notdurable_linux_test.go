@@ -14,6 +14,8 @@ import (
 
 // A commit that fails to write the changes to the disk breaks the snapshot: all later commits fail
 // with the same error.
+//
+//promise:snapshot.MmapMut.Commit if changes could not reach the disk, all later commits fail
 func TestFailedWritebackBreaksSnapshot(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -47,6 +49,11 @@ func TestFailedWritebackBreaksSnapshot(t *testing.T) {
 }
 
 // ErrNotDurable tells that all was done but the last step.
+//
+//promise:snapshot.Config.NoSync Commit leaves out the fsync of the directory and no other
+//promise:snapshot.Config.NoSync after a crash the file is the old or the new one, whole
+//promise:snapshot.ErrNotDurable the file has the new contents; a repeated commit makes it durable
+//promise:snapshot.Config the zero value makes durable commits
 func TestNotDurable(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")

@@ -19,6 +19,9 @@ import (
 
 // Where a directory knows no unnamed files, a MmapMut works all the same: its private copy lies
 // in TempDir, and what is to be published has a temporary name until it is.
+//
+//promise:snapshot.MmapMut.Commit without O_TMPFILE a temporary name exists during the commit
+//promise:snapshot.MmapMut.Commit without O_TMPFILE the temporary name has mode 0600
 func TestWithoutTmpfile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -85,6 +88,8 @@ func TestWithoutTmpfile(t *testing.T) {
 }
 
 // The same for a new file.
+//
+//promise:snapshot.Config.Create without O_TMPFILE the new file has the mode of Perm from the start
 func TestCreateWithoutTmpfile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -114,6 +119,8 @@ func TestCreateWithoutTmpfile(t *testing.T) {
 }
 
 // An ordinary user is told at once that he may not write to the directory, not at the commit.
+//
+//promise:snapshot.Config.OpenMut without O_TMPFILE OpenMut fails if the directory is not writable
 func TestWithoutTmpfileUnwritable(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	if !mounttest.IsUserChild() {
@@ -192,6 +199,8 @@ func wantIs(t testing.TB, err, target error) {
 
 // If TempDir cannot hold the private copy of a MmapMut either, opening and creating fail, and nothing is
 // left: only an Mmap goes to memory.
+//
+//promise:snapshot.Config.TempDir a MmapMut is never in memory: opening and creating fail
 func TestMutIsNeverInMemory(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -226,6 +235,8 @@ func TestMutIsNeverInMemory(t *testing.T) {
 
 // Until the file has its own ACL nobody but its owner may open it: neither those whom the default ACL of
 // the directory names, nor those whom only the ACL keeps out.
+//
+//promise:snapshot.MmapMut.Commit before its ACL is set, only its owner can open the new file
 func TestNobodyElseBeforeTheACL(t *testing.T) {
 	needOwners(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

@@ -13,6 +13,9 @@ import (
 )
 
 // Off Linux, opening fails, and the error says that it needs Linux.
+//
+//promise:snapshot.Config.Open off Linux Open is errors.ErrUnsupported and says that it needs Linux
+//promise:snapshot off Linux every way to open fails with errors.ErrUnsupported
 func TestUnsupported(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	f, err := os.Create(name)

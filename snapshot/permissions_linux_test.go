@@ -14,6 +14,11 @@ import (
 
 // A process of an ordinary user reads every file that it has permission to read, wherever the file
 // is, and gets an error from OpenMut for a file that it cannot change.
+//
+//promise:snapshot.Config.OpenMut OpenMut fails if the file or its directory is not writable
+//promise:snapshot.MmapMut.Commit Commit fails if the caller cannot keep owner and group
+//promise:snapshot.MmapMut.Commit trusted.* attributes hidden from the caller do not fail Commit
+//promise:snapshot.Config.InPlace the directory need not be writable
 func TestOrdinaryUser(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		var dir string
@@ -99,6 +104,8 @@ func TestOrdinaryUser(t *testing.T) {
 }
 
 // A new file has the set-id bits of Perm, which the kernel takes away when its owner writes to it.
+//
+//promise:snapshot.Config.Perm an ordinary user can create files with set-id bits
 func TestSetIDBitsOfPermByOrdinaryUser(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		mounttest.AsUser(t, func(t *testing.T) {
@@ -119,6 +126,8 @@ func TestSetIDBitsOfPermByOrdinaryUser(t *testing.T) {
 }
 
 // A file that was made read-only after OpenMut is committed with its attributes.
+//
+//promise:snapshot.MmapMut.Commit a file that became read-only since it was opened is committed
 func TestCommitAfterChmodReadOnly(t *testing.T) {
 	mounttest.AsUser(t, func(t *testing.T) {
 		for _, kind := range mounttest.Kinds(mounttest.Disk) {

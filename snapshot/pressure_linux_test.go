@@ -28,6 +28,8 @@ const pressureEnv, pressureGroup = "SNAPSHOT_PRESSURE", "SNAPSHOT_PRESSURE_GROUP
 // A process that may have a third of a file in memory reads, views, stores into and commits all
 // of it, and every byte is right; pages leave the memory meanwhile, and the next sweep knows.
 // Not on tmpfs: its pages leave the memory for swap alone.
+//
+//promise:snapshot under memory pressure each byte that a snapshot returns is right
 func TestMemoryPressure(t *testing.T) {
 	if name := os.Getenv(pressureEnv); name != "" {
 		must(t, memoryGroup{os.Getenv(pressureGroup)}.join())

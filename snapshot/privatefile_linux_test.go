@@ -32,6 +32,10 @@ func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 // Whatever says that the directory cannot hold the private copy, TempDir does, by reflink if it
 // is on the same filesystem, and then memory; and no name is left. What says something else is
 // the error.
+//
+//promise:snapshot.Config.TempDir the copy of an Mmap lies beside the file, else in TempDir, else in memory
+//promise:snapshot.Config.TempDir a TempDir on the filesystem of the file makes the copy a reflink
+//promise:snapshot.Config.Open the private copy has no name, wherever it lies
 func TestCandidates(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -89,6 +93,9 @@ func TestCandidates(t *testing.T) {
 }
 
 // What fails further down says which places were tried, and why each of them could not be.
+//
+//promise:snapshot.Config.Open if only memory can hold the copy, more than 64 MiB is ErrUnsupported
+//promise:snapshot.Config.TempDir the error names each place that was tried, with its reason
 func TestCandidatesErrors(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -148,6 +155,8 @@ func TestCandidatesErrors(t *testing.T) {
 }
 
 // A file that grows beyond what memory is for, while it is copied there, is refused.
+//
+//promise:snapshot.Config.Open a file that grows beyond 64 MiB during a copy to memory is refused
 func TestMemoryLimit(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -163,6 +172,8 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 // What lies in memory is as immutable as the kernel can make it.
+//
+//promise:snapshot.Config.Open a copy in memory is sealed against writes and changes of its size
 func TestMemoryIsSealed(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")
@@ -189,6 +200,8 @@ func TestMemoryIsSealed(t *testing.T) {
 
 // A file that lies where nothing can be written, and one in each layer of an overlayfs, is read
 // whole; by reflink where TempDir is on the same filesystem.
+//
+//promise:snapshot.Config.TempDir files on read-only mounts and overlayfs have their copy there
 func TestReadOnlyAndOverlay(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -238,6 +251,8 @@ func TestReadOnlyAndOverlay(t *testing.T) {
 }
 
 // A temporary directory that is full is named in the error, and nothing is left there.
+//
+//promise:snapshot.Config.TempDir the error of a full TempDir names it, and nothing is left there
 func TestFullTempDir(t *testing.T) {
 	mounttest.Leaks(t)
 	temp := mounttest.Fresh(t, mounttest.Memory, 1<<20)
@@ -254,6 +269,8 @@ func TestFullTempDir(t *testing.T) {
 
 // On btrfs the clone of a file that is exempt from copy-on-write is one too, and the reverse in a
 // directory that would make it so.
+//
+//promise:snapshot.Config.Open on btrfs a file with the NOCOW attribute is cloned as well
 func TestNocow(t *testing.T) {
 	mounttest.EachOf(t, mounttest.NoCOW, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -284,6 +301,8 @@ func TestNocow(t *testing.T) {
 }
 
 // XFS made without reflinks is a filesystem without reflinks like any other.
+//
+//promise:snapshot.Config.Open on XFS without reflinks the data are copied
 func TestXFSWithoutReflinks(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Fresh(t, mounttest.ReflinksOff, 0)

@@ -12,6 +12,9 @@ import (
 
 // Stores for which the quota has no room are EDQUOT, by WriteAt and by View, and lose nothing
 // that was stored; with more room everything goes on.
+//
+//promise:snapshot.MmapMut.WriteAt a store beyond the quota is EDQUOT and loses no earlier store
+//promise:snapshot.MmapMut.View a store beyond the quota is EDQUOT, on btrfs EFAULT the first time
 func TestQuota(t *testing.T) {
 	run := func(t *testing.T, args ...string) {
 		t.Helper()

@@ -13,6 +13,8 @@ import (
 
 // Readers that open and read the file in the ordinary way, while it is committed again and
 // again, see one version of it each time, and never an older one than before.
+//
+//promise:snapshot.MmapMut.Commit a process that opens the name reads one version of the file, whole
 func TestReadersDuringCommits(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

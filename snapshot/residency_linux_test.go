@@ -15,6 +15,8 @@ import (
 
 // The first ReadAt of a page goes by a system call and touches no memory that may wait for the
 // disk; the next one makes none.
+//
+//promise:snapshot.Mmap.ReadAt ReadAt makes a system call for each page not known to be resident
 func TestColdReads(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		data := noise(1, 1<<20)
@@ -51,6 +53,10 @@ type resident interface {
 
 // What was read is known to be in memory, and nothing else: not what the file has in memory, nor
 // what is not there.
+//
+//promise:snapshot.Mmap.Resident Resident reports pages that ReadAt or Prefetch read, and no others
+//promise:snapshot.Mmap.Resident Resident is false after Close
+//promise:snapshot.MmapMut.Resident Resident reports pages that were read, and no others
 func TestResident(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		const size = 1<<20 + 100
@@ -87,6 +93,9 @@ func TestResident(t *testing.T) {
 // Pages that have left the memory are known to be gone after the next sweep, and are read by a
 // system call again; those that have not, are not. Where the kernel does not say, or says to all but the
 // owner that everything is there, all are read again.
+//
+//promise:snapshot.Mmap.ReadAt pages that left the memory are read by pread after the next sweep
+//promise:snapshot.Mmap.ReadAt if the kernel does not report residency, the sweep forgets all pages
 func TestSweep(t *testing.T) {
 	defer mapped.HoldSweeper()()
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
@@ -177,6 +186,8 @@ func TestSweepForgets(t *testing.T) {
 
 // The first WriteAt to a page goes by a system call, the next ones do not, until a commit has
 // written everything. What was stored either way is there.
+//
+//promise:snapshot.MmapMut.WriteAt the first WriteAt to a page after a commit is a system call
 func TestFirstStores(t *testing.T) {
 	defer mapped.HoldSweeper()()
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {

@@ -9,6 +9,8 @@ import (
 )
 
 // After a Resize that moved, an old slice faults.
+//
+//promise:snapshot.MmapMut.Bytes a slice of Bytes faults after a Resize that moves the mapping
 func TestStaleSliceOfResize(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -29,6 +31,9 @@ func TestStaleSliceOfResize(t *testing.T) {
 
 // What a Resize to less cut off, and a View wrote before, is zeros when the size grows again, and is in
 // no commit.
+//
+//promise:snapshot.MmapMut.Resize growth adds zeros, after stores of a View to that range too
+//promise:snapshot.MmapMut.Size Size is the size that the last Resize set
 func TestResizeZeros(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -55,6 +60,9 @@ func TestResizeZeros(t *testing.T) {
 }
 
 // Growing in small steps maps rarely.
+//
+//promise:snapshot.MmapMut.Resize growth in small steps moves the mapping only now and then
+//promise:adapters.File.Write growth moves the mapping only now and then
 func TestResizeIsAmortised(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -19,6 +19,8 @@ import (
 //
 // XFS with blocks larger than a page is the hard case: a hole in the private file makes it drop
 // whole blocks from memory, with the pages of the block that lie before the hole.
+//
+//promise:snapshot.MmapMut.Resize a smaller Resize under a View fails with EBUSY and changes nothing
 func TestResizeUnderView(t *testing.T) {
 	test := func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

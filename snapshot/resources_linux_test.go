@@ -23,6 +23,9 @@ import (
 // A Mmap holds one descriptor, a MmapMut three, and after a commit too. Each holds one mapping from when
 // it is needed: a ReadAt of pages that are in memory, View or Bytes. A snapshot that is read once, or
 // written by calls, has none.
+//
+//promise:snapshot.Mmap a Mmap holds one descriptor, and one mapping once it is needed
+//promise:snapshot.MmapMut a MmapMut holds three descriptors, and one mapping once it is needed
 func TestDescriptorsAndMappings(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -90,6 +93,8 @@ func mappingsOf(t testing.TB, dir string) int {
 
 // The addresses that Bytes lent are kept from reuse for a while, 64 GiB of them at most (64 MiB
 // on 32 bits), the oldest going first, and the newest stays, however large it is.
+//
+//promise:snapshot.Mmap.Close addresses from Bytes are kept from reuse for a while, 64 GiB at most
 func TestQuarantineIsBounded(t *testing.T) {
 	mounttest.Leaks(t)
 	limit := 64 << 20
@@ -153,6 +158,10 @@ func emptyQuarantine() {
 
 // Prefetch returns when the pages are there, and they can be touched; View sees to the first
 // 128 KiB of what it shows.
+//
+//promise:snapshot.Mmap.Prefetch the pages are resident when Prefetch returns
+//promise:snapshot.Mmap.View View makes the first 128 KiB of its bytes resident
+//promise:snapshot.MmapMut.Prefetch the pages are resident when Prefetch returns
 func TestPrefetch(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -183,6 +192,8 @@ func TestPrefetch(t *testing.T) {
 
 // OpenMut does not open the file for writing, which would break a lease and fail on a program
 // that runs.
+//
+//promise:snapshot.Config.OpenMut OpenMut never opens the file for writing
 func TestOpenMutOnlyReads(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -201,6 +212,8 @@ func TestOpenMutOnlyReads(t *testing.T) {
 
 // The locks of fcntl(2) that a process has on a file end with the first descriptor of it that is
 // closed, which the package documentation warns of.
+//
+//promise:snapshot.Mmap.Close the process loses its fcntl locks on the file
 func TestLocksOfFcntlEnd(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -225,6 +238,9 @@ func TestLocksOfFcntlEnd(t *testing.T) {
 
 // Without a lease to be had, a writer is waited for: four tries, 7 ms in all, or ten and half a
 // second where a lease must be had.
+//
+//promise:snapshot.Config.Open a writer is waited for: 7 ms in four attempts
+//promise:snapshot.Config.RequireConsistent a writer is waited for: half a second in ten attempts
 func TestWritersAreWaitedFor(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -245,6 +261,8 @@ func TestWritersAreWaitedFor(t *testing.T) {
 }
 
 // Holes count for Progress, and what is done falls back when the file has to be copied again.
+//
+//promise:snapshot.Config.Progress done counts holes, and falls when the copy starts again
 func TestProgressCountsHoles(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -277,6 +295,8 @@ func TestProgressCountsHoles(t *testing.T) {
 
 // What Bytes returned of a snapshot that is dropped without Close stays as it is: the garbage
 // collector cannot see whether somebody still has it.
+//
+//promise:snapshot.Mmap.Bytes memory from Bytes stays valid if the snapshot is dropped without Close
 func TestBytesOutliveTheSnapshot(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")

@@ -29,6 +29,9 @@ func without(t *testing.T, errno syscall.Errno, calls []uintptr, f func() error)
 // a read-only mount and in each layer of an overlayfs, and does so too in a sandbox that knows
 // neither copy_file_range nor the ioctl of reflinks, or no memfd and no leases. Where TempDir
 // is on the same filesystem, and that has reflinks, nothing is copied.
+//
+//promise:snapshot.Config.Open Open needs read permission alone, also on read-only mounts
+//promise:snapshot.Config.Open Open works without O_TMPFILE, copy_file_range, leases or memfd
 func TestUserReadsAnywhere(t *testing.T) {
 	data := noise(1, 3<<20+17)
 	var dirs string
@@ -97,6 +100,8 @@ func TestUserReadsAnywhere(t *testing.T) {
 
 // In a sandbox that refuses system calls the copy goes on by other means: whichever is refused,
 // a file is read whole, and the method is one that was possible.
+//
+//promise:snapshot.Config.Open if a sandbox refuses a system call, Open copies by other calls
 func TestSandbox(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -27,6 +27,8 @@ func dropCapability(capability int) error {
 
 // Set-id bits of the opened file are those that a write(2) to it would leave: all of them with
 // CAP_FSETID, none without.
+//
+//promise:snapshot.MmapMut.Commit set-id bits of the opened file stay only where write(2) keeps them
 func TestSetIDOfOpenedFile(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
@@ -87,6 +89,8 @@ func TestSetIDOfOpenedFile(t *testing.T) {
 }
 
 // Bits of Perm are kept by every commit of the file that Create made, also without CAP_FSETID.
+//
+//promise:snapshot.Config.Perm set-id bits of Perm stay in every commit
 func TestSetIDOfPerm(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		others := mounttest.Can("CAP_CHOWN", "CAP_SETUID", "CAP_SETGID")
@@ -120,6 +124,9 @@ func TestSetIDOfPerm(t *testing.T) {
 
 // A file that CommitTo or Create replace, and that was not opened, gives its owner and mode, but no
 // set-id bit, not even to root.
+//
+//promise:snapshot.MmapMut.CommitTo set-id bits of a file that CommitTo replaces are dropped
+//promise:snapshot.Config.Create set-id bits of a file that Create replaces are dropped
 func TestSetIDOfReplacedFile(t *testing.T) {
 	needOwners(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -156,6 +163,8 @@ func TestSetIDOfReplacedFile(t *testing.T) {
 }
 
 // Capabilities of a file do not survive a change of its contents, not even by root.
+//
+//promise:snapshot.MmapMut.Commit file capabilities are dropped, for root as well
 func TestCapabilitiesAreDropped(t *testing.T) {
 	needOwners(t)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {

@@ -58,6 +58,10 @@ func refusedAsSticky(err error) bool {
 
 // In a sticky directory that group or others may write to, Create and CommitTo replace no file but
 // those of the caller and of the directory's owner, whatever fs.protected_regular says.
+//
+//promise:snapshot.Config.Create a sticky directory keeps the files of other users
+//promise:snapshot.Config.Create fs.protected_regular does not change what Create replaces
+//promise:snapshot.MmapMut.CommitTo a sticky directory keeps the files of other users
 func TestStickyDirectory(t *testing.T) {
 	needOwners(t)
 	for _, sysctl := range []string{"0", "1", "2"} {
@@ -97,6 +101,9 @@ func TestStickyDirectory(t *testing.T) {
 }
 
 // The rule is for files that were not opened, and for those that exist when they are replaced.
+//
+//promise:snapshot.MmapMut.Commit in a sticky directory Commit replaces the file that was opened
+//promise:snapshot.Config.Create in a sticky directory a file made after Create is not replaced
 func TestStickyDirectoryElse(t *testing.T) {
 	needOwners(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -158,6 +165,9 @@ func TestStickyDirectoryElse(t *testing.T) {
 
 // Create and CommitTo replace no file that the caller may not write to, though the directory is the
 // caller's.
+//
+//promise:snapshot.Config.Create Create replaces no file that the caller may not write to
+//promise:snapshot.MmapMut.CommitTo CommitTo replaces no file that the caller may not write to
 func TestReplaceUnwritable(t *testing.T) {
 	needOwners(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -200,6 +210,9 @@ const stickyRowsEnv = "SNAPSHOT_STICKY_ROWS"
 
 // Owners that a user namespace does not map all look the same, and like a user 65534 that it maps.
 // They are not taken for each other.
+//
+//promise:snapshot.Config.Create owners that a user namespace does not map are not taken as equal
+//promise:snapshot.MmapMut.Commit in a user namespace set-id bits of unmapped owners are dropped
 func TestStickyUserNamespace(t *testing.T) {
 	needOwners(t)
 	const nobody = mappedFrom + 65534

@@ -17,6 +17,8 @@ import (
 
 // Everything at once on one MmapMut: each reader sees bytes that somebody stored there, every
 // commit is one version of each record, and nothing blocks for ever.
+//
+//promise:snapshot.MmapMut all methods can run at the same time on several goroutines
 func TestStorm(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -123,6 +125,9 @@ func TestStorm(t *testing.T) {
 }
 
 // A commit contains all of a WriteAt or nothing, however long it is.
+//
+//promise:snapshot.MmapMut.WriteAt a commit contains all of a WriteAt or nothing of it
+//promise:adapters.File.Sync the file has all of a WriteAt within its size or nothing of it
 func TestCommitBesideWriteAt(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -23,6 +23,8 @@ const stressSeed = "STRESS_SEED"
 // several files and on snapshots shared between them; beside them the memory is evicted, the
 // sets of pages are swept and garbage is collected. Every byte that anybody sees must be one
 // that could be there, and in the end every byte is the one that was stored last.
+//
+//promise:snapshot snapshots of shared files stay right under all operations at once
 func TestStress(t *testing.T) {
 	seed := rand.Uint64()
 	if s := os.Getenv(stressSeed); s != "" {

@@ -17,6 +17,8 @@ import (
 
 // A file that is removed while Create's commit replaces it leaves nothing of its mode to the new
 // one.
+//
+//promise:snapshot.Config.Create a replaced file that is removed meanwhile leaves no attributes
 func TestCreateOverVanishing(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		if filepath.Base(dir) == "CommitNamed" {
@@ -86,6 +88,8 @@ func TestCreateOverVanishing(t *testing.T) {
 
 // A file that another process puts under the temporary name is not published, unless that happens
 // in the few microseconds between the look at it and the rename.
+//
+//promise:snapshot.MmapMut.Commit a foreign file under the temporary name is not published
 func TestTemporaryNameTaken(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -137,6 +141,8 @@ func TestTemporaryNameTaken(t *testing.T) {
 
 // Another user who opens whatever has a temporary name keeps no descriptor of a file that this user
 // may not open when it has its name, whichever owner and mode the name had in the meantime.
+//
+//promise:snapshot.MmapMut.Commit a descriptor of the temporary name never reaches the new contents
 func TestHeldTemporary(t *testing.T) {
 	needOwners(t)
 	defer systest.NoTmpfile()()
@@ -223,6 +229,8 @@ func TestHeldTemporary(t *testing.T) {
 
 // A file that replaces a new one as soon as that has its name is not taken for it by the next
 // commit.
+//
+//promise:snapshot.MmapMut.Commit a file that at once replaces the new file is not taken for it
 func TestReplacedWhenNamed(t *testing.T) {
 	for _, proc := range []bool{true, false} {
 		t.Run(fmt.Sprintf("proc=%t", proc), func(t *testing.T) {

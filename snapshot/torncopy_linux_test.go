@@ -122,6 +122,8 @@ func newTornFile(t *testing.T, dir string) string {
 // Beside a program that opens a file, saves it by many writes and closes it, again and again, no
 // LeasedCopy is torn. The lease alone sees to that: it is so, too, if times are not compared.
 // Without the lease and the times copies are torn, or this test would prove nothing.
+//
+//promise:snapshot.LeasedCopy the copy is untorn beside a program that saves by many writes
 func TestTornLeasedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -157,6 +159,8 @@ func TestTornLeasedCopies(t *testing.T) {
 // Beside a program that keeps the file open and saves it by one system call, a copy is untorn or
 // there is none, within ten attempts. (One that saves by several can be caught between two, when
 // nothing shows that there is more to come.)
+//
+//promise:snapshot.ComparedCopy the copy is untorn beside a writer that saves by single system calls
 func TestTornComparedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -198,6 +202,8 @@ func TestTornComparedCopies(t *testing.T) {
 }
 
 // Beside a program that stores through a mapping RequireConsistent refuses.
+//
+//promise:snapshot.Config.RequireConsistent beside stores through a mapping Open fails
 func TestTornByMapping(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
@@ -230,6 +236,8 @@ func TestTornByMapping(t *testing.T) {
 
 // The copy of a file that takes long and changes each time is tried twice at least, and not again
 // once five seconds have passed.
+//
+//promise:snapshot.ErrUnstable after five seconds Open makes no third attempt
 func TestCopyRetriesAreBounded(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {

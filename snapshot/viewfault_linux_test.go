@@ -16,6 +16,8 @@ import (
 )
 
 // View returns f's error, and what f panics with is not hidden.
+//
+//promise:snapshot.Mmap.View View returns the error of f and passes panics other than faults on
 func TestViewError(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(t.TempDir(), "f")
@@ -75,6 +77,9 @@ func TestViewGoexit(t *testing.T) {
 // The end of the private file cannot be changed by others, so a truncated file is the nearest
 // that a test comes to a disk error without a special disk: the error is an error, of View and
 // of ReadAt.
+//
+//promise:snapshot.Mmap.ReadAt a fault in the mapping is an error of ReadAt and not a crash
+//promise:snapshot.Mmap.View a fault in the mapping is an error of View and not a crash
 func TestFaultIsAnError(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

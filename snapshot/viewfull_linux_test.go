@@ -9,6 +9,8 @@ import (
 
 // A store in a View that finds no room is ENOSPC, loses nothing, and later the snapshot can be
 // used and committed as ever.
+//
+//promise:snapshot.MmapMut.View a store on a full disk is an error of View, no earlier store is lost
 func TestViewFullDisk(t *testing.T) {
 	onSmallDisks(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")

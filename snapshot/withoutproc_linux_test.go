@@ -14,6 +14,10 @@ import (
 
 // Without /proc files are opened and committed to all the same, by their names; descriptors are copied as they
 // are, without a lease.
+//
+//promise:snapshot.Config.Open without /proc Open opens the file by its name
+//promise:snapshot.Config.FromFile without /proc the copy has no lease, and holes become zeros
+//promise:snapshot.MmapMut.Commit without /proc Commit works for root, since Linux 6.10 for all
 func TestWithoutProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

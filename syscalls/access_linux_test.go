@@ -45,6 +45,7 @@ func canWrite(t *testing.T, dir, name string) error {
 	return syscalls.CanWrite(openPath(t, dir, name), openDir(t, dir), name)
 }
 
+//promise:syscalls.CanWrite an immutable file is EPERM
 func TestCanWriteImmutable(t *testing.T) {
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -57,6 +58,8 @@ func TestCanWriteImmutable(t *testing.T) {
 }
 
 // SetNoAtime tells an owner from another user.
+//
+//promise:syscalls.SetNoAtime a file of another user is EPERM
 func TestSetNoAtime(t *testing.T) {
 	mounttest.Need(t, "CAP_SETUID")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -80,6 +83,8 @@ func TestSetNoAtime(t *testing.T) {
 }
 
 // Capable is of the calling thread.
+//
+//promise:syscalls.Capable Capable reports capabilities of the calling thread
 func TestCapable(t *testing.T) {
 	mounttest.Need(t, "CAP_FSETID")
 	mounttest.Need(t, "CAP_SETUID")
@@ -102,6 +107,8 @@ func TestCapable(t *testing.T) {
 }
 
 // From an append-only directory no name can be removed.
+//
+//promise:syscalls.AppendOnly AppendOnly reports append-only files and directories
 func TestAppendOnly(t *testing.T) {
 	needCall(t, "statx")
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
@@ -124,6 +131,8 @@ func TestAppendOnly(t *testing.T) {
 }
 
 // A program that runs may be written to, only not be opened for it.
+//
+//promise:syscalls.CanWrite the file of a running program counts as writable
 func TestCanWriteRunning(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	must(t, err)
@@ -148,6 +157,8 @@ func TestCanWriteRunning(t *testing.T) {
 	})
 }
 
+//promise:syscalls.OpenPath OpenPath breaks no lease
+//promise:syscalls.CanWrite CanWrite breaks no lease
 func TestOpenPathBreaksNoLease(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -196,6 +207,8 @@ func TestCanWriteReadOnlyMount(t *testing.T) {
 }
 
 // On kernels without faccessat2, and where a sandbox refuses it, the name answers.
+//
+//promise:syscalls.CanWrite without faccessat2 CanWrite checks by the name
 func TestCanWriteByName(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Host)

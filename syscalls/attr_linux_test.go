@@ -54,6 +54,10 @@ var _ = describe(
 )
 
 // Fstat, and FstatSync, say what os.Lstat says, and besides it what the kernel does.
+//
+//promise:syscalls.Fstat all fields are those of os.Lstat and of the kernel
+//promise:syscalls.Stat all fields are those of os.Lstat and of the kernel
+//promise:syscalls.FstatSync on local filesystems FstatSync returns the same as Fstat
 func TestFstat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		path := func(name string) string { return filepath.Join(dir, name) }
@@ -108,6 +112,8 @@ func TestFstat(t *testing.T) {
 }
 
 // What Fstat tells, Fchmod takes.
+//
+//promise:syscalls.Fchmod Fchmod accepts the permissions that Fstat reports
 func TestFchmod(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
@@ -120,6 +126,7 @@ func TestFchmod(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Fchown Fchown sets owner and group
 func TestFchown(t *testing.T) {
 	mounttest.Need(t, "CAP_CHOWN")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -134,6 +141,7 @@ func TestFchown(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Readable Readable is false for descriptors of O_WRONLY and O_PATH
 func TestReadable(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -149,6 +157,8 @@ func TestReadable(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Nocow Nocow reports whether a file has the NOCOW attribute
+//promise:syscalls.SetNocow SetNocow sets and clears the NOCOW attribute of an empty file
 func TestNocow(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
@@ -181,6 +191,8 @@ func TestNocow(t *testing.T) {
 }
 
 // A file that has contents stays what it is, without a word.
+//
+//promise:syscalls.SetNocow a file with contents stays as it is, without an error
 func TestSetNocowOfFileWithContents(t *testing.T) {
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, exempt := range []bool{false, true} {
@@ -196,6 +208,8 @@ func TestSetNocowOfFileWithContents(t *testing.T) {
 }
 
 // A clone needs both files to be of one kind.
+//
+//promise:syscalls.Ficlone on btrfs either both files have NOCOW or neither, else EINVAL
 func TestFicloneNocow(t *testing.T) {
 	needCall(t, "FICLONE")
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -215,6 +229,7 @@ func TestFicloneNocow(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Ficlone an immutable destination is refused
 func TestFicloneImmutable(t *testing.T) {
 	needCall(t, "FICLONE")
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")

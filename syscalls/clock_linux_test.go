@@ -10,6 +10,8 @@ import (
 
 // No change gives a file a time before the one that CoarseNow returned ahead of the change, and the
 // times are as fine as Granularity says.
+//
+//promise:syscalls.CoarseNow a change after CoarseNow gives a file that time or a later one
 func TestTimesOfChanges(t *testing.T) {
 	check := func(t *testing.T, dir string, unit, granularity time.Duration) {
 		fd := newFile(t, dir, "f", zeros(1))

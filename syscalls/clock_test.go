@@ -8,6 +8,9 @@ import (
 )
 
 // If one of the times has a fraction of a second, the filesystem stores fractions.
+//
+//promise:adapters.FS times are trusted after 50 ms, or two seconds where they are whole seconds
+//promise:syscalls.Stat.Granularity times of whole seconds stand still for up to two seconds
 func TestGranularity(t *testing.T) {
 	whole, fine := time.Unix(1000, 0), time.Unix(1000, 1)
 	for _, test := range []struct {

@@ -30,6 +30,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.Ficlone the destination shares the extents of the source
 func TestFiclone(t *testing.T) {
 	needCall(t, "FICLONE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -72,6 +73,8 @@ func TestFicloneWithoutReflinks(t *testing.T) {
 }
 
 // The destination never gets shorter.
+//
+//promise:syscalls.Ficlone a longer destination is EINVAL or keeps its tail
 func TestFicloneOntoLonger(t *testing.T) {
 	needCall(t, "FICLONE")
 	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -94,6 +97,7 @@ func TestFicloneOntoLonger(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Ficlone directories and descriptors without access are refused
 func TestFicloneRefused(t *testing.T) {
 	needCall(t, "FICLONE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -116,6 +120,9 @@ func TestFicloneRefused(t *testing.T) {
 }
 
 // Each filesystem beside each other one.
+//
+//promise:syscalls.Ficlone files of two filesystems are EXDEV
+//promise:syscalls.CopyFileRange files of two filesystems are copied or EXDEV
 func TestFicloneAcrossFilesystems(t *testing.T) {
 	needCall(t, "FICLONE")
 	needCall(t, "copy_file_range")
@@ -148,6 +155,7 @@ func TestFicloneAcrossFilesystems(t *testing.T) {
 	}
 }
 
+//promise:syscalls.DedupeRange equal ranges share their extents afterwards
 func TestDedupeRange(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10, 1)
@@ -174,6 +182,7 @@ func TestDedupeRange(t *testing.T) {
 	})
 }
 
+//promise:syscalls.DedupeRange DedupeRange returns a smaller count if the ranges differ
 func TestDedupeRangeDiffers(t *testing.T) {
 	eachOf(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(128<<10, 1)

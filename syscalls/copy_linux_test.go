@@ -61,6 +61,7 @@ func offsets(t *testing.T, fds ...int) (check func()) {
 	}
 }
 
+//promise:syscalls.CopyFileRange CopyFileRange returns the count and moves no file offset
 func TestCopyFileRange(t *testing.T) {
 	needCall(t, "copy_file_range")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -106,6 +107,7 @@ func TestCopyFileRangeShares(t *testing.T) {
 	})
 }
 
+//promise:syscalls.CopyFileRange pipes, overlaps and descriptors without access are refused
 func TestCopyFileRangeRefused(t *testing.T) {
 	needCall(t, "copy_file_range")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -146,6 +148,8 @@ func TestCopyFileRangeRefused(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Pread Pread reads from the offset, less at the end of the file
+//promise:syscalls.Pwrite Pwrite writes at the offset
 func TestPreadPwrite(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(10000, 1)

@@ -16,6 +16,8 @@ import (
 // errors.ErrUnsupported is in the error for those errnos that allow the caller to try another way,
 // and for no other. A filter makes the errnos, because this kernel and these filesystems return few
 // of them.
+//
+//promise:syscalls an error is errors.ErrUnsupported exactly if its errno asks for another way
 func TestUnsupportedErrnos(t *testing.T) {
 	f, check := newFiles(t)
 	always := errnos{syscall.ENOSYS, syscall.EOPNOTSUPP}
@@ -42,6 +44,8 @@ func TestUnsupportedErrnos(t *testing.T) {
 
 // A descriptor that is not open is EBADF, whichever argument it is, and no other descriptor is
 // closed.
+//
+//promise:syscalls a bad descriptor is EBADF, and no descriptor is closed
 func TestBadDescriptor(t *testing.T) {
 	f, check := newFiles(t)
 	lacking := map[string]bool{}

@@ -11,6 +11,8 @@ import (
 )
 
 // A signal is no reason for the caller to notice anything, however often it comes.
+//
+//promise:syscalls a call that a signal interrupts (EINTR) is made again
 func TestDoRetriesEINTR(t *testing.T) {
 	results := []error{syscall.EINTR, syscall.EINTR, nil, syscall.EIO}
 	calls := 0
@@ -23,6 +25,7 @@ func TestDoRetriesEINTR(t *testing.T) {
 	}
 }
 
+//promise:syscalls a failure is an *os.SyscallError that names the call and holds the errno
 func TestDoNamesTheCall(t *testing.T) {
 	for _, test := range []struct {
 		result error
@@ -85,6 +88,7 @@ func TestOrUnsupportedPasses(t *testing.T) {
 	}
 }
 
+//promise:syscalls.Offset Offset finds an address within the bytes and no other address
 func TestOffset(t *testing.T) {
 	all := make([]byte, 64)
 	b := all[16:48]

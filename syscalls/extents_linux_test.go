@@ -20,6 +20,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.Extents Extents counts extents, those of delayed allocation included
 func TestExtents(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		var fd int

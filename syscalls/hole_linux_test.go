@@ -37,6 +37,8 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.SeekData SeekData finds the next data, or ENXIO, and moves the offset
+//promise:syscalls.SeekHole SeekHole finds the next hole, or the end, and moves the offset
 func TestSeekDataSeekHole(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Data, a hole, data, a hole.
@@ -104,6 +106,7 @@ func TestSeekOfSpecialFiles(t *testing.T) {
 	}
 }
 
+//promise:syscalls.PunchHole the range reads as zeros, and the size is unchanged
 func TestPunchHole(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(256<<10, 1)
@@ -147,6 +150,7 @@ func TestPunchHoleRefused(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Ftruncate a file grows by a hole
 func TestFtruncate(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(8192, 1)

@@ -84,6 +84,9 @@ func TestSetLeaseGetLease(t *testing.T) {
 // The program's handling of signals is left alone: nobody is told that a lease is being broken.
 // The signal is made another for this test, one that can be told from those that the runtime
 // sends itself.
+//
+//promise:snapshot.LeasedCopy the program gets no signal when its lease is broken
+//promise:syscalls.SetLease the holder gets no signal
 func TestLeaseSendsNoSignal(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -110,6 +113,8 @@ func TestLeaseSendsNoSignal(t *testing.T) {
 }
 
 // A writer that has waited for as long as the system lets it gets in, and the holder can tell.
+//
+//promise:syscalls.SetLease a lease ends after lease-break-time
 func TestLeaseExpires(t *testing.T) {
 	if mounttest.Count(0, 1, 1) == 0 {
 		t.Skip("takes as long as /proc/sys/fs/lease-break-time, 45 s: MOUNTTEST_COUNT=ci")
@@ -123,6 +128,8 @@ func TestLeaseExpires(t *testing.T) {
 	wantErr(t, syscalls.SetLease(fd, syscalls.NoLease), "fcntl F_SETLEASE", syscall.EAGAIN)
 }
 
+//promise:syscalls.FsType FsType returns the magic number of the filesystem
+//promise:mounttest.Kind.Magic Magic is the type that statfs(2) reports for the kind
 func TestFsType(t *testing.T) {
 	var types []uint32
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
@@ -139,6 +146,9 @@ func TestFsType(t *testing.T) {
 }
 
 // A process that opens the file for writing waits, and GetLease reports it.
+//
+//promise:syscalls.SetLease an open for writing waits while the lease is held
+//promise:syscalls.GetLease GetLease reports NoLease as soon as a process waits for the file
 func TestLeaseMakesWriterWait(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -174,6 +184,7 @@ func TestLeaseMakesWriterWait(t *testing.T) {
 	})
 }
 
+//promise:syscalls.SetLease a file that is open for writing is EAGAIN, one of another user EACCES
 func TestSetLeaseRefused(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -204,6 +215,7 @@ func TestSetLeaseRefused(t *testing.T) {
 	})
 }
 
+//promise:syscalls.TryFlock a held lock is EAGAIN; closing the descriptor releases the lock
 func TestTryFlock(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -225,6 +237,7 @@ func TestTryFlock(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Funlock Funlock releases the lock
 func TestFunlock(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		first, second := open(t, dir, unix.O_RDONLY), open(t, dir, unix.O_RDONLY)

@@ -22,6 +22,8 @@ func linkedByEmptyPath(fd, dirfd int, name string) error {
 
 // A process that changed its user has files that the kernel takes for another's: only
 // /proc/self/fd leads to them.
+//
+//promise:syscalls.Linkat a process that changed its user links by /proc/self/fd
 func TestLinkatAsAnotherUser(t *testing.T) {
 	mounttest.Need(t, "CAP_SETUID")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -96,6 +98,8 @@ func TestLinkatAsOrdinaryUser(t *testing.T) {
 
 // Where the kernel or a sandbox refuses the first way, the second is taken; a failure that says
 // something about the file stays.
+//
+//promise:syscalls.Linkat if the kernel refuses AT_EMPTY_PATH, Linkat uses /proc/self/fd
 func TestLinkatRefused(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)

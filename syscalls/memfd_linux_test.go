@@ -28,6 +28,9 @@ var _ = describe(
 
 // A sealed file in memory can be mapped to be read, and changed by nobody, not even through a
 // descriptor that was open for writing before.
+//
+//promise:syscalls.Memfd the file in memory can be written, mapped and sealed
+//promise:syscalls.Seal no process can change a sealed file, even by an earlier descriptor
 func TestSealedMemfd(t *testing.T) {
 	mounttest.Leaks(t)
 	fd, err := syscalls.Memfd("test")

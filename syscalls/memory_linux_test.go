@@ -19,6 +19,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.Mmap the mapping is shared, has len equal to cap, and outlives the descriptor
 func TestMmap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(10000, 1)
@@ -49,6 +50,7 @@ func TestMmap(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Mmap pages behind the end of the file fault until the file grows
 func TestMmapBeyondEnd(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(100, 1))
@@ -84,6 +86,7 @@ func TestMmapRefused(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Munmap Munmap frees the addresses
 func TestMunmap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Between two others, so that nothing takes its place.
@@ -101,6 +104,7 @@ func TestMunmap(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Poison each access faults, the file is released, the addresses stay reserved
 func TestPoison(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(4*page, 1))
@@ -127,6 +131,7 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Mprotect Mprotect permits no access, reads, or reads and writes
 func TestMprotect(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(2*page, 1))
@@ -146,6 +151,14 @@ func TestMprotect(t *testing.T) {
 }
 
 // A call does nothing if the slice is empty.
+//
+//promise:syscalls.Munmap a call on empty memory does nothing
+//promise:syscalls.Poison a call on empty memory does nothing
+//promise:syscalls.Mprotect a call on empty memory does nothing
+//promise:syscalls.Msync a call on empty memory does nothing
+//promise:syscalls.Populate a call on empty memory does nothing
+//promise:syscalls.Mremap empty memory is EINVAL
+//promise:syscalls.MremapDontunmap empty memory is EINVAL
 func TestEmptySliceDoesNothing(t *testing.T) {
 	for _, b := range [][]byte{nil, {}, make([]byte, 10)[5:5]} {
 		for name, err := range map[string]error{

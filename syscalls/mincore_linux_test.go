@@ -11,6 +11,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:syscalls.Mincore Mincore reports resident pages
 func TestMincore(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		const pages = 64

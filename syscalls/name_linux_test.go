@@ -48,6 +48,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.FdPath FdPath returns the last name of the file behind a descriptor
 func TestFdPath(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Longer than the buffer that is tried first.
@@ -68,6 +69,7 @@ func TestFdPath(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Readlinkat Readlinkat returns targets of any length
 func TestReadlinkat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Around the sizes of the buffers that are tried; XFS has no longer ones than 1023.
@@ -87,6 +89,7 @@ func TestReadlinkat(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Renameat Renameat replaces the new name
 func TestRenameat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
@@ -105,6 +108,7 @@ func TestRenameat(t *testing.T) {
 	})
 }
 
+//promise:syscalls.RenameNoReplace a new name that exists is EEXIST
 func TestRenameNoReplace(t *testing.T) {
 	needCall(t, "renameat2")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
@@ -120,6 +124,7 @@ func TestRenameNoReplace(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Unlinkat Unlinkat removes a name
 func TestUnlinkat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
@@ -134,6 +139,8 @@ func TestUnlinkat(t *testing.T) {
 }
 
 // No program that is started gets a descriptor by accident.
+//
+//promise:syscalls descriptors are closed on exec
 func TestCloseOnExec(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -174,6 +181,8 @@ func TestClose(t *testing.T) {
 
 // On Linux, an interrupted close has closed the descriptor. A second close might close a descriptor
 // that another thread opened in between.
+//
+//promise:syscalls.Close EINTR is no error, and close is not called again
 func TestCloseInterrupted(t *testing.T) {
 	mounttest.Leaks(t)
 	fd := open(t, mounttest.Dir(t, mounttest.Host), unix.O_RDONLY)

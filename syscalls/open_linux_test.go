@@ -59,6 +59,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.OpenPath OpenPath opens files of every type without access to their contents
 func TestOpenPath(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -81,6 +82,8 @@ func TestOpenPath(t *testing.T) {
 }
 
 // OpenPathFollow opens the target of a symbolic link, and a file that is no link.
+//
+//promise:syscalls.OpenPathFollow OpenPathFollow opens the target of a symbolic link
 func TestOpenPathFollow(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		want := stat(t, newFile(t, dir, "file", nil)).Ino
@@ -100,6 +103,8 @@ func TestOpenPathFollow(t *testing.T) {
 	})
 }
 
+//promise:syscalls.OpenDir OpenDir opens a directory, through symbolic links too, and no other file
+//promise:syscalls.ReopenDir ReopenDir opens the directory for Fsync and TryFlock
 func TestOpenDir(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -124,6 +129,7 @@ func TestOpenDir(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Reopen Reopen opens the file behind a descriptor for reads, whatever its name is
 func TestReopen(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(100, 1)
@@ -141,6 +147,7 @@ func TestReopen(t *testing.T) {
 	})
 }
 
+//promise:syscalls.ReopenWritable ReopenWritable opens an unlinked file for reads and writes
 func TestReopenWritable(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(100, 1)
@@ -157,6 +164,7 @@ func TestReopenWritable(t *testing.T) {
 	})
 }
 
+//promise:syscalls.CreateExcl a name that exists, even as a symbolic link, is EEXIST
 func TestCreateExcl(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		defer unix.Umask(unix.Umask(0o027))
@@ -178,6 +186,8 @@ func TestCreateExcl(t *testing.T) {
 }
 
 // OpenRead opens what can be read at once, and never waits.
+//
+//promise:syscalls.OpenRead OpenRead never blocks and follows no symbolic link
 func TestOpenRead(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(page, 1)
@@ -206,6 +216,8 @@ func TestOpenRead(t *testing.T) {
 }
 
 // OpenReadWrite follows no link, and does not wait for a lease.
+//
+//promise:syscalls.OpenReadWrite OpenReadWrite waits for no lease and follows no symbolic link
 func TestOpenReadWrite(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		holder := newFile(t, dir, "file", noise(page, 1))

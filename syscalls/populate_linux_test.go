@@ -11,6 +11,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:syscalls.Populate Populate makes pages resident for reads
 func TestPopulateRead(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)
@@ -36,6 +37,7 @@ func TestPopulateRead(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Populate Populate makes pages resident and writable
 func TestPopulateWrite(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
@@ -84,6 +86,8 @@ func TestPopulateRefused(t *testing.T) {
 }
 
 // Where a store would be a SIGBUS for want of space, Populate is an error.
+//
+//promise:syscalls.Populate a store that would be a SIGBUS is EFAULT
 func TestPopulateFull(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		t.Run(kind.String(), func(t *testing.T) {

@@ -28,6 +28,7 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.Mremap Mremap changes the length of a mapping
 func TestMremap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)
@@ -57,6 +58,8 @@ func TestMremap(t *testing.T) {
 }
 
 // A mapping that has something behind it moves, and leaves its addresses.
+//
+//promise:syscalls.Mremap a mapping that cannot grow in place moves and frees its addresses
 func TestMremapMoves(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(4*page, 1)
@@ -76,6 +79,7 @@ func TestMremapMoves(t *testing.T) {
 	})
 }
 
+//promise:syscalls.MremapDontunmap the old addresses stay reserved, and the page tables move
 func TestMremapDontunmap(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(64*page, 1)

@@ -35,6 +35,11 @@ var _ = describe(
 
 // The table says which calls make the filesystem allocate blocks for dirty pages. On tmpfs, which
 // has no disk, the calls do nothing and return no error.
+//
+//promise:syscalls.Fsync Fsync writes the data of a file to the disk
+//promise:syscalls.WritebackAndWait WritebackAndWait writes the data of a file to the disk
+//promise:syscalls.Msync Msync writes the data of a mapping to the disk
+//promise:syscalls.WritebackError WritebackError starts no writeback
 func TestWriteback(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for name, test := range map[string]struct {
@@ -99,6 +104,9 @@ func TestMsyncRange(t *testing.T) {
 }
 
 // The disk of this filesystem, a file on a tmpfs, takes no more data from some moment on.
+//
+//promise:syscalls.WritebackError each descriptor reports a failed writeback once
+//promise:syscalls.Fsync each descriptor reports a failed writeback once
 func TestWritebackFails(t *testing.T) {
 	mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks) // what it takes to have one is there
 	mounttest.Leaks(t)

@@ -69,6 +69,8 @@ func TestTmpfileUnsupported(t *testing.T) {
 }
 
 // The filesystem frees the file after the last descriptor and the last mapping are closed.
+//
+//promise:syscalls.Tmpfile the file has no name and goes with its last descriptor and mapping
 func TestTmpfileIsFreed(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -107,6 +109,8 @@ func TestTmpfileIsFreed(t *testing.T) {
 	}
 }
 
+//promise:syscalls.Linkat Linkat never replaces a name
+//promise:syscalls.TmpfileExcl the file can never get a name
 func TestLinkat(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
@@ -139,6 +143,7 @@ func TestLinkat(t *testing.T) {
 	})
 }
 
+//promise:syscalls.Tmpfile umask and default ACL of the directory apply
 func TestTmpfilePerm(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		defer unix.Umask(unix.Umask(0o027))

@@ -39,6 +39,10 @@ var _ = describe(
 	},
 )
 
+//promise:syscalls.Fgetxattr Fgetxattr returns the value; a missing attribute is fs.ErrNotExist
+//promise:syscalls.Fsetxattr Fsetxattr sets new and existing attributes to any bytes
+//promise:syscalls.Flistxattr Flistxattr lists the names of all attributes
+//promise:syscalls.Fremovexattr Fremovexattr removes an attribute
 func TestXattr(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
@@ -101,6 +105,8 @@ func TestXattrUnsupported(t *testing.T) {
 }
 
 // ACLs are listed as the attributes that store them; trusted attributes are listed for root alone.
+//
+//promise:syscalls.Flistxattr trusted.* is hidden from ordinary users, except on btrfs
 func TestTrustedXattrHiddenFromUser(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		const acl, trusted = "system.posix_acl_default", "trusted.a"

@@ -17,6 +17,8 @@ import (
 
 // Tests decide by what a filesystem can and by what this process may, for which package mounttest
 // has a table and Need, not by the name of the one and the number of the other.
+//
+//promise:mounttest no test decides by the name of a filesystem or the number of a user
 func TestNothingIsDecidedByName(t *testing.T) {
 	var names []string
 	for _, kind := range mounttest.Kinds(0) {

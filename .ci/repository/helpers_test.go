@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,8 +28,8 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// goList returns the output of go list with the arguments, run at the root for a GOOS.
-func goList(t *testing.T, goos string, args ...string) []byte {
+// goList returns the output of go list with the arguments, run at the root with the environment.
+func goList(t *testing.T, env []string, args ...string) []byte {
 	t.Helper()
 	goTool, err := exec.LookPath("go")
 	if err != nil {
@@ -36,7 +37,7 @@ func goList(t *testing.T, goos string, args ...string) []byte {
 	}
 	cmd := exec.Command(goTool, append([]string{"list"}, args...)...)
 	cmd.Dir = root(t)
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=arm64", "CGO_ENABLED=0")
+	cmd.Env = slices.Concat(os.Environ(), []string{"CGO_ENABLED=0"}, env)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

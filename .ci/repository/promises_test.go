@@ -1,45 +1,69 @@
 package repository
 
 import (
+	"errors"
+	"go/importer"
+	"go/token"
+	"io"
 	"os"
-	"path/filepath"
-	"regexp"
+	"path"
 	"strings"
 	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/.ci/internal/promise"
+	"github.com/mmapsnapshot/mmapsnapshot/.ci/internal/tree"
 )
 
-// Every test that .github/PROMISES.md names is there, in the file it names.
+// api lists the packages whose exported symbols need promises.
+var api = []string{"syscalls", "syscalls/mounttest", "snapshot", "adapters"}
+
+// Each exported symbol has a promise, each promise is of a symbol that exists, and each promise is
+// well formed. Go run ./.ci/promises prints them.
 func TestPromises(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root(t), ".github", "PROMISES.md"))
+	promises, err := promise.ReadTree(root(t))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, problem := range symbols(t).Check(promises) {
+		t.Error(problem)
+	}
+}
+
+// symbols returns the exported symbols of the api, readme, and the directories that have Go files.
+func symbols(t *testing.T) promise.Symbols {
+	t.Helper()
+	all := promise.Symbols{"readme": false}
+	err := tree.Walk(root(t), func(name string) error {
+		if dir := path.Dir(name); path.Ext(name) == ".go" && dir != "." {
+			all[dir] = false
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, rows := "", 0
-	for line := range strings.Lines(string(text)) {
-		if section, ok := strings.CutPrefix(line, "## "); ok {
-			dir = strings.TrimSpace(section)
-			continue
+	args := []string{"-export", "-deps", "-f={{.ImportPath}} {{.Export}}"}
+	for _, name := range api {
+		args = append(args, tree.Module+"/"+name)
+	}
+	compiled := map[string]string{}
+	for line := range strings.Lines(string(goList(t, []string{"GOOS=linux"}, args...))) {
+		name, file, _ := strings.Cut(strings.TrimSpace(line), " ")
+		compiled[name] = file
+	}
+	lookup := func(name string) (io.ReadCloser, error) {
+		if compiled[name] == "" {
+			return nil, errors.New("go list -export names no file")
 		}
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 3 || strings.HasPrefix(line, "|---") || strings.TrimSpace(cells[1]) == "file" {
-			continue
-		}
-		name, test := strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])
-		file := filepath.Join(root(t), dir, name)
-		if external, ok := strings.CutPrefix(name, "ext. "); ok {
-			file = filepath.Join(root(t), "benchmarks", "external", external)
-		}
-		source, err := os.ReadFile(file)
+		return os.Open(compiled[name])
+	}
+	imports := importer.ForCompiler(token.NewFileSet(), "gc", lookup)
+	for _, name := range api {
+		pkg, err := imports.Import(tree.Module + "/" + name)
 		if err != nil {
-			t.Error(err)
-			continue
+			t.Fatal(err)
 		}
-		if ok, _ := regexp.Match(`(?m)^func `+regexp.QuoteMeta(test)+`\(`, source); !ok {
-			t.Errorf("%s has no %s", file, test)
-		}
-		rows++
+		all.Add(pkg, "snapshot.Config")
 	}
-	if rows < 100 {
-		t.Errorf("only %d promises found", rows)
-	}
+	return all
 }

@@ -30,6 +30,8 @@ func glusterClients(t *testing.T) (a, b string) {
 }
 
 // What the documentation says of the filesystem itself.
+//
+//promise:snapshot.Config.CheckConflict clients of GlusterFS do not share the lock of the directory
 func TestGlusterKernel(t *testing.T) {
 	a, b := glusterClients(t)
 	data := noise(100000)
@@ -117,6 +119,9 @@ func TestGlusterOpen(t *testing.T) {
 }
 
 // The kernel shows what it knows of a file for a second, and FstatSync has it ask.
+//
+//promise:snapshot.Config.Open the server behind a FUSE mount answers whether the file changed
+//promise:syscalls.FstatSync on a network filesystem FstatSync asks the server
 func TestGlusterFstatSync(t *testing.T) {
 	a, b := glusterClients(t)
 	write(t, filepath.Join(b, "asked"), noise(1000))
@@ -208,6 +213,8 @@ func TestGlusterBesideWriter(t *testing.T) {
 
 // Who reads the file by the other client while it is committed, in each way, sees one version,
 // never an older one than before, and the last one in the end; and no other name is left.
+//
+//promise:snapshot.MmapMut.Commit another client of GlusterFS reads one version, no name is left
 func TestGlusterCommit(t *testing.T) {
 	mounttest.Leaks(t)
 	a, b := glusterClients(t)

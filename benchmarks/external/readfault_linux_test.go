@@ -118,6 +118,9 @@ func readWays(kind string) map[string]readWay {
 // been read and is right, nothing behind it is claimed, the other pages can be read as os.File reads
 // them, and, once the disk works again, so can this one: the kernel asks the disk each time, and forgets
 // the error as soon as it gets the page.
+//
+//promise:snapshot.Mmap.ReadAt a page that the disk cannot read is EIO; all other pages can be read
+//promise:snapshot.Mmap.View a page that the disk cannot read is EIO; all other pages can be read
 func TestReadFault(t *testing.T) {
 	eachDisk(t, func(t *testing.T, d *fusetest.Disk, dir string) {
 		name := filepath.Join(dir, "f")

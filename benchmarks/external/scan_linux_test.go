@@ -143,6 +143,8 @@ func backwards(t *testing.T) func(r io.ReaderAt) {
 
 // BenchmarkColdScan reads files from start to end that are not in memory, from a disk whose reads
 // take half a millisecond: in turn an os.File and a snapshot.
+//
+//promise:snapshot.Mmap.ReadAt a scan of cold pages leaves the scheduler to other goroutines
 func BenchmarkColdScan(b *testing.B) {
 	eachScan(b, func(b *testing.B, d *fusetest.Disk, name string, scan func(r io.ReaderAt)) {
 		hurry(b, os.Getpid(), d.Pid())

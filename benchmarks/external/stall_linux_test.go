@@ -83,6 +83,8 @@ func coldView(kind string) func(t *testing.T, name string) func() error {
 
 // While a goroutine waits for a page of a snapshot that is not in memory, others go on, even with a
 // single processor. If it touches a mapping instead, none does, which shows that the test can fail.
+//
+//promise:snapshot.Mmap.ReadAt while a ReadAt waits for the disk, other goroutines run
 func TestStall(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Reflinks, func(t *testing.T, kind *mounttest.Kind) {
 		d := fusetest.NewDisk(t, diskSize)

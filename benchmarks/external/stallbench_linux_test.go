@@ -101,6 +101,8 @@ func median(all []pace) pace {
 // BenchmarkStall has goroutines read cold pages from a slow disk, and logs what others get done
 // meanwhile: beside os.File, beside snapshots, and beside a mapping that is touched as it is. It
 // has two processors.
+//
+//promise:snapshot.Mmap.ReadAt cold pages leave the scheduler to other goroutines
 func BenchmarkStall(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	for _, kind := range mounttest.Kinds(mounttest.Reflinks) {

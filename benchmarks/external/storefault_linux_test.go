@@ -13,6 +13,9 @@ import (
 // A store into a part of a page has to read the rest of it. Where that fails, the error is EIO, what
 // was stored before it counts and is there, and nothing else has changed. A store of whole pages does
 // not read, and mends the page.
+//
+//promise:snapshot.MmapMut.View a store that cannot read the rest of its page makes View return EIO
+//promise:snapshot.MmapMut.WriteAt a store that cannot read the rest of its page is EIO
 func TestStoreFault(t *testing.T) {
 	eachDisk(t, func(t *testing.T, d *fusetest.Disk, dir string) {
 		const bad = 40

@@ -17,6 +17,8 @@ import (
 )
 
 // An FS over FUSE is one as over any directory, and shows each version of a file that commits replace, whole.
+//
+//promise:adapters.FS.ReadFile beside commits ReadFile returns one version, on FUSE too
 func TestTreeFS(t *testing.T) {
 	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
 		must(t, os.Mkdir(filepath.Join(back, "dir"), 0o755))

@@ -110,6 +110,8 @@ func TestTreeConflict(t *testing.T) {
 
 // Readers see one version, old or new, whole, while commits follow one another, and two snapshots at a time
 // are committed.
+//
+//promise:snapshot.MmapMut.Commit on a server without inode numbers readers see one version, whole
 func TestTreeReaders(t *testing.T) {
 	eachTree(t, func(t *testing.T, tree *fusetest.Tree, back string) {
 		const size = 40 * page

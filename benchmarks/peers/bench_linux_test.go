@@ -102,6 +102,8 @@ func BenchmarkOpen(b *testing.B) {
 
 // BenchmarkReadAt copies pieces out of a file that is in memory. With x/exp/mmap and mmap-go that
 // is copy from a slice, with nothing to guard it.
+//
+//promise:snapshot.Mmap.ReadAt ReadAt of resident pages costs little more than x/exp/mmap
 func BenchmarkReadAt(b *testing.B) {
 	const size = 16 * mib
 	each(b, func(b *testing.B, dir string) {

@@ -12,6 +12,9 @@ import (
 )
 
 // A test that needs a capability is skipped without it, with its name, also as root.
+//
+//promise:mounttest.Need a test without the capability is skipped and names it, as root too
+//promise:mounttest.Can Can reports whether the process has a capability
 func TestNeed(t *testing.T) {
 	mounttest.Need(t, "CAP_CHOWN", "CAP_SETUID")
 	for _, missing := range []string{"CAP_CHOWN", "CAP_SETUID"} {
@@ -55,6 +58,8 @@ func needOnThisThread(tb *fakeTB) (skipped string) {
 }
 
 // OnThread fails a test whose function ends it, instead of waiting for ever.
+//
+//promise:mounttest.OnThread if the function ends the test, OnThread fails the test and returns
 func TestOnThreadEnded(t *testing.T) {
 	fake(t, func(tb testing.TB) {
 		mounttest.OnThread(tb, func() error {
@@ -65,6 +70,8 @@ func TestOnThreadEnded(t *testing.T) {
 }
 
 // CanSetTrusted says what setxattr(2) does.
+//
+//promise:mounttest.CanSetTrusted CanSetTrusted agrees with setxattr(2) of trusted.* attributes
 func TestCanSetTrusted(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Known)
 	err := unix.Setxattr(create(t, dir, "file").Name(), "trusted.t", []byte("v"), 0)
@@ -74,6 +81,8 @@ func TestCanSetTrusted(t *testing.T) {
 }
 
 // Without /proc there is nothing in it, on that thread alone.
+//
+//promise:mounttest.HideProc /proc is empty and read-only on the thread alone
 func TestHideProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.OnThread(t, func() error {

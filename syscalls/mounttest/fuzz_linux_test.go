@@ -34,6 +34,8 @@ func FuzzDir(f *testing.F) {
 
 // The process that coordinates the fuzzing talks to its workers by descriptors from 3, with and
 // without a supervisor between them.
+//
+//promise:mounttest.Main descriptors of fuzz workers reach the child process
 func TestFuzzWorkersWithSupervisor(t *testing.T) {
 	t.Parallel()
 	inputs := "300x"

@@ -12,6 +12,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:mounttest.Leaks Leaks reports leaked descriptors and mappings
 func TestLeaksFindsLeaks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Leaks waits 4 s before it reports a leak")
@@ -43,6 +44,8 @@ func TestLeaksFindsLeaks(t *testing.T) {
 }
 
 // Leaks accepts descriptors and mappings that later clean-ups or the garbage collector close.
+//
+//promise:mounttest.Leaks Leaks reports nothing that was closed or unmapped
 func TestLeaksPassesOpenFiles(t *testing.T) {
 	name := newFile(t)
 	kept, data := openFile(t, name), mapFile(t, name)

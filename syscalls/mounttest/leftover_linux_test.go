@@ -14,6 +14,9 @@ import (
 
 // TestNothingIsLeft runs this binary with everything mounted, has it end in every way there is,
 // and looks for mounts, loop devices, files and processes.
+//
+//promise:mounttest.Main no end of the tests leaves a mount, a loop device, a file or a process
+//promise:mounttest.Main Main exits with the exit code of the tests
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	devices := 0

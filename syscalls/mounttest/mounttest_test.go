@@ -13,6 +13,9 @@ import (
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
 
+//promise:mounttest.Each each kind is a subtest of its name, with an empty directory of mode 0755
+//promise:mounttest.KindOf KindOf returns the kind of the filesystem below a path
+//promise:mounttest.Kind.String String is the name of the type of the filesystem
 func TestEach(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		kind := filepath.Base(t.Name())
@@ -37,6 +40,7 @@ func TestEach(t *testing.T) {
 	})
 }
 
+//promise:mounttest.Dir the directory is removed with its contents when the test ends
 func TestDirIsRemoved(t *testing.T) {
 	var dir string
 	t.Run("test", func(t *testing.T) {
@@ -53,6 +57,9 @@ func TestDirIsRemoved(t *testing.T) {
 	}
 }
 
+//promise:mounttest.Fresh the filesystem has the requested size
+//promise:mounttest.Kind.Fresh the filesystem has the requested size
+//promise:mounttest.Kind.Smallest Smallest is the size of a small Fresh
 func TestFreshIsFull(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -100,6 +107,7 @@ func fill(name string) (written int64, err error) {
 	}
 }
 
+//promise:mounttest.Count Count returns one of three values by MOUNTTEST_COUNT and panics at others
 func TestCount(t *testing.T) {
 	for _, test := range []struct {
 		value string
@@ -121,6 +129,8 @@ func TestCount(t *testing.T) {
 
 // Kinds returns the kinds that have the properties, in the order of the table. A variant of a kind
 // has to be asked for.
+//
+//promise:mounttest.Kinds Kinds returns the kinds with the properties, variants on request alone
 func TestKinds(t *testing.T) {
 	for p, want := range map[mounttest.Property]string{
 		0:                                      "[xfs btrfs ext4 tmpfs]",
@@ -141,6 +151,8 @@ func TestKinds(t *testing.T) {
 }
 
 // String lists the names of all properties and of their opposites.
+//
+//promise:mounttest.Property.String String lists the names of all properties and opposites
 func TestPropertyString(t *testing.T) {
 	for p, want := range map[mounttest.Property]string{
 		0:                                      "",

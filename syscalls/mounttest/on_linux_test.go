@@ -14,6 +14,9 @@ import (
 )
 
 // Data that is written to the filesystem is in the image, and the kernel wrote it by direct I/O.
+//
+//promise:mounttest.Kind.On On mounts the image of the caller and uses direct I/O
+//promise:mounttest.Kind.Options mount(2) accepts the options
 func TestOnUsesDirectIO(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		t.Run(kind.String(), func(t *testing.T) {

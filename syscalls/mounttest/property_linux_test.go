@@ -89,6 +89,11 @@ var tried = map[mounttest.Property]func(t *testing.T, dir string) bool{
 }
 
 // Each kind has the properties that the table says, as a large filesystem and as a small one.
+//
+//promise:mounttest.Property each kind has exactly the properties of its row
+//promise:mounttest.Kind.Has each kind has exactly the properties of its row
+//promise:mounttest.Kind.Dir the directory lies on a filesystem of the kind
+//promise:mounttest.Kind each kind of the table can be made and has its properties
 func TestProperties(t *testing.T) {
 	check := func(t *testing.T, dir string, kind *mounttest.Kind) {
 		t.Helper()
@@ -138,6 +143,9 @@ func TestLargeBlocksOnAnOldKernel(t *testing.T) {
 }
 
 // Of the machine's own filesystem is said what can be found out.
+//
+//promise:mounttest.Has Has finds out the properties of the machine's own filesystem
+//promise:mounttest.Has a filesystem outside the table has no property
 func TestPropertiesOfHost(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	if !mounttest.Has(dir, mounttest.Host) || mounttest.Has(dir, mounttest.Private) {
@@ -163,6 +171,10 @@ func TestPropertiesOfHost(t *testing.T) {
 }
 
 // Dir and Fresh take what has the properties, and EachOf runs on all that do.
+//
+//promise:mounttest.Dir the directory lies on a filesystem with the properties
+//promise:mounttest.Fresh the filesystem has the properties
+//promise:mounttest.EachOf EachOf runs on each filesystem with the properties
 func TestDirHasProperties(t *testing.T) {
 	for _, p := range []mounttest.Property{
 		mounttest.Reflinks, mounttest.NoReflinks, mounttest.Memory, mounttest.Disk | mounttest.NoReflinks,
@@ -199,6 +211,8 @@ func TestDirHasProperties(t *testing.T) {
 }
 
 // A kind makes its filesystem in a file that the test mounts.
+//
+//promise:mounttest.Kind.Mkfs Mkfs makes a filesystem in a file
 func TestMkfs(t *testing.T) {
 	for _, kind := range mounttest.Kinds(mounttest.Disk) {
 		t.Run(kind.String(), func(t *testing.T) {

@@ -53,6 +53,8 @@ func TestShort(t *testing.T) {
 }
 
 // EachKind selects as Each does.
+//
+//promise:mounttest.EachKind with -short it runs on one kind with reflinks and one without
 func TestShortKinds(t *testing.T) {
 	short := flag.Lookup("test.short").Value
 	old := short.String()

@@ -32,6 +32,8 @@ func thread(t *testing.T, names ...string) string {
 }
 
 // Become changes user, groups and capabilities of the thread and of no other.
+//
+//promise:mounttest.Become the thread alone gets user and group, no other group, no capability
 func TestBecome(t *testing.T) {
 	mounttest.Need(t, "CAP_SETUID", "CAP_SETGID")
 	names := []string{"Uid", "Gid", "Groups", "CapPrm", "CapEff"}
@@ -58,6 +60,8 @@ func TestBecome(t *testing.T) {
 }
 
 // After OwnMounts the thread mounts a filesystem that no other thread sees.
+//
+//promise:mounttest.OwnMounts a mount of the thread shows on no other thread
 func TestOwnMounts(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	dir := t.TempDir()
@@ -88,6 +92,9 @@ func TestOwnMounts(t *testing.T) {
 
 // A refused call fails with the errno, on this thread alone; one that is refused for a value of an
 // argument works with other values.
+//
+//promise:mounttest.Refuse the call fails with the errno on the thread alone
+//promise:mounttest.RefuseIf the call fails if its argument has the value, and works otherwise
 func TestRefuse(t *testing.T) {
 	// No part of the runtime and of package testing makes this call.
 	priority := func(which int) error {

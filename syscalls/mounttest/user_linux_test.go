@@ -13,6 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
+//promise:mounttest.AsUser f runs as user and group 65534, with no other group and no capability
+//promise:mounttest.IsUserChild IsUserChild is true in the child process
 func TestAsUser(t *testing.T) {
 	var closed, given string
 	if !mounttest.IsUserChild() {
@@ -55,6 +57,8 @@ func TestAsUser(t *testing.T) {
 }
 
 // In a child, every kind is there that root has, as subtests and inside.
+//
+//promise:mounttest.AsUser the child has directories on each filesystem
 func TestAsUserEach(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		kind := mounttest.KindOf(dir)
@@ -92,6 +96,8 @@ func needUser(t *testing.T) {
 }
 
 // What the child comes to, the test comes to.
+//
+//promise:mounttest.AsUser the test fails or is skipped as in the child
 func TestAsUserVerdict(t *testing.T) {
 	t.Parallel()
 	needUser(t)
@@ -137,6 +143,9 @@ func TestHelperAsUser(t *testing.T) {
 }
 
 // TestWithoutRoot runs this binary from the start as an ordinary user.
+//
+//promise:mounttest.Main a test without its filesystem is skipped with the reason
+//promise:mounttest.Main MOUNTTEST_REQUIRE makes a skipped test a failure
 func TestWithoutRoot(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, tests string, code int, say []string, env ...string) {

@@ -10,6 +10,11 @@ import (
 )
 
 // WantBytes, WantFile and WantNames pass if all is as it should be, and say what differs if not.
+//
+//promise:mounttest.WantFile a file with other contents fails the test
+//promise:mounttest.WantBytes other bytes fail the test
+//promise:mounttest.WantNames other names in the directory fail the test
+//promise:mounttest.NamesIn the names are those of the directory, sorted
 func TestWant(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "b")

@@ -7,6 +7,8 @@ import (
 
 // Chunks become larger where they are quick, so that there are few, and smaller where they are
 // slow, so that the context and the lease are looked at in time.
+//
+//promise:snapshot.Config.Open the copy takes some ten milliseconds for each chunk
 func TestChunks(t *testing.T) {
 	const kib, mib = 1 << 10, 1 << 20
 	for _, x := range []struct {

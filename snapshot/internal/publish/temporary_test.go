@@ -4,6 +4,9 @@ import "testing"
 
 // Two files whose commits run side by side do not take each other's temporary names, nor do two
 // commits of one file.
+//
+//promise:snapshot.MmapMut.Commit temporary names are .<hash>.mmapsnapshot-<k>, with k below 8
+//promise:snapshot.MmapMut.Commit commits that run at the same time use different temporary names
 func TestTemporaryNamesDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for _, base := range []string{"a", "b", "A", "a ", "aa"} {
