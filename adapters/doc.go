@@ -46,7 +46,7 @@
 //
 //	Reader              nothing
 //	ReadByte            nothing, as it reads ahead where it can: see below
-//	Reader.WriteTo      a copy through a buffer of 128 KiB; none to an *os.File, *net.TCPConn or *net.UnixConn
+//	Reader.WriteTo      a copy through a buffer of 128 KiB; none of an Mmap to an *os.File, *net.TCPConn or *net.UnixConn
 //	                    of what is known to be in memory
 //	File                a mutex where it uses the cursor
 //	a File that grows   a copy of each write of up to 32 KiB, and a pwrite for 128 KiB of them; a pwrite for each that is

@@ -17,10 +17,10 @@ func (f *File) ReadFrom(r io.Reader) (int64, error) {
 // onlyWriter hides ReadFrom from io.CopyBuffer, which would call it again.
 type onlyWriter struct{ io.Writer }
 
-// WriteTo is [Reader.WriteTo]. No lock is held while w writes, so w may use the File; it may
-// even be the File.
+// WriteTo is [Reader.WriteTo]; every w gets a copy of the data. No lock is held while w writes, so w may
+// use the File; it may even be the File.
 func (f *File) WriteTo(w io.Writer) (int64, error) {
-	to, total := newSink(w), int64(0)
+	to, total := newSink(w, f.m), int64(0)
 	for {
 		off, n := f.take(to.piece())
 		if n == 0 {

@@ -60,11 +60,12 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 // took. It returns that number, and the error of w or of the source; io.ErrShortWrite if w took
 // less than it was given and had no error.
 //
-// w gets a copy of the data, in pieces of at most 128 KiB, unless it is an *os.File,
-// *net.TCPConn or *net.UnixConn: these hand what is known to be in memory to the kernel as it is.
-// Then the source keeps the memory mapped, also beyond a Close, until a Write under way returns.
+// w gets a copy of the data, in pieces of at most 128 KiB, unless it is an *os.File, *net.TCPConn or
+// *net.UnixConn and the source cannot be changed (it is no io.WriterAt, as a *snapshot.MmapMut is):
+// these hand what is known to be in memory to the kernel as it is. Then the source keeps the memory
+// mapped, also beyond a Close, until a Write under way returns.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
-	to, total := newSink(w), int64(0)
+	to, total := newSink(w, r.src), int64(0)
 	for {
 		n := min(r.src.Size()-r.off, to.piece())
 		if n <= 0 {

@@ -33,7 +33,12 @@ type sink struct {
 	direct bool // it hands memory to the kernel
 }
 
-func newSink(w io.Writer) sink { return sink{w, handsToKernel(w)} }
+// newSink returns a sink for copies of src. A source that can be changed is copied through a buffer: a
+// slow w would have a View run, under which a snapshot cannot shrink.
+func newSink(w io.Writer, src Source) sink {
+	_, changes := src.(io.WriterAt)
+	return sink{w, !changes && handsToKernel(w)}
+}
 
 // piece returns how much to copy at once.
 func (s sink) piece() int64 {
@@ -51,7 +56,6 @@ type mapped interface {
 
 var (
 	_ mapped = (*snapshot.Mmap)(nil)
-	_ mapped = (*snapshot.MmapMut)(nil)
 	_ mapped = (*borrowed)(nil)
 )
 
