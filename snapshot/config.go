@@ -1,9 +1,7 @@
 package snapshot
 
 import (
-	"context"
 	"io/fs"
-	"os"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 )
@@ -74,64 +72,6 @@ type Config struct {
 	// changed and is copied again. It must not call methods of the snapshot, nor open the file
 	// for writing, which would wait for the copy.
 	Progress func(done, total int64)
-}
-
-// Open is [Config.Open] with the defaults and no context.
-func Open(name string) (*Mmap, error) { return Config{}.Open(context.Background(), name) }
-
-// OpenMut is [Config.OpenMut] with the defaults and no context.
-func OpenMut(name string) (*MmapMut, error) { return Config{}.OpenMut(context.Background(), name) }
-
-// Create is [Config.Create] with the defaults and no context.
-func Create(name string) (*MmapMut, error) { return Config{}.Create(context.Background(), name) }
-
-// FromFile is [Config.FromFile] with the defaults and no context.
-func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Background(), f) }
-
-// Open makes a snapshot of the regular file name and maps it. Symbolic links are followed. Read
-// permission is all it needs.
-//
-// On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
-// for each extent of the file and for each dirty page that has to be written back first.
-// Elsewhere the data are copied, holes left out, and copied again if the file changed
-// meanwhile: see [Method]. If the context ends, so does the copy, within milliseconds as a rule:
-// it looks at the context every ten or so.
-func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
-	m, err := c.open(ctx, name)
-	return m, pathError("open", name, err)
-}
-
-// OpenMut makes a snapshot of the regular file name that can be changed, and committed as the
-// file's new contents. It needs permission to read and to write the file and to write to its
-// directory, but never opens the file for writing.
-func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
-	m, err := c.openMut(ctx, name)
-	return m, pathError("open", name, err)
-}
-
-// Create makes an empty MmapMut that becomes the file name with the first Commit; until then
-// nothing of it can be seen. If there is a file of that name, the commit replaces its contents and
-// keeps its mode and owner, without set-id bits that Perm does not have, and without capabilities;
-// CheckConflict makes it fail instead. In a sticky directory that is writable for group or others,
-// a file that belongs neither to the caller nor to the owner of the directory is not replaced: the
-// error of Create, or of Commit if the file came later, is syscall.EACCES. The directory must
-// exist.
-func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
-	m, err := c.create(ctx, name)
-	return m, pathError("create", name, err)
-}
-
-// FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
-// none. The private copy goes to the directory that f lies in, or else to TempDir; if that is
-// on another filesystem, the data are copied. f stays open, and its offset where it was. If f
-// can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
-// where f cannot be opened a second time: that takes /proc, and permission to read the file.
-func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
-	m, err := c.fromFile(ctx, f)
-	if f == nil {
-		return nil, pathError("open", "", err)
-	}
-	return m, pathError("open", f.Name(), err)
 }
 
 // perm returns the mode for a new file as the kernel writes it.

@@ -350,7 +350,20 @@ func (r *Region) Close() error {
 // markResident notes that n bytes from off on are in memory.
 func (r *Region) markResident(off int64, n int) {
 	if r.resident.add(off, n) && !r.registered.Swap(true) {
-		sweeping.add(weak.Make(r))
+		sweeping.add(recheckWeakly(weak.Make(r)))
+	}
+}
+
+// recheckWeakly returns a function for the sweeper. The function refers to the region by w alone, so
+// the sweeper does not keep the region from being collected.
+func recheckWeakly(w weak.Pointer[Region]) recheckFunc {
+	return func(vec []byte) bool {
+		r := w.Value()
+		if r == nil || r.isClosed() {
+			return false
+		}
+		r.recheck(vec)
+		return true
 	}
 }
 

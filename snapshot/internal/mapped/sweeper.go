@@ -3,7 +3,6 @@ package mapped
 import (
 	"sync"
 	"time"
-	"weak"
 )
 
 // sweepInterval is how long pages that have left the memory may still be taken to be there. A
@@ -12,17 +11,21 @@ const sweepInterval = 5 * time.Second
 
 var sweeping sweeper
 
+// A recheckFunc corrects the sets of pages of one region. It reports false, and does nothing, if
+// the region is closed or collected. vec has room for an answer of mincore on a chunk.
+type recheckFunc func(vec []byte) (live bool)
+
 // A sweeper looks now and then which pages of its regions are still in memory. It is a timer, which
 // runs while there are regions, and keeps none of them from being closed or collected.
 type sweeper struct {
 	turn sync.Mutex // held while a sweep goes on, and by tests that none is to disturb
 
-	mu      sync.Mutex // guards what follows
-	regions []weak.Pointer[Region]
-	running bool // a timer is set, or the sweep itself goes on
+	mu      sync.Mutex    // guards what follows
+	regions []recheckFunc // invariant: each refers to its region by a weak pointer alone
+	running bool          // a timer is set, or the sweep itself goes on
 }
 
-func (s *sweeper) add(regions ...weak.Pointer[Region]) {
+func (s *sweeper) add(regions ...recheckFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.regions = append(s.regions, regions...)
@@ -58,10 +61,9 @@ func (s *sweeper) sweep() {
 
 	vec := make([]byte, chunkPages)
 	live := all[:0]
-	for _, w := range all {
-		if r := w.Value(); r != nil && !r.isClosed() {
-			r.recheck(vec)
-			live = append(live, w)
+	for _, recheck := range all {
+		if recheck(vec) {
+			live = append(live, recheck)
 		}
 	}
 

@@ -2,5 +2,6 @@
 // and a descriptor of the file. It promises that nothing is looked up twice by name without a
 // comparison of inodes, and that looking at a name opens nothing that blocks or has effects.
 //
-// Files, each of which uses only those named after it: location.go, owner.go.
+// Files, each of which uses only those named after it: resolve.go, owner.go,
+// location.go.
 package pathname

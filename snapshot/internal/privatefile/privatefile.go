@@ -12,38 +12,12 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Options are the part of a configuration that says how private files are made.
-type Options struct {
-	NoCopy, RequireConsistent bool
-	InMemory                  bool // a small copy may lie in memory, sealed, if no directory can hold it
-	TempDir                   string
-	Progress                  func(done, total int64)
-}
-
-// Method is how a private file got its contents: see snapshot.Method, which has the same values.
-type Method int
-
-const (
-	none Method = iota
-	reflink
-	leasedCopy
-	comparedCopy
-)
-
 // A File is an unnamed file that nobody else has open.
 type File struct {
 	Unnamed
 	Size   int64
 	Method Method
 	Owner  uint32
-}
-
-// An Source is a file that is to be copied.
-type Source struct {
-	FD        int           // open for reading
-	Exclusive bool          // nobody else uses this descriptor: its offset may be moved, a lease taken
-	Stat      syscalls.Stat // of a moment ago
-	Dir       int           // a directory of its filesystem, or noDir
 }
 
 // Copy makes a private file with the contents of src: a clone, wherever the ladder leads,

@@ -21,13 +21,6 @@ const (
 	maxRetryTime = 5 * time.Second
 )
 
-var (
-	ErrUnstable    = errors.New("no consistent copy could be made")
-	errChanged     = retry.Transient(fmt.Errorf("%w: the file changed while it was copied", ErrUnstable))
-	errLeaseBroken = retry.Transient(fmt.Errorf("%w: a writer waited for too long", ErrUnstable))
-	errSizeUnknown = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
-)
-
 // copyStable copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
 // The copy may have limit bytes.
 func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {

@@ -3,5 +3,5 @@
 // another user can open the file.
 //
 // Files, each of which uses only those named after it: publish.go, temporary.go, leftover.go,
-// attributes.go.
+// tempname.go, attributes.go, errors.go.
 package publish

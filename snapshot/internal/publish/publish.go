@@ -99,8 +99,3 @@ func LockDirectory(ctx context.Context, names int) error {
 		}
 	}
 }
-
-var (
-	ErrConflict   = errors.New("file was changed by someone else")
-	ErrNotDurable = errors.New("committed, but perhaps not durable")
-)

@@ -4,4 +4,7 @@
 //
 // A program that imports this package has an extra function in front of each call for good, so only
 // tests import it.
+//
+// Files, each of which uses only those named after it: intercept.go,
+// pretend.go, faults.go.
 package systest

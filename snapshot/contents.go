@@ -1,0 +1,73 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+)
+
+// copyTo fills the empty file fd with what the snapshot holds at one instant.
+func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
+	// What is dirty is written first, while stores go on, so that they need not wait for it,
+	// and because an error must not be missed: after a writeback that failed, the kernel takes
+	// the pages for clean, and a clone would hold old data.
+	if err := m.writeback(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := m.fill(ctx, fd)
+	// Stores made since the first look may have failed to reach the disk, too.
+	if werr := sys.WritebackError(m.fd()); werr != nil {
+		return m.breakWith(werr)
+	}
+	if errors.Is(err, syscall.EIO) && !privatefile.IsWriteError(err) {
+		return m.breakWith(err)
+	}
+	return err
+}
+
+// fill clones or copies the private file to fd while nobody stores into it.
+func (m *MmapMut) fill(ctx context.Context, fd int) error {
+	m.store.Lock()
+	defer m.store.Unlock()
+	if err := m.trim(); err != nil {
+		return privatefile.WriteError(err)
+	}
+	err := privatefile.Clone(ctx, fd, m.fd())
+	m.flat.Cloned = err == nil
+	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
+		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
+	}
+	return err
+}
+
+// writeback brings what was stored to the disk.
+func (m *MmapMut) writeback() error {
+	if err := sys.WritebackAndWait(m.fd()); err != nil {
+		return m.breakWith(err)
+	}
+	m.region.Written()
+	return nil
+}
+
+// syncFile brings a file that is to be published to the disk. If it is the private file itself,
+// an error means that what was stored may be lost.
+func (m *MmapMut) syncFile(fd int) error {
+	err := sys.Fsync(fd)
+	if err != nil && fd == m.fd() {
+		return m.breakWith(err)
+	}
+	return err
+}
+
+// breakWith remembers an error after which the private file may not hold what was stored into
+// it.
+func (m *MmapMut) breakWith(err error) error {
+	m.broken = err
+	return err
+}
