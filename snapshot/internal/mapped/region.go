@@ -354,8 +354,8 @@ func (r *Region) markResident(off int64, n int) {
 	}
 }
 
-// recheckWeakly returns a function for the sweeper. The function refers to the region by w alone, so
-// the sweeper does not keep the region from being collected.
+// recheckWeakly returns a function for the sweeper. The function refers to the region by w alone,
+// so the sweeper does not keep the region from being collected.
 func recheckWeakly(w weak.Pointer[Region]) recheckFunc {
 	return func(vec []byte) bool {
 		r := w.Value()
