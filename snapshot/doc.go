@@ -202,11 +202,11 @@
 //
 // # What each holds
 //
-// A Mmap holds one descriptor and one mapping, a MmapMut three descriptors and one mapping (see
-// RLIMIT_NOFILE and vm.max_map_count), and 128 KiB of memory from an append until that is written,
-// by a commit or a View, for instance. Where the data were copied, the copy takes disk space, or
-// memory on tmpfs and where no directory could hold it, until Close; there, holes
-// take memory, too, once they are read. After Close, its addresses stay taken until the garbage
+// A Mmap holds one descriptor, a MmapMut three (RLIMIT_NOFILE). Each holds one mapping
+// (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be in
+// memory, by View, Bytes or Prefetch; files of more than 64 GiB are mapped when they are opened.
+// Where the data were copied, the copy takes disk space, or memory on tmpfs and, for an Mmap, where no
+// directory could hold it, until Close; there, holes take memory, too, once they are read. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
 // of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count
 // for RLIMIT_AS.

@@ -27,7 +27,7 @@ func Create(name string) (*MmapMut, error) { return Config{}.Create(context.Back
 // FromFile is [Config.FromFile] with the defaults and no context.
 func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Background(), f) }
 
-// Open makes a snapshot of the regular file name and maps it. Symbolic links are followed. Read
+// Open makes a snapshot of the regular file name. Symbolic links are followed. Read
 // permission is all it needs.
 //
 // On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then

@@ -2,6 +2,6 @@
 // method that met it; pages are touched only if they are known to be in memory; and addresses are
 // given back only when no reader can use them any more.
 //
-// Files, each of which uses only those named after it: hooks.go, region.go,
+// Files, each of which uses only those named after it: hooks.go, io.go, region.go,
 // sweeper.go, mapping.go, quarantine.go, pageset.go. The first has only functions for tests.
 package mapped

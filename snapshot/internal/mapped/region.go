@@ -2,27 +2,15 @@ package mapped
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"math"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"weak"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
-)
-
-const (
-	// viewPrefault is how much of its slice View reads into memory before it calls f.
-	viewPrefault = 128 << 10
-
-	// prefetchStep is how much Prefetch asks for in one system call, which holds off changes to
-	// the address space of the whole program.
-	prefetchStep = 4 << 20
 )
 
 // maxSlack is how much more than needed is mapped at most when a region grows. It costs addresses,
@@ -145,99 +133,14 @@ func (r *Region) FD() int { return int(r.file.Fd()) }
 //
 // It repeats what has and tryCopy do, because the compiler inlines neither, and each call takes a
 // tenth of the time of a short read.
-func (r *Region) TryRead(p []byte, off int64) (done bool) {
-	m, chunks := r.mem.Load(), r.resident.chunks.Load()
-	if m == nil || chunks == nil || len(p) == 0 || off < 0 ||
-		int64(len(p)) > min(r.size.Load(), int64(len(m.mem)))-off {
-		return false
-	}
-	first, last := uint64(off)>>pageShift, (uint64(off)+uint64(len(p))-1)>>pageShift
-	if first/64 != last/64 {
-		if !r.resident.has(off, len(p)) {
-			return false
-		}
-	} else if !hasBits(*chunks, first, last) {
-		return false
-	}
-	src := m.mem[off:]
-	old := debug.SetPanicOnFault(true)
-	defer func() {
-		debug.SetPanicOnFault(old)
-		if !done { // recover takes as long as half of the rest
-			m.fault(recover())
-		}
-	}()
-	copy(p, src)
-	runtime.KeepAlive(m)
-	return true
-}
-
 // ReadAt fills p with the bytes from off on. Pages that are not known to be resident it reads by
 // pread(2), and also pages that fault: pread has the errno. It maps the file if TryRead could read
 // p then.
-func (r *Region) ReadAt(p []byte, off int64) (int, error) {
-	if r.resident.has(off, len(p)) {
-		if _, err := r.memory(off+int64(len(p)), false); err == nil && r.TryRead(p, off) {
-			return len(p), nil
-		}
-	}
-	n, err := r.file.ReadAt(p, off)
-	if err != nil {
-		return n, UnwrapPathError(err)
-	}
-	r.markResident(off, n)
-	return n, nil
-}
-
 // WriteAt writes p at off, within the size.
-func (r *Region) WriteAt(p []byte, off int64) (int, error) {
-	if r.dirty.has(off, len(p)) {
-		if m, err := r.memory(off+int64(len(p)), false); err == nil && m.tryCopy(m.mem[off:], p) {
-			return len(p), nil
-		}
-	}
-	return r.Pwrite(p, off)
-}
-
 // Pwrite writes p at off by pwrite(2), which can make the file longer. An os.File forgets how much it
 // has written before an error: then pages are written one by one, to learn the true count.
-func (r *Region) Pwrite(p []byte, off int64) (int, error) {
-	n, err := r.file.WriteAt(p, off)
-	if page := os.Getpagesize(); err != nil && len(p) > page {
-		n, err = 0, nil
-		for n < len(p) && err == nil {
-			step := min(len(p)-n, page-int((off+int64(n))%int64(page)))
-			if _, err = r.file.WriteAt(p[n:n+step], off+int64(n)); err == nil {
-				n += step
-			}
-		}
-	}
-	if err != nil {
-		return n, UnwrapPathError(err)
-	}
-	r.dirty.add(off, n)
-	r.markResident(off, n)
-	return n, nil
-}
-
 // View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults, fault is
 // the offset in the region, else -1. With err f is not called.
-func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, err error) {
-	m, err := r.acquire(off + n)
-	if err != nil {
-		return -1, nil, err
-	}
-	defer m.release()
-	if !m.viewed.Load() {
-		m.viewed.Store(true)
-	}
-	if first := min(n, viewPrefault); !r.resident.has(off, int(first)) && populate(m.mem, off, first) == nil {
-		r.markResident(off, int(first))
-	}
-	at, ferr := m.call(f, m.mem[off:off+n:off+n])
-	return int64(at), ferr, nil
-}
-
 // acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that has
 // none any more was replaced by a longer one, or Close was called.
 func (r *Region) acquire(end int64) (*mapping, error) {
@@ -253,70 +156,12 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 }
 
 // Bytes returns the memory itself. It is nil if the size is 0 or the file cannot be mapped.
-func (r *Region) Bytes() []byte {
-	size := r.Size()
-	if size == 0 {
-		return nil
-	}
-	m, err := r.acquire(size)
-	if err != nil {
-		return nil
-	}
-	defer m.release()
-	m.escaped.Store(true)
-	return m.mem[:size:size]
-}
-
 // Prefetch reads n bytes from off on into memory. Pages not known to be resident are read with pread
 // first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a time.
-func (r *Region) Prefetch(off, n int64) error {
-	m, err := r.acquire(off + n)
-	if err != nil {
-		return err
-	}
-	defer m.release()
-	for end := off + n; off < end; off += prefetchStep {
-		step := min(prefetchStep, end-off)
-		if r.resident.has(off, int(step)) && populate(m.mem, off, step) == nil {
-			continue
-		}
-		if err := r.read(off, step); err != nil {
-			return err
-		}
-		_ = populate(m.mem, off, step) // so that touching it is no fault
-		r.markResident(off, int(step))
-	}
-	return nil
-}
-
 // Resident reports whether n bytes from off on are known to be in memory.
-func (r *Region) Resident(off, n int64) bool { return n == 0 || r.resident.has(off, int(n)) }
-
 // ReadError returns why the page at off could not be had for reading, EFAULT if it can be had now.
-func (r *Region) ReadError(off int64) error {
-	if err := r.read(off, 1); err != nil {
-		return err
-	}
-	return syscall.EFAULT
-}
-
 // StoreError returns why the page at off could not be had for a store, EFAULT if it can be had now.
 // To learn it, it writes the byte that is there: the caller keeps all others from writing.
-func (r *Region) StoreError(off int64) error {
-	if err := r.ReadError(off); !errors.Is(err, syscall.EFAULT) {
-		return err
-	}
-	var b [1]byte
-	_, err := r.file.ReadAt(b[:], off)
-	if err == nil {
-		_, err = r.file.WriteAt(b[:], off)
-	}
-	if err != nil && !errors.Is(err, io.EOF) { // EOF: the file has become shorter
-		return UnwrapPathError(err)
-	}
-	return syscall.EFAULT
-}
-
 // Written notes that the kernel has written every page to the disk, so that the next store into any
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }
@@ -388,29 +233,10 @@ func (r *Region) isClosed() bool {
 }
 
 // scratch holds buffers for data that are read only to have them in memory.
-var scratch = sync.Pool{New: func() any { return new([128 << 10]byte) }}
-
 // read reads a range by system calls and forgets it. It has the true errno: that of populate is
 // always EFAULT, or EINVAL before Linux 5.14.
-func (r *Region) read(off, n int64) error {
-	buf := scratch.Get().(*[128 << 10]byte)
-	defer scratch.Put(buf)
-	for end := off + n; off < end; off += int64(len(buf)) {
-		if _, err := r.file.ReadAt(buf[:min(int64(len(buf)), end-off)], off); err != nil && err != io.EOF {
-			return UnwrapPathError(err)
-		}
-	}
-	return nil
-}
-
 // populate reads pages into memory by a system call, which lets the scheduler go on and returns
 // an error where touching them would fault.
-func populate(mem []byte, off, n int64) error {
-	page := int64(os.Getpagesize())
-	start := off &^ (page - 1)
-	return sys.Populate(mem[start:off+n], false)
-}
-
 // UnwrapPathError takes the operation and the path off an error of package os: the caller adds its
 // own.
 func UnwrapPathError(err error) error {

@@ -21,7 +21,7 @@ const NoDir = -1
 // not a symbolic link. It stays right when the working directory changes or a link is turned
 // elsewhere.
 type Location struct {
-	DirFD int // of OpenDir; noDir if the name led to a file by no name: see resolve
+	DirFD int // of OpenDir; NoDir if the name led to a file by no name: see Resolve
 	Name  string
 	FD    int // of OpenPath, or -1: no file has the name
 	Stat  syscalls.Stat
@@ -143,7 +143,7 @@ func (p *Location) openByName(open openName) (int, error) {
 		now := Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
 		if now.OpenPath() == nil {
 			_ = syscalls.Close(now.FD)
-			err = syscall.ESTALE // as in lookOnce
+			err = syscall.ESTALE // as in openPathOnce
 		}
 	}
 	if err != nil {

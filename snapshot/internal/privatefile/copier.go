@@ -43,7 +43,7 @@ func (e writeErr) Unwrap() error { return e.error }
 // WriteError marks an error as one of the file that is written.
 func WriteError(err error) error { return writeErr{err} }
 
-// IsWriteError reports whether markWrite marked the error.
+// IsWriteError reports whether WriteError marked the error.
 func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
 
 // Copy makes dst, which is empty, a file of size bytes with the contents of src, both open for

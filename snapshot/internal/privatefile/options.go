@@ -25,5 +25,5 @@ type Source struct {
 	FD        int           // open for reading
 	Exclusive bool          // nobody else uses this descriptor: its offset may be moved, a lease taken
 	Stat      syscalls.Stat // of a moment ago
-	Dir       int           // a directory of its filesystem, or noDir
+	Dir       int           // a directory of its filesystem, or NoDir
 }

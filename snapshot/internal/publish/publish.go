@@ -20,8 +20,8 @@ type Publication struct {
 	NoReplace bool // the name must be free
 	Adopt     bool // any file that has the name is replaced, and its owner and mode are taken over
 
-	// settle is called last before t is named, and named at once afterwards, with a descriptor
-	// of OpenPath of it, or -1, which it takes over.
+	// BeforeRename runs immediately before t gets the name. AfterRename runs immediately after it,
+	// with a descriptor of OpenPath of the file, or -1, and takes ownership of it.
 	BeforeRename func() error
 	AfterRename  func(file int)
 }
