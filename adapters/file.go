@@ -86,8 +86,8 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 }
 
 // Write is like [os.File.Write]: what is written behind the end makes the file longer, and what
-// lies between reads as zeros. A full disk is an error, not a crash. What earlier calls wrote stays,
-// and of this one what the count says.
+// lies between reads as zeros. A full disk is an error, not a crash. The data of earlier calls stay,
+// and so many bytes of this call as the count says.
 func (f *File) Write(p []byte) (int, error) {
 	f.cursor.Lock()
 	defer f.cursor.Unlock()

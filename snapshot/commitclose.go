@@ -70,7 +70,7 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	return published, err
 }
 
-// seal keeps everybody from the private file, slices of Bytes included. It
+// seal makes the private file inaccessible, to slices of Bytes as well. It
 // reports false, and does nothing, while a View is running or if the private file cannot or
 // must not get a name.
 func (m *MmapMut) seal() (bool, error) {

@@ -11,7 +11,7 @@ import (
 
 // copyTo fills the empty file fd with what the snapshot holds at one instant.
 func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
-	// What is dirty is written first, while stores go on, so that they need not wait for it,
+	// Dirty pages are written first, while stores go on, so that stores need not wait for the disk,
 	// and because an error must not be missed: after a writeback that failed, the kernel takes
 	// the pages for clean, and a clone would hold old data.
 	if err := m.writeback(); err != nil {
@@ -31,7 +31,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	return err
 }
 
-// fill clones or copies the private file to fd while nobody stores into it.
+// fill clones or copies the private file to fd while no goroutine stores into it by WriteAt.
 func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	m.store.Lock()
 	defer m.store.Unlock()

@@ -27,8 +27,8 @@ func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error)
 }
 
 // ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no
-// system call, but for the one that maps the file. A disk error is an error, not a crash. What is not
-// in memory is read by pread(2), with the kernel's read-ahead, while other goroutines go on.
+// system call, but for the one that maps the file. A disk error is an error, not a crash. Pages that
+// are not in memory are read by pread(2), with the kernel's read-ahead, while other goroutines go on.
 func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off) }
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its

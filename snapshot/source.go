@@ -51,9 +51,9 @@ func (s *source) Stat() (fs.FileInfo, error) {
 }
 
 // Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
-// be in memory. Then touching them waits for no disk, as far as anybody can tell: memory that runs
-// short takes pages back at any time, which is noticed within seconds. What nobody has read by
-// ReadAt or Prefetch is not known. It is false after Close, and of bytes that are not there.
+// be in memory: read by ReadAt or Prefetch, or written, and not evicted since. The kernel can evict
+// pages at any time, which Resident notices within seconds. It is false after Close, and for a range
+// that is not within the size.
 func (s *source) Resident(off, n int64) bool {
 	n, err := s.checkRange("resident", off, n)
 	return err == nil && s.region.Resident(off, n)

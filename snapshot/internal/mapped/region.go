@@ -114,7 +114,7 @@ var errBusy = errors.New("another goroutine is mapping")
 // along where possible: without that, each page that is in memory is faulted in again, which took
 // up to a hundred times longer (btrfs, 256 MiB).
 func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) {
-	if old != nil {
+	if old != nil && old.refs.Load() == 1 { // no View runs, which would fault its pages in again
 		if mem, err := sys.MremapDontunmap(old.mem, r.FD(), length); err == nil {
 			return mem, nil
 		}

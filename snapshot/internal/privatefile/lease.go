@@ -18,7 +18,7 @@ const leaseGrace = time.Second
 // lies between an open and a close of each of its writers.
 type lease struct {
 	fd        int       // -1: none, or none any more
-	contended time.Time // when somebody was first seen to wait
+	contended time.Time // when a process was first seen to wait for it
 }
 
 // takeLease takes a lease on src, or says why there is none. The error is EAGAIN if the file is
@@ -62,7 +62,7 @@ func (l *lease) release() bool {
 	return err == nil
 }
 
-// releaseIfContended gives the lease up if somebody has waited for long enough.
+// releaseIfContended gives the lease up if a process has waited for it for long enough.
 func (l *lease) releaseIfContended() {
 	if l.fd < 0 {
 		return

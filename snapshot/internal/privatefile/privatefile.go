@@ -12,7 +12,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A File is an unnamed file that nobody else has open.
+// A File is an unnamed file that no other process has open.
 type File struct {
 	Unnamed
 	Size   int64
@@ -26,7 +26,7 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
-	// Mode 0: nobody but root can open it again through /proc.
+	// Mode 0: only root can open it again through /proc.
 	r, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
 	if err != nil {
 		return p, err
@@ -51,8 +51,8 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	return File{r, own.Size, method, own.UID}, err
 }
 
-// discard closes a private file. If somebody has given up on it he does not want to wait until
-// its pages are freed, which takes 0.1 s for each GiB, and longer if they are being written.
+// discard closes a private file. If the context was cancelled, it does so in the background: freeing
+// the pages takes 0.1 s for each GiB, and longer if they are being written.
 func discard(ctx context.Context, fd int) {
 	if ctx.Err() != nil {
 		go syscalls.Close(fd)

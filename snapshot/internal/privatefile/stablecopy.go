@@ -21,7 +21,7 @@ const (
 	maxRetryTime = 5 * time.Second
 )
 
-// copyStable copies src to dst, which is empty, again and again until nobody wrote to it meanwhile.
+// copyStable copies src to dst, which is empty, again and again until no process wrote to it meanwhile.
 // The copy may have limit bytes.
 func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
 	w := NewCopier(ctx, o.Progress)
@@ -40,8 +40,8 @@ func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int6
 	}
 }
 
-// lease takes a lease on src. If there is a writer, he may be about to close the file: between two
-// of his writes nothing else tells that there is more to come.
+// lease takes a lease on src. If a process has the file open for writing, lease retries: the process may
+// close the file soon, and nothing else distinguishes a finished save from a pause between two writes.
 func (o Options) lease(ctx context.Context, src Source) (lease, error) {
 	tries := leaseTries
 	if o.RequireConsistent {
