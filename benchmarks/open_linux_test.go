@@ -80,7 +80,7 @@ func extents(tb testing.TB, dir string, n int64) string {
 		check(tb, err)
 	}
 	check(tb, f.Sync())
-	have, err := syscalls.Extents(int(f.Fd()), 0, n*page)
+	have, err := syscalls.CountExtents(int(f.Fd()), 0, n*page)
 	check(tb, err)
 	if int64(have) != n {
 		tb.Fatalf("%d extents, want %d", have, n)

@@ -36,7 +36,7 @@ func TruncatePrivate(tb testing.TB, m any, size int64) {
 }
 
 // PrivateExtents counts the extents of the private file.
-func PrivateExtents(m *MmapMut) (int, error) { return sys.Extents(m.fd(), 0, m.Size()) }
+func PrivateExtents(m *MmapMut) (int, error) { return sys.CountExtents(m.fd(), 0, m.Size()) }
 
 // DefragAll joins the extents of every window, whatever it costs.
 func DefragAll(m *MmapMut) error {

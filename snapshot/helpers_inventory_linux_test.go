@@ -35,7 +35,8 @@ func (i inventory) over(before inventory, slack int64) string {
 		{"mappings", int64(i.mappings), int64(before.mappings), 20, "the heap's arenas, stacks of new threads"},
 		{"names", int64(i.names), int64(before.names), 0, ""},
 		{"goroutines", int64(i.goroutines), int64(before.goroutines), 1, "the one that runs cleanups, the sweep's timer"},
-		// Poisoned ranges that are neighbours count as one mapping, so this has to be looked at, too.
+		// The kernel counts revoked ranges that are neighbours as one mapping. Therefore the
+		// inventory has their bytes, too.
 		{"bytes of addresses", i.addresses, before.addresses, 20 << 20, "the heap's arenas"},
 		{"resident bytes", i.resident, before.resident, 8 << 20, "threads' caches of the heap, the race detector's shadow"},
 		{"used bytes", i.blocks, before.blocks, slack, "see there"},

@@ -82,7 +82,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
 	own := m.ownPlace()
 	for i := range retry.Attempts {
-		fd, err = own.Reopen(sys.ReopenWritable, sys.OpenReadWrite)
+		fd, err = own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break
 		}

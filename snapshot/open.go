@@ -114,7 +114,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if !st.Mode.IsRegular() {
 		return nil, pathname.NotRegular(st.Mode)
 	}
-	if ok, err := sys.Readable(fd); err != nil {
+	if ok, err := sys.IsReadable(fd); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
@@ -134,7 +134,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 // known to lie, if that is such a one. Which directory it is does not matter, nor whether the
 // file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
-	path, err := sys.FdPath(fd)
+	path, err := sys.FDPath(fd)
 	if err != nil {
 		return pathname.NoDir
 	}
@@ -167,7 +167,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if err := sys.CanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.AccessWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return nil, err
 	}
 	src, err := p.OpenRead(ctx)

@@ -271,7 +271,7 @@ func TestFullTempDir(t *testing.T) {
 // directory that would make it so.
 //
 //promise:snapshot.Config.Open on btrfs a file with the NOCOW attribute is cloned as well
-func TestNocow(t *testing.T) {
+func TestNoCOW(t *testing.T) {
 	mounttest.EachOf(t, mounttest.NoCOW, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)
@@ -280,7 +280,7 @@ func TestNocow(t *testing.T) {
 		cow := join(dir, "d/cow")
 		write(t, cow, data)
 		for _, name := range []string{"d", "f"} {
-			must(t, syscalls.SetNocow(int(openFile(t, join(dir, name), os.O_RDONLY).Fd()), true))
+			must(t, syscalls.SetNoCOW(int(openFile(t, join(dir, name), os.O_RDONLY).Fd()), true))
 		}
 		write(t, join(dir, "f"), data)
 		for _, name := range []string{join(dir, "f"), cow} {

@@ -38,7 +38,7 @@ func TestViewError(t *testing.T) {
 		// A fault elsewhere is not ours to hide.
 		foreign, err := syscalls.Mmap(int(openFile(t, name, os.O_RDONLY).Fd()), 100, false)
 		must(t, err)
-		must(t, syscalls.Poison(foreign))
+		must(t, syscalls.MapNone(foreign))
 		if !systest.Faults(func() {
 			_ = r.View(0, -1, func([]byte) error { foreign = bytes.Clone(foreign); return nil })
 		}) {

@@ -17,12 +17,12 @@ import (
 
 var _ = describe(
 	call{
-		function: "CanWrite", name: "faccessat2", number: none,
-		do: func(f *files) error { return syscalls.CanWrite(f.file(), syscalls.AtFdcwd, "x") },
+		function: "AccessWrite", name: "faccessat2", number: none,
+		do: func(f *files) error { return syscalls.AccessWrite(f.file(), syscalls.AtFdcwd, "x") },
 	},
 	call{
-		function: "AppendOnly", name: "statx", number: unix.SYS_STATX,
-		do:          func(f *files) error { return second(syscalls.AppendOnly(f.file())) },
+		function: "IsAppendOnly", name: "statx", number: unix.SYS_STATX,
+		do:          func(f *files) error { return second(syscalls.IsAppendOnly(f.file())) },
 		unsupported: errnos{syscall.EPERM},
 		failures:    errnos{syscall.EINVAL, syscall.EACCES},
 		needs:       "statx",
@@ -42,11 +42,11 @@ var _ = describe(
 // canWrite asks whether this process may write to dir/name.
 func canWrite(t *testing.T, dir, name string) error {
 	t.Helper()
-	return syscalls.CanWrite(openPath(t, dir, name), openDir(t, dir), name)
+	return syscalls.AccessWrite(openPath(t, dir, name), openDir(t, dir), name)
 }
 
-//promise:syscalls.CanWrite an immutable file is EPERM
-func TestCanWriteImmutable(t *testing.T) {
+//promise:syscalls.AccessWrite an immutable file is EPERM
+func TestAccessWriteImmutable(t *testing.T) {
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
@@ -108,15 +108,15 @@ func TestCapable(t *testing.T) {
 
 // From an append-only directory no name can be removed.
 //
-//promise:syscalls.AppendOnly AppendOnly reports append-only files and directories
-func TestAppendOnly(t *testing.T) {
+//promise:syscalls.IsAppendOnly IsAppendOnly reports append-only files and directories
+func TestIsAppendOnly(t *testing.T) {
 	needCall(t, "statx")
 	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, on := range []bool{true, false} {
 			fd, err := syscalls.ReopenDir(openDir(t, dir))
 			setFlag(t, opened(t, fd, err), appendOnly, on)
-			got, err := syscalls.AppendOnly(openDir(t, dir))
+			got, err := syscalls.IsAppendOnly(openDir(t, dir))
 			must(t, err)
 			if got != on {
 				t.Errorf("says %v, want %v", got, on)
@@ -132,8 +132,8 @@ func TestAppendOnly(t *testing.T) {
 
 // A program that runs may be written to, only not be opened for it.
 //
-//promise:syscalls.CanWrite the file of a running program counts as writable
-func TestCanWriteRunning(t *testing.T) {
+//promise:syscalls.AccessWrite the file of a running program counts as writable
+func TestAccessWriteRunning(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	must(t, err)
 	program, err := os.ReadFile(sleep)
@@ -152,13 +152,13 @@ func TestCanWriteRunning(t *testing.T) {
 			t.Fatalf("opened the program for writing as %d, error %v: nothing is tested", fd, err)
 		}
 		must(t, canWrite(t, dir, "program"))
-		err := descriptor(syscalls.ReopenWritable(openPath(t, dir, "program")))
+		err := descriptor(syscalls.ReopenReadWrite(openPath(t, dir, "program")))
 		wantErr(t, err, "openat", syscall.ETXTBSY)
 	})
 }
 
 //promise:syscalls.OpenPath OpenPath breaks no lease
-//promise:syscalls.CanWrite CanWrite breaks no lease
+//promise:syscalls.AccessWrite AccessWrite breaks no lease
 func TestOpenPathBreaksNoLease(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -174,7 +174,7 @@ func TestOpenPathBreaksNoLease(t *testing.T) {
 	})
 }
 
-func TestCanWriteReadOnlyMount(t *testing.T) {
+func TestAccessWriteReadOnlyMount(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -197,7 +197,7 @@ func TestCanWriteReadOnlyMount(t *testing.T) {
 				return err
 			}
 			defer unix.Close(path)
-			canWrite = syscalls.CanWrite(path, dirfd, "file")
+			canWrite = syscalls.AccessWrite(path, dirfd, "file")
 			tmpfile = descriptor(syscalls.Tmpfile(dirfd, 0o600))
 			return nil
 		})
@@ -208,8 +208,8 @@ func TestCanWriteReadOnlyMount(t *testing.T) {
 
 // On kernels without faccessat2, and where a sandbox refuses it, the name answers.
 //
-//promise:syscalls.CanWrite without faccessat2 CanWrite checks by the name
-func TestCanWriteByName(t *testing.T) {
+//promise:syscalls.AccessWrite without faccessat2 AccessWrite checks by the name
+func TestAccessWriteByName(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Host)
 	newFile(t, dir, "file", nil)
@@ -221,7 +221,9 @@ func TestCanWriteByName(t *testing.T) {
 			if !byName {
 				want = errno
 			}
-			err := refused(t, refusal{unix.SYS_FACCESSAT2, -1, 0, errno}, func() error { return syscalls.CanWrite(path, dirfd, name) })
+			err := refused(t, refusal{unix.SYS_FACCESSAT2, -1, 0, errno}, func() error {
+				return syscalls.AccessWrite(path, dirfd, name)
+			})
 			if want != 0 {
 				wantErr(t, err, "faccessat2", want)
 			} else if err != nil {
@@ -260,7 +262,7 @@ func TestPermissionsOfOrdinaryUser(t *testing.T) {
 						wantErr(t, syscalls.SetLease(fd, syscalls.ReadLease), "fcntl F_SETLEASE", syscall.EACCES)
 					}
 					if may.read|may.write != 0 {
-						err := descriptor(syscalls.ReopenWritable(path))
+						err := descriptor(syscalls.ReopenReadWrite(path))
 						wantErr(t, err, "openat", syscall.EACCES)
 					}
 					if err := canWrite(t, dir, name); may.write != 0 {

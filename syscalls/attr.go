@@ -83,43 +83,43 @@ func Fremovexattr(fd int, name string) error {
 	return do("fremovexattr "+name, func() error { return fremovexattr(fd, name) })
 }
 
-// Nocow reports whether a file is exempt from copy-on-write (chattr +C, btrfs):
+// IsNoCOW reports whether a file is exempt from copy-on-write (chattr +C, btrfs):
 // ioctl_iflags(2), FS_IOC_GETFLAGS.
-func Nocow(fd int) (bool, error) {
+func IsNoCOW(fd int) (bool, error) {
 	var on bool
 	err := do("fs_ioc_getflags", func() (err error) {
-		on, err = nocow(fd)
+		on, err = isNoCOW(fd)
 		return orUnsupported(err, syscall.ENOTTY)
 	})
 	return on, err
 }
 
-// SetNocow exempts a file from copy-on-write or ends the exemption, which is possible while it
+// SetNoCOW exempts a file from copy-on-write or ends the exemption, which is possible while it
 // is empty: ioctl_iflags(2), FS_IOC_SETFLAGS. On a file that has contents, btrfs changes
-// nothing and says that it did: ask [Nocow].
-func SetNocow(fd int, on bool) error {
+// nothing and says that it did: ask [IsNoCOW].
+func SetNoCOW(fd int, on bool) error {
 	return do("fs_ioc_setflags", func() error {
-		return orUnsupported(setNocow(fd, on), syscall.ENOTTY)
+		return orUnsupported(setNoCOW(fd, on), syscall.ENOTTY)
 	})
 }
 
-// AppendOnly reports whether a file may only be appended to, or names only be put into a directory
-// and not be removed or renamed (chattr +a): statx(2), STATX_ATTR_APPEND, Linux 4.11.
-func AppendOnly(fd int) (bool, error) {
+// IsAppendOnly reports whether a file may only be appended to, or names only be put into a
+// directory and not be removed or renamed (chattr +a): statx(2), STATX_ATTR_APPEND, Linux 4.11.
+func IsAppendOnly(fd int) (bool, error) {
 	var on bool
 	err := do("statx", func() (err error) {
-		on, err = appendOnly(fd)
+		on, err = isAppendOnly(fd)
 		return err
 	})
 	return on, err
 }
 
-// Readable reports whether a descriptor may be read from, that is, was opened neither with
+// IsReadable reports whether a descriptor may be read from, that is, was opened neither with
 // O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
-func Readable(fd int) (bool, error) {
+func IsReadable(fd int) (bool, error) {
 	var ok bool
 	err := do("fcntl F_GETFL", func() (err error) {
-		ok, err = readable(fd)
+		ok, err = isReadable(fd)
 		return err
 	})
 	return ok, err

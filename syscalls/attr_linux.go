@@ -38,7 +38,7 @@ func statxSync(fd int) error {
 	return err
 }
 
-func appendOnly(fd int) (bool, error) {
+func isAppendOnly(fd int) (bool, error) {
 	st, err := statx(fd, 0)
 	return st.Attributes&unix.STATX_ATTR_APPEND != 0, err
 }
@@ -123,22 +123,22 @@ func fsetxattr(fd int, name string, value []byte) error { return unix.Fsetxattr(
 
 func fremovexattr(fd int, name string) error { return unix.Fremovexattr(fd, name) }
 
-// nocowFlag is FS_NOCOW_FL of linux/fs.h.
-const nocowFlag = 0x00800000
+// noCOWFlag is FS_NOCOW_FL of linux/fs.h.
+const noCOWFlag = 0x00800000
 
-func nocow(fd int) (bool, error) {
+func isNoCOW(fd int) (bool, error) {
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
-	return flags&nocowFlag != 0, err
+	return flags&noCOWFlag != 0, err
 }
 
-func setNocow(fd int, on bool) error {
+func setNoCOW(fd int, on bool) error {
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
 	if err != nil {
 		return err
 	}
-	flags &^= nocowFlag
+	flags &^= noCOWFlag
 	if on {
-		flags |= nocowFlag
+		flags |= noCOWFlag
 	}
 	return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags))
 }
@@ -164,7 +164,7 @@ func capable(capability int) (bool, error) {
 	return sets[capability/32].Effective&(1<<(capability%32)) != 0, err
 }
 
-func readable(fd int) (bool, error) {
+func isReadable(fd int) (bool, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	return flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_WRONLY, err
 }

@@ -35,19 +35,19 @@ var _ = describe(
 		failures: errnos{syscall.EPERM, syscall.EINVAL},
 	},
 	call{
-		function: "Readable", name: "fcntl F_GETFL", number: unix.SYS_FCNTL,
-		do:       func(f *files) error { return second(syscalls.Readable(f.file())) },
+		function: "IsReadable", name: "fcntl F_GETFL", number: unix.SYS_FCNTL,
+		do:       func(f *files) error { return second(syscalls.IsReadable(f.file())) },
 		failures: errnos{syscall.EPERM, syscall.EINVAL},
 	},
 	call{
-		function: "Nocow", name: "fs_ioc_getflags", number: unix.SYS_IOCTL,
-		do:          func(f *files) error { return second(syscalls.Nocow(f.file())) },
+		function: "IsNoCOW", name: "fs_ioc_getflags", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return second(syscalls.IsNoCOW(f.file())) },
 		unsupported: errnos{syscall.ENOTTY},
 		failures:    errnos{syscall.EPERM, syscall.EINVAL},
 	},
 	call{
-		function: "SetNocow", name: "fs_ioc_setflags", number: unix.SYS_IOCTL,
-		do:          func(f *files) error { return syscalls.SetNocow(f.file(), true) },
+		function: "SetNoCOW", name: "fs_ioc_setflags", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return syscalls.SetNoCOW(f.file(), true) },
 		unsupported: errnos{syscall.ENOTTY},
 		failures:    errnos{syscall.EPERM, syscall.EINVAL},
 	},
@@ -141,8 +141,8 @@ func TestFchown(t *testing.T) {
 	})
 }
 
-//promise:syscalls.Readable Readable is false for descriptors of O_WRONLY and O_PATH
-func TestReadable(t *testing.T) {
+//promise:syscalls.IsReadable IsReadable is false for descriptors of O_WRONLY and O_PATH
+func TestIsReadable(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		name := filepath.Join(dir, "file")
@@ -150,33 +150,33 @@ func TestReadable(t *testing.T) {
 			unix.O_RDONLY: true, unix.O_RDWR: true, unix.O_WRONLY: false, unix.O_PATH: false,
 			unix.O_RDWR | unix.O_APPEND: true, unix.O_WRONLY | unix.O_APPEND: false,
 		} {
-			if got, err := syscalls.Readable(open(t, name, flags)); got != want || err != nil {
+			if got, err := syscalls.IsReadable(open(t, name, flags)); got != want || err != nil {
 				t.Errorf("opened with %#o: %t, %v", flags, got, err)
 			}
 		}
 	})
 }
 
-//promise:syscalls.Nocow Nocow reports whether a file has the NOCOW attribute
-//promise:syscalls.SetNocow SetNocow sets and clears the NOCOW attribute of an empty file
-func TestNocow(t *testing.T) {
+//promise:syscalls.IsNoCOW IsNoCOW reports whether a file has the NOCOW attribute
+//promise:syscalls.SetNoCOW SetNoCOW sets and clears the NOCOW attribute of an empty file
+func TestNoCOW(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", nil)
-		if on, err := syscalls.Nocow(fd); on || err != nil {
+		if on, err := syscalls.IsNoCOW(fd); on || err != nil {
 			t.Errorf("a new file: %t, %v", on, err)
 		}
 		if !kind.Has(mounttest.NoCOW) {
 			check := unchanged(t, fd)
-			wantUnsupported(t, syscalls.SetNocow(fd, true), "fs_ioc_setflags", syscall.EOPNOTSUPP)
+			wantUnsupported(t, syscalls.SetNoCOW(fd, true), "fs_ioc_setflags", syscall.EOPNOTSUPP)
 			check()
-			must(t, syscalls.SetNocow(fd, false)) // it is so
+			must(t, syscalls.SetNoCOW(fd, false)) // it is so
 			return
 		}
 		// Another attribute stays.
 		setFlag(t, fd, noDump, true)
 		for _, on := range []bool{true, false, true} {
-			must(t, syscalls.SetNocow(fd, on))
-			if got, err := syscalls.Nocow(fd); got != on || err != nil {
+			must(t, syscalls.SetNoCOW(fd, on))
+			if got, err := syscalls.IsNoCOW(fd); got != on || err != nil {
 				t.Errorf("set to %t: %t, %v", on, got, err)
 			}
 		}
@@ -185,22 +185,22 @@ func TestNocow(t *testing.T) {
 		}
 	})
 	null := open(t, "/dev/null", unix.O_RDWR)
-	_, err := syscalls.Nocow(null)
+	_, err := syscalls.IsNoCOW(null)
 	wantUnsupported(t, err, "fs_ioc_getflags", syscall.ENOTTY)
-	wantUnsupported(t, syscalls.SetNocow(null, true), "fs_ioc_setflags", syscall.ENOTTY)
+	wantUnsupported(t, syscalls.SetNoCOW(null, true), "fs_ioc_setflags", syscall.ENOTTY)
 }
 
 // A file that has contents stays what it is, without a word.
 //
-//promise:syscalls.SetNocow a file with contents stays as it is, without an error
-func TestSetNocowOfFileWithContents(t *testing.T) {
+//promise:syscalls.SetNoCOW a file with contents stays as it is, without an error
+func TestSetNoCOWOfFileWithContents(t *testing.T) {
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for _, exempt := range []bool{false, true} {
 			fd := newFile(t, dir, fmt.Sprint(exempt), nil)
-			must(t, syscalls.SetNocow(fd, exempt))
+			must(t, syscalls.SetNoCOW(fd, exempt))
 			write(t, fd, noise(page, 1), 0)
-			must(t, syscalls.SetNocow(fd, !exempt))
-			if on, err := syscalls.Nocow(fd); on != exempt || err != nil {
+			must(t, syscalls.SetNoCOW(fd, !exempt))
+			if on, err := syscalls.IsNoCOW(fd); on != exempt || err != nil {
 				t.Errorf("%t became %t, %v", exempt, on, err)
 			}
 		}
@@ -210,17 +210,17 @@ func TestSetNocowOfFileWithContents(t *testing.T) {
 // A clone needs both files to be of one kind.
 //
 //promise:syscalls.Ficlone on btrfs either both files have NOCOW or neither, else EINVAL
-func TestFicloneNocow(t *testing.T) {
+func TestFicloneNoCOW(t *testing.T) {
 	needCall(t, "FICLONE")
 	eachOf(t, mounttest.NoCOW, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		src, dst := newFile(t, dir, "src", nil), newFile(t, dir, "dst", nil)
-		must(t, syscalls.SetNocow(src, true))
+		must(t, syscalls.SetNoCOW(src, true))
 		data := noise(64<<10, 1)
 		write(t, src, data, 0)
 		check := unchanged(t, dst)
 		wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EINVAL)
 		check()
-		must(t, syscalls.SetNocow(dst, true))
+		must(t, syscalls.SetNoCOW(dst, true))
 		must(t, syscalls.Ficlone(dst, src))
 		wantContents(t, dst, data)
 		if n := bytesWith(extents(t, dst), shared); n != len(data) {

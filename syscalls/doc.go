@@ -26,6 +26,6 @@
 // # Memory
 //
 // [Mmap] and its companions return slices of memory that the garbage collector does not know.
-// They stay valid until [Munmap], [Poison] or a call to one of the [Mremap] family says
+// They stay valid until [Munmap], [MapNone] or a call to one of the [Mremap] family says
 // otherwise; touching one later is a fault, or worse, a read of whatever is mapped there next.
 package syscalls

@@ -88,12 +88,12 @@ func TestOrUnsupportedPasses(t *testing.T) {
 	}
 }
 
-//promise:syscalls.Offset Offset finds an address within the bytes and no other address
-func TestOffset(t *testing.T) {
+//promise:syscalls.AddrOffset AddrOffset finds an address within the bytes and no other address
+func TestAddrOffset(t *testing.T) {
 	all := make([]byte, 64)
 	b := all[16:48]
 	for i := range all {
-		off, ok := syscalls.Offset(b, syscalls.Address(all)+uintptr(i))
+		off, ok := syscalls.AddrOffset(b, syscalls.Address(all)+uintptr(i))
 		wantOff, wantOK := i-16, i >= 16 && i < 48
 		if !wantOK {
 			wantOff = 0
@@ -103,12 +103,12 @@ func TestOffset(t *testing.T) {
 		}
 	}
 	for _, addr := range []uintptr{0, ^uintptr(0)} {
-		if off, ok := syscalls.Offset(b, addr); ok || off != 0 {
+		if off, ok := syscalls.AddrOffset(b, addr); ok || off != 0 {
 			t.Errorf("address %#x is %d, %t", addr, off, ok)
 		}
 	}
 	for _, none := range [][]byte{nil, {}, b[:0]} {
-		if _, ok := syscalls.Offset(none, syscalls.Address(none)); ok {
+		if _, ok := syscalls.AddrOffset(none, syscalls.Address(none)); ok {
 			t.Errorf("something lies in a slice of length 0")
 		}
 	}

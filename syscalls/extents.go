@@ -2,13 +2,13 @@ package syscalls
 
 import "syscall"
 
-// Extents counts the extents in n bytes at off of a file, those that are not on the disk yet
+// CountExtents counts the extents in n bytes at off of a file, those that are not on the disk yet
 // included: FS_IOC_FIEMAP, see Documentation/filesystems/fiemap.rst of the kernel. It costs a
 // look at each of them.
-func Extents(fd int, off, n int64) (int, error) {
+func CountExtents(fd int, off, n int64) (int, error) {
 	var count int
 	err := do("fs_ioc_fiemap", func() (err error) {
-		count, err = extents(fd, off, n)
+		count, err = countExtents(fd, off, n)
 		return orUnsupported(err, syscall.ENOTTY)
 	})
 	return count, err

@@ -18,7 +18,7 @@ type fiemap struct {
 // fsIocFiemap is FS_IOC_FIEMAP of linux/fs.h, _IOWR('f', 11, struct fiemap).
 const fsIocFiemap = 0xc020660b
 
-func extents(fd int, off, n int64) (int, error) {
+func countExtents(fd int, off, n int64) (int, error) {
 	m := fiemap{start: uint64(off), length: uint64(n)}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fsIocFiemap, uintptr(unsafe.Pointer(&m)))
 	if errno != 0 {

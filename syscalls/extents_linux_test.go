@@ -13,15 +13,15 @@ import (
 
 var _ = describe(
 	call{
-		function: "Extents", name: "fs_ioc_fiemap", number: unix.SYS_IOCTL,
-		do:          func(f *files) error { return count(syscalls.Extents(f.file(), 0, 1)) },
+		function: "CountExtents", name: "fs_ioc_fiemap", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return count(syscalls.CountExtents(f.file(), 0, 1)) },
 		unsupported: errnos{syscall.ENOTTY},
 		failures:    errnos{syscall.EPERM, syscall.EINVAL},
 	},
 )
 
-//promise:syscalls.Extents Extents counts extents, those of delayed allocation included
-func TestExtents(t *testing.T) {
+//promise:syscalls.CountExtents CountExtents counts extents, those of delayed allocation included
+func TestCountExtents(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		var fd int
 		for try := 0; ; try++ {
@@ -31,7 +31,7 @@ func TestExtents(t *testing.T) {
 			for i := range int64(8) {
 				write(t, fd, noise(16<<10, 1), i<<20)
 			}
-			n, err := syscalls.Extents(fd, 0, 8<<20)
+			n, err := syscalls.CountExtents(fd, 0, 8<<20)
 			if kind.Has(mounttest.Memory) {
 				wantUnsupported(t, err, "fs_ioc_fiemap", syscall.EOPNOTSUPP)
 				return
@@ -58,14 +58,15 @@ func TestExtents(t *testing.T) {
 			{64 << 10, 64 << 10, 0}, // in a hole
 			{9 << 20, 1 << 20, 0},   // behind the end
 		} {
-			if got, err := syscalls.Extents(fd, test.off, test.n); got != test.want || err != nil {
+			got, err := syscalls.CountExtents(fd, test.off, test.n)
+			if got != test.want || err != nil {
 				t.Errorf("%d bytes at %d: %d extents, %v, want %d", test.n, test.off, got, err, test.want)
 			}
 		}
 		empty := newFile(t, dir, "empty", nil)
-		if got, err := syscalls.Extents(empty, 0, 1<<20); got != 0 || err != nil {
+		if got, err := syscalls.CountExtents(empty, 0, 1<<20); got != 0 || err != nil {
 			t.Errorf("an empty file: %d extents, %v", got, err)
 		}
-		wantErr(t, second(syscalls.Extents(fd, 0, 0)), "fs_ioc_fiemap", syscall.EINVAL)
+		wantErr(t, second(syscalls.CountExtents(fd, 0, 0)), "fs_ioc_fiemap", syscall.EINVAL)
 	})
 }

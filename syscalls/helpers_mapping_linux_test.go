@@ -49,7 +49,7 @@ func wantFault(t *testing.T, what string, f func(), b []byte, i int) {
 	if addr == 0 && i < 0 {
 		return
 	}
-	if off, ok := syscalls.Offset(b, addr); !ok || off != i {
+	if off, ok := syscalls.AddrOffset(b, addr); !ok || off != i {
 		t.Errorf("%s: fault at %#x, byte %d of the mapping (%t), want byte %d", what, addr, off, ok, i)
 	}
 }

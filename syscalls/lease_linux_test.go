@@ -36,8 +36,8 @@ var _ = describe(
 		failures: errnos{syscall.EINVAL},
 	},
 	call{
-		function: "FsType", name: "fstatfs", number: unix.SYS_FSTATFS,
-		do:       func(f *files) error { return second(syscalls.FsType(f.file())) },
+		function: "FSType", name: "fstatfs", number: unix.SYS_FSTATFS,
+		do:       func(f *files) error { return second(syscalls.FSType(f.file())) },
 		failures: errnos{syscall.EOVERFLOW},
 	},
 	call{
@@ -128,9 +128,9 @@ func TestLeaseExpires(t *testing.T) {
 	wantErr(t, syscalls.SetLease(fd, syscalls.NoLease), "fcntl F_SETLEASE", syscall.EAGAIN)
 }
 
-//promise:syscalls.FsType FsType returns the magic number of the filesystem
+//promise:syscalls.FSType FSType returns the magic number of the filesystem
 //promise:mounttest.Kind.Magic Magic is the type that statfs(2) reports for the kind
-func TestFsType(t *testing.T) {
+func TestFSType(t *testing.T) {
 	var types []uint32
 	for _, kind := range mounttest.Kinds(mounttest.Known) {
 		types = append(types, kind.Magic())
@@ -139,7 +139,8 @@ func TestFsType(t *testing.T) {
 		t.Errorf("%#x, want %#x", types, want)
 	}
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		if magic, err := syscalls.FsType(newFile(t, dir, "file", nil)); magic != kind.Magic() || err != nil {
+		magic, err := syscalls.FSType(newFile(t, dir, "file", nil))
+		if magic != kind.Magic() || err != nil {
 			t.Errorf("%#x, %v, want %#x", magic, err, kind.Magic())
 		}
 	})
@@ -158,7 +159,7 @@ func TestLeaseMakesWriterWait(t *testing.T) {
 		path := openPath(t, dir, "file")
 		writer := make(chan error)
 		go func() {
-			w, err := syscalls.ReopenWritable(path)
+			w, err := syscalls.ReopenReadWrite(path)
 			if err == nil {
 				err = unix.Close(w)
 			}
@@ -207,7 +208,7 @@ func TestSetLeaseRefused(t *testing.T) {
 		must(t, unix.Close(w))
 		fd = open(t, name, unix.O_RDONLY)
 		refused(fd)
-		must(t, syscalls.Poison(b))
+		must(t, syscalls.MapNone(b))
 		must(t, syscalls.SetLease(fd, syscalls.ReadLease))
 
 		// No lease of what is no regular file.

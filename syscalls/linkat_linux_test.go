@@ -137,7 +137,7 @@ func TestReopenAndLinkatWithoutProc(t *testing.T) {
 	mounttest.OnThread(t, func() error {
 		err := mounttest.HideProc()
 		reopen = descriptor(syscalls.Reopen(path))
-		fdPath = second(syscalls.FdPath(path))
+		fdPath = second(syscalls.FDPath(path))
 		link = syscalls.Linkat(fd, dirfd, "name")
 		linkExcl = syscalls.Linkat(excl, dirfd, "excl")
 		err = errors.Join(err, mounttest.RefuseIf(unix.SYS_LINKAT, 4, unix.AT_EMPTY_PATH, syscall.EPERM))

@@ -42,7 +42,7 @@ func TestSealedMemfd(t *testing.T) {
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 || err != nil {
 		t.Errorf("flags %#x, %v", flags, err)
 	}
-	if path, err := syscalls.FdPath(fd); err != nil || !strings.HasPrefix(path, "/memfd:test") {
+	if path, err := syscalls.FDPath(fd); err != nil || !strings.HasPrefix(path, "/memfd:test") {
 		t.Errorf("%q, %v", path, err)
 	}
 	data := noise(2*page, 1)

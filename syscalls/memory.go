@@ -28,7 +28,7 @@ func Mremap(b []byte, length int) ([]byte, error) {
 // MremapDontunmap moves a mapping of the start of the file fd, writable, to where length bytes
 // are free, and lengthens it: mremap(2), MREMAP_DONTUNMAP. The page tables move with it, so
 // that no page is faulted in again. The old addresses are kept from reuse, still mapped to the
-// file; the caller is expected to [Poison] them and, some day, to [Munmap] them. Shared
+// file; the caller is expected to [MapNone] them and, some day, to [Munmap] them. Shared
 // mappings of files need Linux 5.13.
 func MremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 	return remap(b, func() ([]byte, error) {
@@ -63,12 +63,11 @@ func Msync(b []byte) error {
 	return onMemory("msync", b, func() error { return msync(b) })
 }
 
-// Poison replaces the mapping of b by one that nobody may touch (PROT_NONE): every access
-// faults from now on, the file is let go, and the addresses stay taken until [Munmap]. It is
-// mmap(2) with MAP_FIXED, so that no moment exists at which something else could be mapped
-// there.
-func Poison(b []byte) error {
-	return onMemory("mmap PROT_NONE", b, func() error { return poison(b) })
+// MapNone replaces the mapping of b by one without access (PROT_NONE): every access faults from
+// now on, the file is released, and the addresses stay taken until [Munmap]. It is mmap(2) with
+// MAP_FIXED, so that no moment exists at which something else could be mapped there.
+func MapNone(b []byte) error {
+	return onMemory("mmap PROT_NONE", b, func() error { return mapNone(b) })
 }
 
 // Mprotect sets what may be done with the memory of b: nothing, reading, or (with read)
@@ -105,9 +104,9 @@ func onMemory(name string, b []byte, call func() error) error {
 	return do(name, call)
 }
 
-// Offset returns where in b an address lies, such as the address of a fault, and whether it
+// AddrOffset returns where in b an address lies, such as the address of a fault, and whether it
 // lies in it at all.
-func Offset(b []byte, addr uintptr) (int, bool) {
+func AddrOffset(b []byte, addr uintptr) (int, bool) {
 	start := address(b)
 	if addr < start || addr-start >= uintptr(len(b)) {
 		return 0, false

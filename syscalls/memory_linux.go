@@ -68,7 +68,7 @@ func munmap(b []byte) error { return unix.MunmapPtr(base(b), uintptr(len(b))) }
 
 func msync(b []byte) error { return unix.Msync(b, unix.MS_SYNC) }
 
-func poison(b []byte) error {
+func mapNone(b []byte) error {
 	const flags = reserveFlags | unix.MAP_FIXED
 	_, err := unix.MmapPtr(-1, 0, base(b), uintptr(len(b)), unix.PROT_NONE, flags)
 	return err

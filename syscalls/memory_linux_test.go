@@ -104,30 +104,30 @@ func TestMunmap(t *testing.T) {
 	})
 }
 
-//promise:syscalls.Poison each access faults, the file is released, the addresses stay reserved
-func TestPoison(t *testing.T) {
+//promise:syscalls.MapNone each access faults, the file is released, the addresses stay reserved
+func TestMapNone(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		fd := newFile(t, dir, "file", noise(4*page, 1))
 		b := mmap(t, fd, 4*page, true)
-		must(t, syscalls.Poison(b[page:2*page+1]))
+		must(t, syscalls.MapNone(b[page:2*page+1]))
 		for _, i := range []int{page, 2*page + 5} {
-			wantFault(t, "load from poisoned memory", load(b, i), b, i)
-			wantFault(t, "store to poisoned memory", store(b, i, 1), b, i)
+			wantFault(t, "load from revoked memory", load(b, i), b, i)
+			wantFault(t, "store to revoked memory", store(b, i, 1), b, i)
 		}
 		for _, i := range []int{0, 3 * page} {
-			wantFault(t, "load beside poisoned memory", load(b, i), b, -1)
+			wantFault(t, "load beside revoked memory", load(b, i), b, -1)
 		}
-		must(t, syscalls.Poison(b))
+		must(t, syscalls.MapNone(b))
 		// The addresses are taken, by nothing, and the file is let go.
 		if got := mapped(t, b, 3*page); got != "---p " {
 			t.Errorf("mapped is %q, want nothing that may be touched", got)
 		}
-		must(t, syscalls.Poison(b))
+		must(t, syscalls.MapNone(b))
 		must(t, syscalls.Munmap(b[:page]))
 		if got := mapped(t, b, 0); got != "" {
 			t.Errorf("after Munmap: %s", got)
 		}
-		wantErr(t, syscalls.Poison(b[page+1:2*page]), "mmap PROT_NONE", syscall.EINVAL)
+		wantErr(t, syscalls.MapNone(b[page+1:2*page]), "mmap PROT_NONE", syscall.EINVAL)
 	})
 }
 
@@ -153,7 +153,7 @@ func TestMprotect(t *testing.T) {
 // A call does nothing if the slice is empty.
 //
 //promise:syscalls.Munmap a call on empty memory does nothing
-//promise:syscalls.Poison a call on empty memory does nothing
+//promise:syscalls.MapNone a call on empty memory does nothing
 //promise:syscalls.Mprotect a call on empty memory does nothing
 //promise:syscalls.Msync a call on empty memory does nothing
 //promise:syscalls.Populate a call on empty memory does nothing
@@ -164,7 +164,7 @@ func TestEmptySliceDoesNothing(t *testing.T) {
 		for name, err := range map[string]error{
 			"Munmap":   syscalls.Munmap(b),
 			"Msync":    syscalls.Msync(b),
-			"Poison":   syscalls.Poison(b),
+			"MapNone":  syscalls.MapNone(b),
 			"Mprotect": syscalls.Mprotect(b, false, false),
 			"Populate": syscalls.Populate(b, true),
 		} {

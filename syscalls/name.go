@@ -37,10 +37,10 @@ func Reopen(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopen(fd) })
 }
 
-// ReopenWritable is Reopen for reading and writing. It waits while somebody else has a lease on
+// ReopenReadWrite is Reopen for reading and writing. It waits while another process has a lease on
 // the file, and fails with ETXTBSY for a running program.
-func ReopenWritable(fd int) (int, error) {
-	return open("openat", func() (int, error) { return reopenWritable(fd) })
+func ReopenReadWrite(fd int) (int, error) {
+	return open("openat", func() (int, error) { return reopenReadWrite(fd) })
 }
 
 // OpenRead opens a name for reading, if what it finds there does not block and is no symbolic
@@ -52,15 +52,15 @@ func OpenRead(dirfd int, name string) (int, error) {
 }
 
 // OpenReadWrite is [OpenRead] for reading and writing (O_RDWR): openat(2). It is for where
-// [ReopenWritable] finds no /proc. The error is EAGAIN if another process has a lease on the file.
+// [ReopenReadWrite] finds no /proc. The error is EAGAIN if another process has a lease on the file.
 func OpenReadWrite(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openReadWrite(dirfd, name) })
 }
 
-// FdPath returns the name by which the file behind a descriptor was last known, as an absolute
+// FDPath returns the name by which the file behind a descriptor was last known, as an absolute
 // path: readlink(2) of /proc/self/fd. It may be gone, have " (deleted)" behind it, or belong to
 // another file by now.
-func FdPath(fd int) (string, error) {
+func FDPath(fd int) (string, error) {
 	return readlink("readlink", func() (string, error) { return fdPath(fd) })
 }
 
@@ -161,12 +161,12 @@ func Unlinkat(dirfd int, name string) error {
 	return do("unlinkat", func() error { return unlinkat(dirfd, name) })
 }
 
-// CanWrite reports, by its error, whether this process may write to a file opened by
+// AccessWrite reports, by its error, whether this process may write to a file opened by
 // [OpenPath], without opening it for writing (which would break leases and fails on running
 // programs): faccessat2(2), Linux 5.8. On older kernels the name in the directory is asked
 // about instead.
-func CanWrite(fd, dirfd int, name string) error {
-	return do("faccessat2", func() error { return canWrite(fd, dirfd, name) })
+func AccessWrite(fd, dirfd int, name string) error {
+	return do("faccessat2", func() error { return accessWrite(fd, dirfd, name) })
 }
 
 // Close closes a descriptor: close(2). An interrupted close has closed it on Linux, so EINTR is

@@ -29,7 +29,7 @@ func reopen(fd int) (int, error) {
 	return openProc(fd, unix.O_RDONLY)
 }
 
-func reopenWritable(fd int) (int, error) {
+func reopenReadWrite(fd int) (int, error) {
 	return openProc(fd, unix.O_RDWR)
 }
 
@@ -136,7 +136,7 @@ func renameNoReplace(dirfd int, oldname, newname string) error {
 
 func unlinkat(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, 0) }
 
-func canWrite(fd, dirfd int, name string) error {
+func accessWrite(fd, dirfd int, name string) error {
 	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH)
 	switch err {
 	case unix.ENOSYS, // before Linux 5.8

@@ -16,8 +16,8 @@ import (
 
 var _ = describe(
 	call{
-		function: "FdPath", name: "readlink", number: unix.SYS_READLINKAT,
-		do:       func(f *files) error { return second(syscalls.FdPath(f.file())) },
+		function: "FDPath", name: "readlink", number: unix.SYS_READLINKAT,
+		do:       func(f *files) error { return second(syscalls.FDPath(f.file())) },
 		failures: errnos{syscall.EACCES, syscall.ENOENT},
 		bad:      syscall.ENOENT,
 	},
@@ -48,8 +48,8 @@ var _ = describe(
 	},
 )
 
-//promise:syscalls.FdPath FdPath returns the last name of the file behind a descriptor
-func TestFdPath(t *testing.T) {
+//promise:syscalls.FDPath FDPath returns the last name of the file behind a descriptor
+func TestFDPath(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		// Longer than the buffer that is tried first.
 		long := filepath.Join(dir, strings.Repeat("d", 200), strings.Repeat("e", 200))
@@ -57,8 +57,8 @@ func TestFdPath(t *testing.T) {
 		fd := newFile(t, long, "old", nil)
 		want := func(want string) {
 			t.Helper()
-			if got, err := syscalls.FdPath(fd); got != want || err != nil {
-				t.Errorf("FdPath is %q, %v, want %q", got, err, want)
+			if got, err := syscalls.FDPath(fd); got != want || err != nil {
+				t.Errorf("FDPath is %q, %v, want %q", got, err, want)
 			}
 		}
 		want(filepath.Join(long, "old"))
@@ -146,15 +146,15 @@ func TestCloseOnExec(t *testing.T) {
 		newFile(t, dir, "file", nil)
 		dirfd, path := openDir(t, dir), openPath(t, dir, "file")
 		for name, call := range map[string]func() (int, error){
-			"OpenPath":       func() (int, error) { return path, nil },
-			"OpenDir":        func() (int, error) { return dirfd, nil },
-			"Reopen":         func() (int, error) { return syscalls.Reopen(path) },
-			"ReopenWritable": func() (int, error) { return syscalls.ReopenWritable(path) },
-			"ReopenDir":      func() (int, error) { return syscalls.ReopenDir(dirfd) },
-			"OpenRead":       func() (int, error) { return syscalls.OpenRead(dirfd, "file") },
-			"OpenReadWrite":  func() (int, error) { return syscalls.OpenReadWrite(dirfd, "file") },
-			"Tmpfile":        func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
-			"TmpfileExcl":    func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
+			"OpenPath":        func() (int, error) { return path, nil },
+			"OpenDir":         func() (int, error) { return dirfd, nil },
+			"Reopen":          func() (int, error) { return syscalls.Reopen(path) },
+			"ReopenReadWrite": func() (int, error) { return syscalls.ReopenReadWrite(path) },
+			"ReopenDir":       func() (int, error) { return syscalls.ReopenDir(dirfd) },
+			"OpenRead":        func() (int, error) { return syscalls.OpenRead(dirfd, "file") },
+			"OpenReadWrite":   func() (int, error) { return syscalls.OpenReadWrite(dirfd, "file") },
+			"Tmpfile":         func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
+			"TmpfileExcl":     func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
 		} {
 			fd, err := call()
 			must(t, err)

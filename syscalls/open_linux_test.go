@@ -43,8 +43,8 @@ var _ = describe(
 		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
 	},
 	call{
-		function: "ReopenWritable", name: "openat", number: unix.SYS_OPENAT,
-		do:       func(f *files) error { return descriptor(syscalls.ReopenWritable(f.file())) },
+		function: "ReopenReadWrite", name: "openat", number: unix.SYS_OPENAT,
+		do:       func(f *files) error { return descriptor(syscalls.ReopenReadWrite(f.file())) },
 		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.EPERM},
 	},
 	call{
@@ -147,19 +147,19 @@ func TestReopen(t *testing.T) {
 	})
 }
 
-//promise:syscalls.ReopenWritable ReopenWritable opens an unlinked file for reads and writes
-func TestReopenWritable(t *testing.T) {
+//promise:syscalls.ReopenReadWrite ReopenReadWrite opens an unlinked file for reads and writes
+func TestReopenReadWrite(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		data := noise(100, 1)
 		newFile(t, dir, "file", data)
 		path := openPath(t, dir, "file")
 		must(t, unix.Unlink(filepath.Join(dir, "file")))
-		fd, err := syscalls.ReopenWritable(path)
+		fd, err := syscalls.ReopenReadWrite(path)
 		wantContents(t, opened(t, fd, err), data)
 		write(t, fd, []byte("text"), 50)
 		wantContents(t, fd, data[:50], []byte("text"), data[54:])
 		must(t, unix.Mkdir(filepath.Join(dir, "dir"), 0o700))
-		err = descriptor(syscalls.ReopenWritable(openPath(t, dir, "dir")))
+		err = descriptor(syscalls.ReopenReadWrite(openPath(t, dir, "dir")))
 		wantErr(t, err, "openat", syscall.EISDIR)
 	})
 }

@@ -15,7 +15,7 @@ var errOther = fmt.Errorf("needs Linux: %w", errors.ErrUnsupported)
 func ficlone(int, int) error                                 { return errOther }
 func copyFileRange(int, int64, int, int64, int) (int, error) { return 0, errOther }
 func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOther }
-func extents(int, int64, int64) (int, error)                 { return 0, errOther }
+func countExtents(int, int64, int64) (int, error)            { return 0, errOther }
 func seekData(int, int64) (int64, error)                     { return 0, errOther }
 func seekHole(int, int64) (int64, error)                     { return 0, errOther }
 func punchHole(int, int64, int64) error                      { return errOther }
@@ -26,7 +26,7 @@ func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
 func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
-func reopenWritable(int) (int, error)            { return -1, errOther }
+func reopenReadWrite(int) (int, error)           { return -1, errOther }
 func fdPath(int) (string, error)                 { return "", errOther }
 func memfd(string) (int, error)                  { return -1, errOther }
 func seal(int) error                             { return errOther }
@@ -39,9 +39,9 @@ func flistxattr(int) ([]string, error)      { return nil, errOther }
 func fgetxattr(int, string) ([]byte, error) { return nil, errOther }
 func fsetxattr(int, string, []byte) error   { return errOther }
 func fremovexattr(int, string) error        { return errOther }
-func nocow(int) (bool, error)               { return false, errOther }
-func setNocow(int, bool) error              { return errOther }
-func appendOnly(int) (bool, error)          { return false, errOther }
+func isNoCOW(int) (bool, error)             { return false, errOther }
+func setNoCOW(int, bool) error              { return errOther }
+func isAppendOnly(int) (bool, error)        { return false, errOther }
 func setNoAtime(int) error                  { return errOther }
 func capable(int) (bool, error)             { return false, errOther }
 func fsType(int) (uint32, error)            { return 0, errOther }
@@ -62,7 +62,7 @@ func ftruncate(int, int64) error             { return errOther }
 func mmap(int, int, bool) ([]byte, error) { return nil, errOther }
 func munmap([]byte) error                 { return errOther }
 func msync([]byte) error                  { return errOther }
-func poison([]byte) error                 { return errOther }
+func mapNone([]byte) error                { return errOther }
 func mprotect([]byte, bool, bool) error   { return errOther }
 
 func openPath(int, string) (int, error)           { return -1, errOther }
@@ -75,13 +75,13 @@ func reopenDir(int) (int, error)                  { return -1, errOther }
 func createExcl(int, string, uint32) (int, error) { return -1, errOther }
 func renameat(int, string, string) error          { return errOther }
 func unlinkat(int, string) error                  { return errOther }
-func canWrite(int, int, string) error             { return errOther }
+func accessWrite(int, int, string) error          { return errOther }
 func closefd(int) error                           { return errOther }
 
 func fstat(int) (Stat, error)          { return Stat{}, errOther }
 func fchown(int, uint32, uint32) error { return errOther }
 func fchmod(int, uint32) error         { return errOther }
-func readable(int) (bool, error)       { return false, errOther }
+func isReadable(int) (bool, error)     { return false, errOther }
 
 func fsync(int) error    { return errOther }
 func tryFlock(int) error { return errOther }

@@ -78,7 +78,7 @@ func TestPopulateRefused(t *testing.T) {
 		b := mmap(t, fd, 2*page, false)
 		wantErr(t, syscalls.Populate(b[1:], false), "madvise POPULATE", syscall.EINVAL)
 		wantErr(t, syscalls.Populate(b, true), "madvise POPULATE", syscall.EINVAL)
-		must(t, syscalls.Poison(b))
+		must(t, syscalls.MapNone(b))
 		wantErr(t, syscalls.Populate(b, false), "madvise POPULATE", syscall.EINVAL)
 		must(t, syscalls.Munmap(b[page:]))
 		wantErr(t, syscalls.Populate(b[page:], false), "madvise POPULATE", syscall.ENOMEM)

@@ -66,7 +66,7 @@ func TestMremapMoves(t *testing.T) {
 		all := mmap(t, newFile(t, dir, "file", data), 4*page, false)
 		b := all[:page]
 		// Split from the rest, it is a whole mapping.
-		must(t, syscalls.Poison(all[page:]))
+		must(t, syscalls.MapNone(all[page:]))
 		moved, err := syscalls.Mremap(b, 4*page)
 		must(t, err)
 		unmapLater(t, moved)
@@ -114,7 +114,7 @@ func TestMremapDontunmap(t *testing.T) {
 				if !bytes.Equal(old, data[:test.from]) {
 					t.Errorf("the old addresses do not hold what the file does")
 				}
-				must(t, syscalls.Poison(old))
+				must(t, syscalls.MapNone(old))
 				wantFault(t, "load from the old addresses", load(old, test.from-1), old, test.from-1)
 				wantFault(t, "load from the new", load(b, test.from-1), b, -1)
 			})

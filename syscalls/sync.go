@@ -58,8 +58,8 @@ func GetLease(fd int) (int, error) {
 	return kind, err
 }
 
-// FsType returns the magic number of the filesystem that an open file lies on: fstatfs(2).
-func FsType(fd int) (uint32, error) {
+// FSType returns the magic number of the filesystem that an open file lies on: fstatfs(2).
+func FSType(fd int) (uint32, error) {
 	var magic uint32
 	err := do("fstatfs", func() (err error) {
 		magic, err = fsType(fd)
@@ -68,7 +68,7 @@ func FsType(fd int) (uint32, error) {
 	return magic, err
 }
 
-// What FsType returns, from linux/magic.h.
+// What FSType returns, from linux/magic.h.
 const (
 	Btrfs = 0x9123683e
 	Ext4  = 0xef53 // and ext2 and ext3

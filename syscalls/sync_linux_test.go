@@ -96,7 +96,7 @@ func TestMsyncRange(t *testing.T) {
 		mem := mmap(t, fd, 4*page, true)
 		must(t, syscalls.Msync(mem[page:page+1]))
 		wantErr(t, syscalls.Msync(mem[1:]), "msync", syscall.EINVAL)
-		must(t, syscalls.Poison(mem[2*page:]))
+		must(t, syscalls.MapNone(mem[2*page:]))
 		must(t, syscalls.Msync(mem))
 		must(t, syscalls.Munmap(mem[3*page:]))
 		wantErr(t, syscalls.Msync(mem), "msync", syscall.ENOMEM)
@@ -167,7 +167,7 @@ func TestWritebackFails(t *testing.T) {
 		}
 	}
 	for _, mem := range mems {
-		must(t, syscalls.Poison(mem)) // what is mapped stays in memory
+		must(t, syscalls.MapNone(mem)) // what is mapped stays in memory
 	}
 	must(t, unix.Fadvise(file, 0, 0, unix.FADV_DONTNEED))
 	if bytes.Equal(contents(t, file), data) {

@@ -45,7 +45,7 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 	if !f.Cloned {
 		return
 	}
-	n, err := sys.Extents(fd, 0, size)
+	n, err := sys.CountExtents(fd, 0, size)
 	if err != nil {
 		return
 	}
@@ -58,7 +58,7 @@ func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, siz
 			f.next = 0
 		}
 		length := min(window, size-f.next)
-		if n, err := sys.Extents(fd, f.next, length); err == nil && n > fewExtents {
+		if n, err := sys.CountExtents(fd, f.next, length); err == nil && n > fewExtents {
 			f.budget -= windowCost
 			_ = join(o, fd, dir, f.next, length)
 		}

@@ -68,7 +68,7 @@ func (f *testFile) fragment() {
 
 func (f *testFile) extents() int {
 	f.t.Helper()
-	n, err := sys.Extents(int(f.f.Fd()), 0, int64(len(f.data)))
+	n, err := sys.CountExtents(int(f.f.Fd()), 0, int64(len(f.data)))
 	if err != nil {
 		f.t.Fatal(err)
 	}

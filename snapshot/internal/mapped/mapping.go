@@ -80,7 +80,7 @@ func (a *addresses) release() {
 // back: that would show a late reader whatever is mapped there next. It is tried again when the
 // mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.revoked.Load() && sys.Poison(a.mem) == nil {
+	if !a.revoked.Load() && sys.MapNone(a.mem) == nil {
 		a.revoked.Store(true)
 	}
 	return a.revoked.Load()
@@ -149,7 +149,7 @@ func (m *mapping) fault(r any) (off int, ok bool) {
 		runtime.Error
 		Addr() uintptr
 	}); ok {
-		if off, ok := syscalls.Offset(m.mem, e.Addr()); ok {
+		if off, ok := syscalls.AddrOffset(m.mem, e.Addr()); ok {
 			return off, true
 		}
 	}

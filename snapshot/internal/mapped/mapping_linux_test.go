@@ -111,7 +111,7 @@ func TestRevokeIsTriedAgain(t *testing.T) {
 	mp := testMapping(t, false)
 	touch := func() { _ = bytes.Clone(mp.mem[:1]) }
 	undo := systest.Intercept(t, func(call string) error {
-		if call == "poison" {
+		if call == "mmap none" {
 			return syscall.ENOMEM
 		}
 		return nil

@@ -21,11 +21,11 @@ var quarantined quarantine
 
 type quarantine struct {
 	mu     sync.Mutex // guards all below
-	ranges [][]byte   // poisoned, oldest first
+	ranges [][]byte   // revoked, oldest first
 	bytes  int        // in all of them
 }
 
-// add puts a poisoned range into the queue and gives back the oldest that no longer fit. The
+// add puts a revoked range into the queue and gives back the oldest that no longer fit. The
 // newest stays, however large it is.
 func (q *quarantine) add(mem []byte) {
 	q.mu.Lock()

@@ -14,7 +14,7 @@ import (
 // CheckReplaceable returns an error if this process must not give the file at p, which is open, other
 // contents.
 func (p *Location) CheckReplaceable() error {
-	if err := sys.CanWrite(p.FD, p.DirFD, p.Name); err != nil {
+	if err := sys.AccessWrite(p.FD, p.DirFD, p.Name); err != nil {
 		return err
 	}
 	return p.CheckSticky()

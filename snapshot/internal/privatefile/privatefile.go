@@ -142,7 +142,7 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 // Clone makes the empty file dst a reflink of src.
 func Clone(ctx context.Context, dst, src int) error {
 	err := sys.Ficlone(dst, src)
-	if errors.Is(err, syscall.EINVAL) && matchNocow(dst, src) {
+	if errors.Is(err, syscall.EINVAL) && matchNoCOW(dst, src) {
 		err = sys.Ficlone(dst, src)
 	}
 	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
@@ -158,13 +158,13 @@ func Clone(ctx context.Context, dst, src int) error {
 	return err
 }
 
-// matchNocow gives dst the NOCOW flag of src, or takes it away, and reports whether that
+// matchNoCOW gives dst the NOCOW flag of src, or takes it away, and reports whether that
 // changed anything: btrfs clones only between files that agree in it.
-func matchNocow(dst, src int) bool {
-	want, err := sys.Nocow(src)
+func matchNoCOW(dst, src int) bool {
+	want, err := sys.IsNoCOW(src)
 	if err != nil {
 		return false
 	}
-	have, err := sys.Nocow(dst)
-	return err == nil && have != want && sys.SetNocow(dst, want) == nil
+	have, err := sys.IsNoCOW(dst)
+	return err == nil && have != want && sys.SetNoCOW(dst, want) == nil
 }

@@ -206,7 +206,7 @@ func (t *Temporary) replace(base string) (file int, err error) {
 
 // checkNotAppendOnly returns an error if a temporary name would stay in the directory for good.
 func checkNotAppendOnly(dir int) error {
-	only, err := sys.AppendOnly(dir)
+	only, err := sys.IsAppendOnly(dir)
 	if only {
 		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
 	}

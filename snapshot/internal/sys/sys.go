@@ -5,61 +5,61 @@ import (
 )
 
 var (
-	CanWrite         = syscalls.CanWrite
-	AppendOnly       = syscalls.AppendOnly
+	AccessWrite      = syscalls.AccessWrite
 	Capable          = syscalls.Capable
 	CopyFileRange    = syscalls.CopyFileRange
+	CountExtents     = syscalls.CountExtents
 	CreateExcl       = syscalls.CreateExcl
+	DedupeRange      = syscalls.DedupeRange
+	FDPath           = syscalls.FDPath
+	FSType           = syscalls.FSType
 	Fchmod           = syscalls.Fchmod
 	Fchown           = syscalls.Fchown
-	DedupeRange      = syscalls.DedupeRange
-	Extents          = syscalls.Extents
-	FdPath           = syscalls.FdPath
 	Fgetxattr        = syscalls.Fgetxattr
 	Ficlone          = syscalls.Ficlone
 	Flistxattr       = syscalls.Flistxattr
-	TryFlock         = syscalls.TryFlock
 	Fremovexattr     = syscalls.Fremovexattr
 	Fsetxattr        = syscalls.Fsetxattr
 	Fstat            = syscalls.Fstat
 	FstatSync        = syscalls.FstatSync
-	FsType           = syscalls.FsType
 	Fsync            = syscalls.Fsync
 	Ftruncate        = syscalls.Ftruncate
 	Funlock          = syscalls.Funlock
 	GetLease         = syscalls.GetLease
+	IsAppendOnly     = syscalls.IsAppendOnly
+	IsNoCOW          = syscalls.IsNoCOW
+	IsReadable       = syscalls.IsReadable
 	Linkat           = syscalls.Linkat
+	MapNone          = syscalls.MapNone
 	Memfd            = syscalls.Memfd
 	Mincore          = syscalls.Mincore
 	Mmap             = syscalls.Mmap
 	Mprotect         = syscalls.Mprotect
 	MremapDontunmap  = syscalls.MremapDontunmap
 	Munmap           = syscalls.Munmap
-	Nocow            = syscalls.Nocow
-	OpenPathFollow   = syscalls.OpenPathFollow
 	OpenDir          = syscalls.OpenDir
 	OpenPath         = syscalls.OpenPath
+	OpenPathFollow   = syscalls.OpenPathFollow
 	OpenRead         = syscalls.OpenRead
 	OpenReadWrite    = syscalls.OpenReadWrite
-	Poison           = syscalls.Poison
 	Populate         = syscalls.Populate
 	Pread            = syscalls.Pread
 	Pwrite           = syscalls.Pwrite
-	Readable         = syscalls.Readable
 	Readlinkat       = syscalls.Readlinkat
-	Renameat         = syscalls.Renameat
 	RenameNoReplace  = syscalls.RenameNoReplace
+	Renameat         = syscalls.Renameat
 	Reopen           = syscalls.Reopen
-	ReopenWritable   = syscalls.ReopenWritable
 	ReopenDir        = syscalls.ReopenDir
+	ReopenReadWrite  = syscalls.ReopenReadWrite
 	Seal             = syscalls.Seal
 	SeekData         = syscalls.SeekData
 	SeekHole         = syscalls.SeekHole
-	SetNoAtime       = syscalls.SetNoAtime
 	SetLease         = syscalls.SetLease
-	SetNocow         = syscalls.SetNocow
+	SetNoAtime       = syscalls.SetNoAtime
+	SetNoCOW         = syscalls.SetNoCOW
 	Tmpfile          = syscalls.Tmpfile
 	TmpfileExcl      = syscalls.TmpfileExcl
+	TryFlock         = syscalls.TryFlock
 	Unlinkat         = syscalls.Unlinkat
 	WritebackAndWait = syscalls.WritebackAndWait
 	WritebackError   = syscalls.WritebackError
@@ -73,16 +73,16 @@ type Call struct {
 
 // Calls lists all variables.
 var Calls = []Call{
-	{"faccessat2", &CanWrite},
-	{"statx append", &AppendOnly},
+	{"faccessat2", &AccessWrite},
+	{"statx append", &IsAppendOnly},
 	{"capget", &Capable},
 	{"copy_file_range", &CopyFileRange},
 	{"create excl", &CreateExcl},
 	{"fchmod", &Fchmod},
 	{"fchown", &Fchown},
 	{"fideduperange", &DedupeRange},
-	{"fiemap", &Extents},
-	{"readlink", &FdPath},
+	{"fiemap", &CountExtents},
+	{"readlink", &FDPath},
 	{"fgetxattr", &Fgetxattr},
 	{"ficlone", &Ficlone},
 	{"flistxattr", &Flistxattr},
@@ -91,7 +91,7 @@ var Calls = []Call{
 	{"fsetxattr", &Fsetxattr},
 	{"fstat", &Fstat},
 	{"fstat sync", &FstatSync},
-	{"fstatfs", &FsType},
+	{"fstatfs", &FSType},
 	{"fsync", &Fsync},
 	{"ftruncate", &Ftruncate},
 	{"funlock", &Funlock},
@@ -100,32 +100,32 @@ var Calls = []Call{
 	{"memfd", &Memfd},
 	{"mincore", &Mincore},
 	{"mmap", &Mmap},
+	{"mmap none", &MapNone},
 	{"mprotect", &Mprotect},
 	{"mremap", &MremapDontunmap},
 	{"munmap", &Munmap},
-	{"getflags", &Nocow},
+	{"getflags", &IsNoCOW},
 	{"openpath follow", &OpenPathFollow},
 	{"opendir", &OpenDir},
 	{"openpath", &OpenPath},
 	{"openread", &OpenRead},
 	{"openreadwrite", &OpenReadWrite},
-	{"poison", &Poison},
 	{"populate", &Populate},
 	{"pread", &Pread},
 	{"pwrite", &Pwrite},
-	{"readable", &Readable},
+	{"readable", &IsReadable},
 	{"readlinkat", &Readlinkat},
 	{"renameat", &Renameat},
 	{"renameat2", &RenameNoReplace},
 	{"reopen", &Reopen},
-	{"reopen writable", &ReopenWritable},
+	{"reopen writable", &ReopenReadWrite},
 	{"reopendir", &ReopenDir},
 	{"seal", &Seal},
 	{"seekdata", &SeekData},
 	{"seekhole", &SeekHole},
 	{"noatime", &SetNoAtime},
 	{"setlease", &SetLease},
-	{"setflags", &SetNocow},
+	{"setflags", &SetNoCOW},
 	{"tmpfile", &Tmpfile},
 	{"tmpfile excl", &TmpfileExcl},
 	{"unlinkat", &Unlinkat},

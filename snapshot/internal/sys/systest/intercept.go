@@ -61,7 +61,7 @@ func wrap(call any, before func() error) {
 
 // inBackground reports whether a cleanup or the sweeper makes a call.
 func inBackground(call string) bool {
-	if call != "munmap" && call != "poison" && call != "mincore" {
+	if call != "munmap" && call != "mmap none" && call != "mincore" {
 		return false
 	}
 	var stack [64]uintptr
