@@ -150,14 +150,15 @@ var changes = []struct {
 		must(t, os.Rename(name+".new", name))
 	}},
 	{"punch hole", func(t *testing.T, name string) {
-		must(t, syscalls.PunchHole(int(openFile(t, name, os.O_RDWR).Fd()), 4096, 8192))
+		const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+		must(t, unix.Fallocate(int(openFile(t, name, os.O_RDWR).Fd()), hole, 4096, 8192))
 	}},
 	{"store through a mapping", func(t *testing.T, name string) {
 		f := openFile(t, name, os.O_RDWR)
 		b, err := syscalls.Mmap(int(f.Fd()), 12289, true)
 		must(t, err)
 		clear(b)
-		must(t, syscalls.Msync(b))
+		must(t, unix.Msync(b, unix.MS_SYNC))
 		must(t, syscalls.Munmap(b))
 	}},
 }

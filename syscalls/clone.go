@@ -107,13 +107,6 @@ func transfer(name string, call func() (int, error)) (int, error) {
 	return max(n, 0), err
 }
 
-// PunchHole makes n bytes at off a hole, which reads as zeros; the size stays as it is:
-// fallocate(2), FALLOC_FL_PUNCH_HOLE. A page in which the hole begins shows zeros from its beginning
-// for an instant to who reads it by a mapping (XFS, measured on Linux 6.18): have it begin with one.
-func PunchHole(fd int, off, n int64) error {
-	return do("fallocate PUNCH_HOLE", func() error { return punchHole(fd, off, n) })
-}
-
 // Ftruncate sets the size of a file; what it grows by is a hole: ftruncate(2).
 func Ftruncate(fd int, size int64) error {
 	return do("ftruncate", func() error { return ftruncate(fd, size) })

@@ -28,10 +28,6 @@ func seekData(fd int, off int64) (int64, error) { return unix.Seek(fd, off, unix
 
 func seekHole(fd int, off int64) (int64, error) { return unix.Seek(fd, off, unix.SEEK_HOLE) }
 
-func punchHole(fd int, off, n int64) error {
-	return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-}
-
 func ftruncate(fd int, size int64) error { return unix.Ftruncate(fd, size) }
 
 func pread(fd int, p []byte, off int64) (int, error) { return unix.Pread(fd, p, off) }

@@ -26,11 +26,6 @@ var _ = describe(
 		failures:    errnos{syscall.ENXIO},
 	},
 	call{
-		function: "PunchHole", name: "fallocate PUNCH_HOLE", number: unix.SYS_FALLOCATE,
-		do:       func(f *files) error { return syscalls.PunchHole(f.file(), 0, 1) },
-		failures: errnos{syscall.EPERM, syscall.EINVAL},
-	},
-	call{
 		function: "Ftruncate", name: "ftruncate", number: unix.SYS_FTRUNCATE,
 		do:       func(f *files) error { return syscalls.Ftruncate(f.file(), int64(page)) },
 		failures: errnos{syscall.EPERM, syscall.EINVAL, syscall.EFBIG},
@@ -104,50 +99,6 @@ func TestSeekOfSpecialFiles(t *testing.T) {
 	if pos, err := syscalls.SeekHole(sys, 10); pos != stat(t, sys).Size || err != nil {
 		t.Errorf("hole at %d, %v, want %d", pos, err, stat(t, sys).Size)
 	}
-}
-
-//promise:syscalls.PunchHole the range reads as zeros, and the size is unchanged
-func TestPunchHole(t *testing.T) {
-	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		data := noise(256<<10, 1)
-		fd := newFile(t, dir, "file", data)
-		must(t, unix.Fsync(fd)) // so that blocks are counted as they will stay
-		before := stat(t, fd).Blocks
-
-		must(t, syscalls.PunchHole(fd, 64<<10, 128<<10))
-		wantContents(t, fd, data[:64<<10], zeros(128<<10), data[192<<10:])
-		must(t, unix.Fsync(fd))
-		if freed := (before - stat(t, fd).Blocks) * 512; freed < 100<<10 {
-			t.Errorf("%d bytes freed, want about %d", freed, 128<<10)
-		}
-		if pos, err := unix.Seek(fd, 0, unix.SEEK_HOLE); pos != 64<<10 || err != nil {
-			t.Errorf("hole at %d, %v", pos, err)
-		}
-		if pos, err := unix.Seek(fd, 64<<10, unix.SEEK_DATA); pos != 192<<10 || err != nil {
-			t.Errorf("data behind the hole at %d, %v", pos, err)
-		}
-		// To the byte, where the filesystem can free whole blocks only.
-		must(t, syscalls.PunchHole(fd, 100, 7))
-		wantContents(t, fd, data[:100], zeros(7), data[107:64<<10], zeros(128<<10), data[192<<10:])
-		// Over the end and behind it, the size stays.
-		must(t, syscalls.PunchHole(fd, 255<<10, 1<<20))
-		must(t, syscalls.PunchHole(fd, 2<<20, 4096))
-		wantContents(t, fd, data[:100], zeros(7), data[107:64<<10], zeros(128<<10), data[192<<10:255<<10], zeros(1<<10))
-	})
-}
-
-func TestPunchHoleRefused(t *testing.T) {
-	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		fd := newFile(t, dir, "file", noise(8192, 1))
-		check := unchanged(t, fd)
-		wantErr(t, syscalls.PunchHole(fd, -1, 10), "fallocate PUNCH_HOLE", syscall.EINVAL)
-		wantErr(t, syscalls.PunchHole(fd, 0, 0), "fallocate PUNCH_HOLE", syscall.EINVAL)
-		wantErr(t, syscalls.PunchHole(open(t, filepath.Join(dir, "file"), unix.O_RDONLY), 0, 4096), "fallocate PUNCH_HOLE", syscall.EBADF)
-		check()
-		// procfs has no holes to make.
-		comm := open(t, "/proc/self/comm", unix.O_RDWR)
-		wantUnsupported(t, syscalls.PunchHole(comm, 0, 4096), "fallocate PUNCH_HOLE", syscall.EOPNOTSUPP)
-	})
 }
 
 //promise:syscalls.Ftruncate a file grows by a hole

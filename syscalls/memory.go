@@ -57,12 +57,6 @@ func Munmap(b []byte) error {
 	return onMemory("munmap", b, func() error { return munmap(b) })
 }
 
-// Msync writes the dirty pages of a mapping to the file and waits for the disk: msync(2),
-// MS_SYNC.
-func Msync(b []byte) error {
-	return onMemory("msync", b, func() error { return msync(b) })
-}
-
 // MapNone replaces the mapping of b by one without access (PROT_NONE): every access faults from
 // now on, the file is released, and the addresses stay taken until [Munmap]. It is mmap(2) with
 // MAP_FIXED, so that no moment exists at which something else could be mapped there.

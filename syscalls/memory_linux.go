@@ -66,8 +66,6 @@ func mremapDontunmap(b []byte, fd int, length int) ([]byte, error) {
 
 func munmap(b []byte) error { return unix.MunmapPtr(base(b), uintptr(len(b))) }
 
-func msync(b []byte) error { return unix.Msync(b, unix.MS_SYNC) }
-
 func mapNone(b []byte) error {
 	const flags = reserveFlags | unix.MAP_FIXED
 	_, err := unix.MmapPtr(-1, 0, base(b), uintptr(len(b)), unix.PROT_NONE, flags)

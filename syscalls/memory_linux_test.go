@@ -155,7 +155,6 @@ func TestMprotect(t *testing.T) {
 //promise:syscalls.Munmap a call on empty memory does nothing
 //promise:syscalls.MapNone a call on empty memory does nothing
 //promise:syscalls.Mprotect a call on empty memory does nothing
-//promise:syscalls.Msync a call on empty memory does nothing
 //promise:syscalls.Populate a call on empty memory does nothing
 //promise:syscalls.Mremap empty memory is EINVAL
 //promise:syscalls.MremapDontunmap empty memory is EINVAL
@@ -163,7 +162,6 @@ func TestEmptySliceDoesNothing(t *testing.T) {
 	for _, b := range [][]byte{nil, {}, make([]byte, 10)[5:5]} {
 		for name, err := range map[string]error{
 			"Munmap":   syscalls.Munmap(b),
-			"Msync":    syscalls.Msync(b),
 			"MapNone":  syscalls.MapNone(b),
 			"Mprotect": syscalls.Mprotect(b, false, false),
 			"Populate": syscalls.Populate(b, true),

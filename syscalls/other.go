@@ -18,7 +18,6 @@ func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOthe
 func countExtents(int, int64, int64) (int, error)            { return 0, errOther }
 func seekData(int, int64) (int64, error)                     { return 0, errOther }
 func seekHole(int, int64) (int64, error)                     { return 0, errOther }
-func punchHole(int, int64, int64) error                      { return errOther }
 
 func mremap([]byte, int) ([]byte, error)               { return nil, errOther }
 func mremapDontunmap([]byte, int, int) ([]byte, error) { return nil, errOther }
@@ -61,7 +60,6 @@ func ftruncate(int, int64) error             { return errOther }
 
 func mmap(int, int, bool) ([]byte, error) { return nil, errOther }
 func munmap([]byte) error                 { return errOther }
-func msync([]byte) error                  { return errOther }
 func mapNone([]byte) error                { return errOther }
 func mprotect([]byte, bool, bool) error   { return errOther }
 

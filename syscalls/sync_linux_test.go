@@ -38,28 +38,24 @@ var _ = describe(
 //
 //promise:syscalls.Fsync Fsync writes the data of a file to the disk
 //promise:syscalls.WritebackAndWait WritebackAndWait writes the data of a file to the disk
-//promise:syscalls.Msync Msync writes the data of a mapping to the disk
 //promise:syscalls.WritebackError WritebackError starts no writeback
 func TestWriteback(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for name, test := range map[string]struct {
-			call   func(fd int, mem []byte) error
+			call   func(fd int) error
 			writes bool
 		}{
-			"Fsync":            {func(fd int, _ []byte) error { return syscalls.Fsync(fd) }, true},
-			"Msync":            {func(_ int, mem []byte) error { return syscalls.Msync(mem) }, true},
-			"WritebackAndWait": {func(fd int, _ []byte) error { return syscalls.WritebackAndWait(fd) }, true},
-			"WritebackError":   {func(fd int, _ []byte) error { return syscalls.WritebackError(fd) }, false},
+			"Fsync":            {syscalls.Fsync, true},
+			"WritebackAndWait": {syscalls.WritebackAndWait, true},
+			"WritebackError":   {syscalls.WritebackError, false},
 		} {
 			t.Run(name, func(t *testing.T) {
 				var fd int
-				var mem []byte
 				data := noise(64*page, 1)
 				for try := 0; ; try++ {
 					fd = newFile(t, dir, fmt.Sprint(name, try), nil)
 					must(t, unix.Ftruncate(fd, int64(64*page)))
-					mem = mmap(t, fd, 64*page, true)
-					copy(mem, data)
+					copy(mmap(t, fd, 64*page, true), data)
 					if kind.Has(mounttest.Memory) || bytesWith(extents(t, fd), delalloc) > 0 {
 						break
 					}
@@ -67,7 +63,7 @@ func TestWriteback(t *testing.T) {
 						t.Fatal("no data is in memory only: nothing is tested")
 					}
 				}
-				must(t, test.call(fd, mem))
+				must(t, test.call(fd))
 				if !kind.Has(mounttest.Memory) {
 					left := bytesWith(extents(t, fd), delalloc)
 					// Btrfs enters in its books a moment later where the data it has written
@@ -82,24 +78,10 @@ func TestWriteback(t *testing.T) {
 				}
 				wantContents(t, fd, data)
 				// Nothing to write is no error.
-				must(t, test.call(fd, mem))
+				must(t, test.call(fd))
 			})
 		}
 		must(t, syscalls.Fsync(open(t, dir, unix.O_RDONLY)))
-	})
-}
-
-// Part of a mapping can be written by itself.
-func TestMsyncRange(t *testing.T) {
-	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
-		fd := newFile(t, dir, "file", zeros(4*page))
-		mem := mmap(t, fd, 4*page, true)
-		must(t, syscalls.Msync(mem[page:page+1]))
-		wantErr(t, syscalls.Msync(mem[1:]), "msync", syscall.EINVAL)
-		must(t, syscalls.MapNone(mem[2*page:]))
-		must(t, syscalls.Msync(mem))
-		must(t, syscalls.Munmap(mem[3*page:]))
-		wantErr(t, syscalls.Msync(mem), "msync", syscall.ENOMEM)
 	})
 }
 
@@ -127,21 +109,16 @@ func TestWritebackFails(t *testing.T) {
 	size := func(n int64) { must(t, unix.Mount("", disk, "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", n))) }
 	t.Cleanup(func() { size(64 << 20) })
 
-	names := []string{"WritebackAndWait", "WritebackError", "Fsync", "Msync"}
-	calls := []func(fd int, mem []byte) error{
-		func(fd int, _ []byte) error { return syscalls.WritebackAndWait(fd) },
-		func(fd int, _ []byte) error { return syscalls.WritebackError(fd) },
-		func(fd int, _ []byte) error { return syscalls.Fsync(fd) },
-		func(_ int, mem []byte) error { return syscalls.Msync(mem) },
+	names := []string{"WritebackAndWait", "WritebackError", "Fsync"}
+	calls := []func(int) error{
+		syscalls.WritebackAndWait, syscalls.WritebackError, syscalls.Fsync,
 	}
 	// For each call a descriptor that was open when the writing failed.
 	file := newFile(t, dir, "file", zeros(page))
 	must(t, unix.Fsync(file))
 	var fds []int
-	var mems [][]byte
 	for range calls {
-		fd := open(t, filepath.Join(dir, "file"), unix.O_RDWR)
-		fds, mems = append(fds, fd), append(mems, mmap(t, fd, page, true))
+		fds = append(fds, open(t, filepath.Join(dir, "file"), unix.O_RDWR))
 	}
 	var used unix.Statfs_t
 	must(t, unix.Statfs(disk, &used))
@@ -152,7 +129,7 @@ func TestWritebackFails(t *testing.T) {
 	// WritebackError starts no writing, so there is no error yet; WritebackAndWait does.
 	must(t, syscalls.WritebackError(fds[1]))
 	for i, call := range calls {
-		err := call(fds[i], mems[i])
+		err := call(fds[i])
 		var named *os.SyscallError
 		if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.ENOSPC) || !errors.As(err, &named) || errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%s: %v, want that the disk failed", names[i], err)
@@ -162,12 +139,9 @@ func TestWritebackFails(t *testing.T) {
 	// writes them any more, and they are lost when memory is wanted for other things.
 	size(64 << 20)
 	for i, call := range calls {
-		if err := call(fds[i], mems[i]); err != nil {
+		if err := call(fds[i]); err != nil {
 			t.Errorf("%s tells it again: %v", names[i], err)
 		}
-	}
-	for _, mem := range mems {
-		must(t, syscalls.MapNone(mem)) // what is mapped stays in memory
 	}
 	must(t, unix.Fadvise(file, 0, 0, unix.FADV_DONTNEED))
 	if bytes.Equal(contents(t, file), data) {
