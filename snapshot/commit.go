@@ -49,17 +49,17 @@ func (m *MmapMut) CommitContext(ctx context.Context) error {
 
 // commit does the work of Commit. The caller holds committing.
 func (m *MmapMut) commit(ctx context.Context) error {
-	if err := m.usable(); err != nil {
+	if err := m.checkUsable(); err != nil {
 		return err
 	}
 	if m.config.InPlace {
 		return m.commitInPlace(ctx)
 	}
-	return m.publishCopy(ctx, m.own())
+	return m.publishCopy(ctx, m.selfPublication())
 }
 
-// own is the publication under the snapshot's own name.
-func (m *MmapMut) own() publish.Publication {
+// selfPublication is the publication under the snapshot's own name.
+func (m *MmapMut) selfPublication() publish.Publication {
 	p, first := publish.Publication{To: m.at, NoSync: m.config.NoSync}, m.baseline == nil
 	if m.config.CheckConflict {
 		p.Check, p.NoReplace = !first, first
@@ -82,7 +82,7 @@ func (m *MmapMut) CommitTo(name string) error {
 }
 
 func (m *MmapMut) commitTo(name string) error {
-	if err := m.usable(); err != nil {
+	if err := m.checkUsable(); err != nil {
 		return err
 	}
 	to, err := pathname.Resolve(name, true)
@@ -113,7 +113,7 @@ func (m *MmapMut) Link(name string) error {
 }
 
 func (m *MmapMut) link(name string) error {
-	if err := m.usable(); err != nil {
+	if err := m.checkUsable(); err != nil {
 		return err
 	}
 	if name == "" {
@@ -130,8 +130,8 @@ func (m *MmapMut) link(name string) error {
 	return m.publishCopy(context.Background(), publish.Publication{To: to, NoSync: m.config.NoSync, NoReplace: true})
 }
 
-// usable returns why the snapshot cannot be committed, if so. The caller holds committing.
-func (m *MmapMut) usable() error {
+// checkUsable returns why the snapshot cannot be committed, if so. The caller holds committing.
+func (m *MmapMut) checkUsable() error {
 	if m.closed.Load() {
 		return fs.ErrClosed
 	}

@@ -21,21 +21,21 @@ func (m *MmapMut) CommitAndClose() error {
 }
 
 func (m *MmapMut) commitAndClose() error {
-	if err := m.usable(); err != nil {
+	if err := m.checkUsable(); err != nil {
 		return err
 	}
-	sealed, err := m.seal()
+	frozen, err := m.freeze()
 	if err != nil {
 		return err
 	}
-	if !sealed {
+	if !frozen {
 		return m.commitThenClose()
 	}
 	published, err := m.publishSelf()
 	if published {
 		return err
 	}
-	if m.unseal() != nil {
+	if m.unfreeze() != nil {
 		return errors.Join(err, m.close())
 	}
 	if publish.NeedsTempName(err) || errors.Is(err, errAnew) {
@@ -52,15 +52,15 @@ func (m *MmapMut) commitThenClose() error {
 	return errors.Join(err, m.close())
 }
 
-// publishSelf gives the private file, which is sealed, the name, and closes the snapshot if it got
+// publishSelf gives the private file, which is frozen, the name, and closes the snapshot if it got
 // it.
 func (m *MmapMut) publishSelf() (published bool, err error) {
-	p := m.own()
+	p := m.selfPublication()
 	attrs, err := m.attributesFor(p)
 	if err != nil {
 		return false, err
 	}
-	m.nameless = true
+	m.cannotLink = true
 	t := publish.Unnamed(m.fd(), m.at.DirFD)
 	var closing error
 	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
@@ -70,13 +70,13 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	return published, err
 }
 
-// seal makes the private file inaccessible, to slices of Bytes as well. It
+// freeze makes the private file inaccessible, to slices of Bytes as well. It
 // reports false, and does nothing, while a View is running or if the private file cannot or
 // must not get a name.
-func (m *MmapMut) seal() (bool, error) {
+func (m *MmapMut) freeze() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()
-	if m.nameless || !m.views.TryLock() {
+	if m.cannotLink || !m.views.TryLock() {
 		return false, nil
 	}
 	defer m.views.Unlock()
@@ -90,8 +90,8 @@ func (m *MmapMut) seal() (bool, error) {
 	return true, nil
 }
 
-// unseal undoes seal.
-func (m *MmapMut) unseal() error {
+// unfreeze undoes freeze.
+func (m *MmapMut) unfreeze() error {
 	if err := m.region.Protect(false); err != nil {
 		return err
 	}

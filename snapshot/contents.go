@@ -23,10 +23,10 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
 	if werr := sys.WritebackError(m.fd()); werr != nil {
-		return m.breakWith(werr)
+		return m.markBroken(werr)
 	}
 	if errors.Is(err, syscall.EIO) && !privatefile.IsWriteError(err) {
-		return m.breakWith(err)
+		return m.markBroken(err)
 	}
 	return err
 }
@@ -39,7 +39,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 		return privatefile.WriteError(err)
 	}
 	err := privatefile.Clone(ctx, fd, m.fd())
-	m.flat.Cloned = err == nil
+	m.defragState.Cloned = err == nil
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
 		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}
@@ -49,7 +49,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 // writeback brings what was stored to the disk.
 func (m *MmapMut) writeback() error {
 	if err := sys.WritebackAndWait(m.fd()); err != nil {
-		return m.breakWith(err)
+		return m.markBroken(err)
 	}
 	m.region.Written()
 	return nil
@@ -60,14 +60,14 @@ func (m *MmapMut) writeback() error {
 func (m *MmapMut) syncFile(fd int) error {
 	err := sys.Fsync(fd)
 	if err != nil && fd == m.fd() {
-		return m.breakWith(err)
+		return m.markBroken(err)
 	}
 	return err
 }
 
-// breakWith remembers an error after which the private file may not hold what was stored into
+// markBroken remembers an error after which the private file may not hold what was stored into
 // it.
-func (m *MmapMut) breakWith(err error) error {
+func (m *MmapMut) markBroken(err error) error {
 	m.broken = err
 	return err
 }

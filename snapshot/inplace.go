@@ -23,7 +23,7 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 		defer syscalls.Close(file)
 	}
 	if werr := sys.WritebackError(m.fd()); werr != nil {
-		return m.breakWith(werr)
+		return m.markBroken(werr)
 	}
 	if err != nil {
 		return err
@@ -31,17 +31,17 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sys.Fsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.flat.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
+	m.defragState.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
 	return nil
 }
 
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	names, err := sys.ReopenDir(m.at.DirFD)
+	dirFD, err := sys.ReopenDir(m.at.DirFD)
 	if err == nil {
-		defer syscalls.Close(names)
-		err = publish.LockDirectory(ctx, names)
+		defer syscalls.Close(dirFD)
+		err = publish.LockDirectory(ctx, dirFD)
 	}
 	if m.config.CheckConflict && err != nil {
 		return -1, fmt.Errorf("directory: %w", err)
@@ -54,10 +54,10 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		return -1, err
 	}
 	now.CloseFD()
-	if !now.own {
+	if !now.isOwn {
 		return -1, fmt.Errorf("%w: the name does not lead to the file that was opened", ErrConflict)
 	}
-	file, err := m.reopenWritable(ctx)
+	file, err := m.reopenReadWrite(ctx)
 	if err != nil {
 		return -1, err
 	}
@@ -77,10 +77,10 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	return file, err
 }
 
-// reopenWritable opens the file that was opened or last committed for writing. Only if that goes by
-// the name, a lease of another process is not waited for by the kernel.
-func (m *MmapMut) reopenWritable(ctx context.Context) (fd int, err error) {
-	own := m.ownPlace()
+// reopenReadWrite opens the file that was opened or last committed for writing. Only if that goes
+// by the name, a lease of another process is not waited for by the kernel.
+func (m *MmapMut) reopenReadWrite(ctx context.Context) (fd int, err error) {
+	own := m.ownLocation()
 	for i := range retry.Attempts {
 		fd, err = own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
 		if !errors.Is(err, syscall.EAGAIN) {
@@ -108,6 +108,6 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 	if err := m.trim(); err != nil {
 		return -1, err
 	}
-	m.flat.Cloned = true
+	m.defragState.Cloned = true
 	return m.Size(), sys.Ficlone(file, m.fd())
 }

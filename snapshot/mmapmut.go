@@ -23,18 +23,18 @@ import (
 type MmapMut struct {
 	source
 	config  Config             // constant
-	at      *pathname.Location // where commits go; constant, but for its file
+	at      *pathname.Location // where commits go; constant, but for its FD
 	setID   uint32             // set-id bits of Config.Perm, for Create; constant
 	cleanup runtime.Cleanup    // closes at; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
 	// so waits for one.
-	committing sync.Mutex
-	broken     error // why nothing can be committed any more
-	nameless   bool  // the private file can get no name: it may have had one, or lies elsewhere
-	named      bool  // files without a name cannot be published here
+	committing   sync.Mutex
+	broken       error // why nothing can be committed any more
+	cannotLink   bool  // the private file can get no name: it may have had one, or lies elsewhere
+	needTempName bool  // files without a name cannot be published here
 
-	flat defrag.State
+	defragState defrag.State
 
 	// baseline and known describe the file that was opened or last committed, as it was then; they
 	// are nil as long as there was none. at.FD is a descriptor of that file, or -1 if none could
@@ -53,7 +53,7 @@ type MmapMut struct {
 }
 
 func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name string) (*MmapMut, error) {
-	m := &MmapMut{config: c, at: at, nameless: !p.Linkable}
+	m := &MmapMut{config: c, at: at, cannotLink: !p.Linkable}
 	if at.FD >= 0 {
 		m.baseline = &at.Stat
 	}

@@ -21,16 +21,16 @@ func (m *MmapMut) publishCopy(ctx context.Context, p publish.Publication) error 
 		if attrs, err = m.attributesFor(p); err != nil {
 			return err
 		}
-		var done, named bool
-		done, named, err = m.publishNew(ctx, p, attrs)
-		if !done && !named && publish.NeedsTempName(err) {
-			before := m.named
-			m.named = true
+		var done, hadTempName bool
+		done, hadTempName, err = m.publishNew(ctx, p, attrs)
+		if !done && !hadTempName && publish.NeedsTempName(err) {
+			before := m.needTempName
+			m.needTempName = true
 			done, _, err = m.publishNew(ctx, p, attrs)
-			m.named = before || done && p.To == m.at
+			m.needTempName = before || done && p.To == m.at
 		}
 	}
-	m.flat.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
+	m.defragState.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
 	return err
 }
 
@@ -44,22 +44,24 @@ const anewTries = 3
 
 // publishNew does that with one temporary file. It reports whether that got the name, and whether
 // it had a temporary one.
-func (m *MmapMut) publishNew(ctx context.Context, p publish.Publication, attrs *publish.Attributes) (done, named bool, err error) {
+func (m *MmapMut) publishNew(
+	ctx context.Context, p publish.Publication, attrs *publish.Attributes,
+) (done, hadTempName bool, err error) {
 	perm := uint32(0) // no other user may open it before it has its owner and mode
 	if attrs == nil {
 		perm = m.config.perm()
 	}
-	t, err := publish.NewTemporary(p.To.DirFD, p.To.Name, perm, m.named)
+	t, err := publish.NewTemporary(p.To.DirFD, p.To.Name, perm, m.needTempName)
 	if err != nil {
 		return false, true, err
 	}
 	defer t.Discard()
-	named = t.Name != ""
-	if err := m.copyTo(ctx, t.Fd); err != nil {
+	hadTempName = t.Name != ""
+	if err := m.copyTo(ctx, t.FD); err != nil {
 		return false, true, err
 	}
 	done, err = m.publish(ctx, p, &t, attrs, t.Close)
-	return done, named, err
+	return done, hadTempName, err
 }
 
 // publish makes t, which holds the contents, durable, with the attributes attrs or those that are
@@ -67,7 +69,7 @@ func (m *MmapMut) publishNew(ctx context.Context, p publish.Publication, attrs *
 // next commit expects. It reports whether t got the name, and if so has called release at once, to
 // close it: while it is open for writing, executing it is ETXTBSY, and nobody gets a lease.
 func (m *MmapMut) publish(ctx context.Context, p publish.Publication, t *publish.Temporary, attrs *publish.Attributes, release func()) (bool, error) {
-	fd := t.Fd
+	fd := t.FD
 	if attrs == nil {
 		if err := m.restoreSetID(fd); err != nil {
 			return false, err
@@ -121,7 +123,7 @@ func (m *MmapMut) publish(ctx context.Context, p publish.Publication, t *publish
 		if after, err := sys.Fstat(fd); err == nil {
 			before.Ctime = after.Ctime
 		}
-		m.expect(before, given, file)
+		m.setBaseline(before, given, file)
 	}
 	done, err := p.Run(ctx, t)
 	if !done && p.NoReplace && p.To == m.at && errors.Is(err, fs.ErrExist) {

@@ -18,8 +18,8 @@ import (
 // moment later. Therefore all questions about the file, whether it is the expected one, who owns
 // it, which attributes it has, are answered by this one descriptor.
 type target struct {
-	pathname.Location      // file is -1 if the name is free
-	own               bool // the file is the one that was opened or last committed
+	pathname.Location      // FD is -1 if the name is free
+	isOwn             bool // the file is the one that was opened or last committed
 }
 
 // look opens what has the name of a publication now. If check is set, anything but the expected
@@ -61,13 +61,13 @@ func (m *MmapMut) recognize(t *target, check bool) error {
 	if pathname.IsGone(err) {
 		return nil
 	}
-	t.own = err == nil && pathname.SameInode(expected, t.Stat)
+	t.isOwn = err == nil && pathname.SameInode(expected, t.Stat)
 	return err
 }
 
-// expect makes the file that this snapshot published under its own name the one that the next
+// setBaseline makes the file that this snapshot published under its own name the one that the next
 // commit expects. file is a descriptor of OpenPath of that file, or -1, and is taken over.
-func (m *MmapMut) expect(stat syscalls.Stat, a *publish.Attributes, file int) {
+func (m *MmapMut) setBaseline(stat syscalls.Stat, a *publish.Attributes, file int) {
 	m.baseline, m.known = &stat, a
 	m.at.CloseFD()
 	m.at.FD = file
@@ -111,9 +111,9 @@ func (m *MmapMut) attributesByLook(p publish.Publication) (*publish.Attributes, 
 		return nil, retry.Transient(err) // replaced since the look, on a server that goes by names
 	}
 	if err == nil {
-		m.dropSetID(a, t.own || !p.Adopt)
+		m.dropSetID(a, t.isOwn || !p.Adopt)
 	}
-	if t.own || p.Adopt {
+	if t.isOwn || p.Adopt {
 		return a, err
 	}
 	// Another file has the name. If its owner and mode were taken over, whoever moved it there
@@ -134,9 +134,9 @@ func (m *MmapMut) attributesByLook(p publish.Publication) (*publish.Attributes, 
 	return a, nil
 }
 
-// ownPlace is where the file that was opened or last committed was then, with what fstat says of it
-// now, or else said then. It holds no descriptor of its own.
-func (m *MmapMut) ownPlace() pathname.Location {
+// ownLocation is where the file that was opened or last committed was then, with what fstat says of
+// it now, or else said then. It holds no descriptor of its own.
+func (m *MmapMut) ownLocation() pathname.Location {
 	own := pathname.Location{DirFD: m.at.DirFD, Name: m.at.Name, FD: m.at.FD, Stat: *m.baseline}
 	if now, err := sys.Fstat(own.FD); err == nil {
 		own.Stat = now
@@ -151,7 +151,7 @@ func (m *MmapMut) ownAttributes() (*publish.Attributes, error) {
 		return nil, nil
 	}
 	var a *publish.Attributes
-	own, err := m.ownPlace(), pathname.Unreachable(fs.ErrNotExist)
+	own, err := m.ownLocation(), pathname.Unreachable(fs.ErrNotExist)
 	if own.FD >= 0 {
 		a, err = publish.AttributesOf(&own)
 	}

@@ -144,15 +144,15 @@ func (r *report) writeTables(b *bytes.Buffer) {
 }
 
 // columns returns what a row shows: the time of each way, and what cannot be told from those.
-func (n *row) columns() (ways, units []string) {
-	for unit := range n.values {
+func (r *row) columns() (ways, units []string) {
+	for unit := range r.values {
 		way, speed := strings.CutSuffix(unit, "-B/s")
-		if !(speed && n.times[way] != nil) && unit != "sec/op" {
+		if !(speed && r.times[way] != nil) && unit != "sec/op" {
 			units = append(units, unit)
 		}
 	}
 	slices.SortFunc(units, byNumber)
-	return slices.SortedFunc(slices.Values(n.ways), byNumber), units
+	return slices.SortedFunc(slices.Values(r.ways), byNumber), units
 }
 
 // format returns a median and how far its confidence interval reaches.

@@ -41,38 +41,41 @@ type State struct {
 
 // Run is called after each copy of the private file fd was made. It is of use, never needed:
 // whatever fails in it is left as it is. dir is a directory of the file's filesystem.
-func (f *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, size int64) {
-	if !f.Cloned {
+func (s *State) Run(ctx context.Context, o privatefile.Options, fd, dir int, size int64) {
+	if !s.Cloned {
 		return
 	}
 	n, err := sys.CountExtents(fd, 0, size)
 	if err != nil {
 		return
 	}
-	if f.fewest == 0 || n < f.fewest {
-		f.fewest = n
+	if s.fewest == 0 || n < s.fewest {
+		s.fewest = n
 	}
-	f.budget = min(f.budget+n-f.fewest, n+windowCost)
-	for tried := int64(0); f.budget >= windowCost && tried < size && ctx.Err() == nil; tried += window {
-		if f.next >= size {
-			f.next = 0
+	s.budget = min(s.budget+n-s.fewest, n+windowCost)
+	for tried := int64(0); tried < size && s.budget >= windowCost; tried += window {
+		if ctx.Err() != nil {
+			return
 		}
-		length := min(window, size-f.next)
-		if n, err := sys.CountExtents(fd, f.next, length); err == nil && n > fewExtents {
-			f.budget -= windowCost
-			_ = join(o, fd, dir, f.next, length)
+		if s.next >= size {
+			s.next = 0
 		}
-		f.next += length
+		length := min(window, size-s.next)
+		if n, err := sys.CountExtents(fd, s.next, length); err == nil && n > fewExtents {
+			s.budget -= windowCost
+			_ = join(o, fd, dir, s.next, length)
+		}
+		s.next += length
 	}
 }
 
 // join makes n bytes at off of the private file fd contiguous.
 func join(o privatefile.Options, fd, dir int, off, n int64) error {
-	r, err := o.Create(dir, 0, 0, false)
+	u, err := o.Create(dir, 0, 0, false)
 	if err != nil {
 		return err
 	}
-	joined := r.FD
+	joined := u.FD
 	defer syscalls.Close(joined)
 	if err := sys.Ftruncate(joined, off+n); err != nil {
 		return err

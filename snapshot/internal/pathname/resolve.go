@@ -55,17 +55,17 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 		p.Close()
 		return nil, err
 	}
-	hand, handErr := p.followByHand(name, create)
+	manual, manualErr := p.followManually(name, create)
 	if file < 0 {
-		return hand, handErr
+		return manual, manualErr
 	}
 	stat, err := sys.Fstat(file)
-	if err == nil && handErr == nil && hand.FD >= 0 && SameInode(hand.Stat, stat) {
+	if err == nil && manualErr == nil && manual.FD >= 0 && SameInode(manual.Stat, stat) {
 		_ = syscalls.Close(file)
-		return hand, nil
+		return manual, nil
 	}
-	if handErr == nil {
-		hand.Close()
+	if manualErr == nil {
+		manual.Close()
 	}
 	if err != nil {
 		_ = syscalls.Close(file)
@@ -74,7 +74,7 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 	return &Location{DirFD: NoDir, FD: file, Stat: stat}, nil
 }
 
-func (p *Location) followByHand(name string, create bool) (*Location, error) {
+func (p *Location) followManually(name string, create bool) (*Location, error) {
 	for range syscalls.MaxLinks {
 		target, err := sys.Readlinkat(p.FD)
 		if err == nil && create {

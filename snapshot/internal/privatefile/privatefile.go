@@ -27,28 +27,28 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 		return p, err
 	}
 	// Mode 0: only root can open it again through /proc.
-	r, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
+	u, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
 	if err != nil {
 		return p, err
 	}
 	made := false // else it is given back, also if Progress panics
 	defer func() {
 		if !made {
-			discard(ctx, r.FD)
+			discard(ctx, u.FD)
 		}
 	}()
-	method, own, err := o.fill(ctx, r, src)
+	method, own, err := o.fill(ctx, u, src)
 	if err != nil {
-		return p, r.wrapTried(err)
+		return p, u.wrapTried(err)
 	}
-	if r.memory {
-		if err := sys.Seal(r.FD); err != nil {
-			return p, r.wrapTried(err)
+	if u.memory {
+		if err := sys.Seal(u.FD); err != nil {
+			return p, u.wrapTried(err)
 		}
 	}
 	err = checkCopy(own)
 	made = err == nil
-	return File{r, own.Size, method, own.UID}, err
+	return File{u, own.Size, method, own.UID}, err
 }
 
 // discard closes a private file. If the context was cancelled, it does so in the background: freeing
@@ -62,8 +62,8 @@ func discard(ctx context.Context, fd int) {
 }
 
 // fill makes the private file, which is empty, what src is, and describes it.
-func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, syscalls.Stat, error) {
-	own, err := cloneWhole(ctx, r.FD, src)
+func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, syscalls.Stat, error) {
+	own, err := cloneWhole(ctx, u.FD, src)
 	if !errors.Is(err, errors.ErrUnsupported) || o.NoCopy {
 		return reflink, own, err
 	}
@@ -76,12 +76,12 @@ func (o Options) fill(ctx context.Context, r Unnamed, src Source) (Method, sysca
 		}
 	}
 	limit := int64(math.MaxInt64)
-	if r.memory {
+	if u.memory {
 		limit = memoryLimit
 	}
-	method, err := o.copyStable(ctx, r.FD, src, limit)
+	method, err := o.copyStable(ctx, u.FD, src, limit)
 	if err == nil {
-		own, err = sys.Fstat(r.FD)
+		own, err = sys.Fstat(u.FD)
 	}
 	return method, own, err
 }

@@ -34,11 +34,11 @@ type Unnamed struct {
 // wrapTried adds the candidates tried before and their errors to err. Only err itself is wrapped, so
 // that errors.Is does not match the earlier failures: a TempDir that does not exist must not be
 // taken for a file that does not exist.
-func (r Unnamed) wrapTried(err error) error {
-	if err == nil || len(r.tried) == 0 {
+func (u Unnamed) wrapTried(err error) error {
+	if err == nil || len(u.tried) == 0 {
 		return err
 	}
-	return fmt.Errorf("%s; %s: %w", strings.Join(r.tried, "; "), r.name, err)
+	return fmt.Errorf("%s; %s: %w", strings.Join(u.tried, "; "), u.name, err)
 }
 
 // Create makes an empty private file at the first candidate that can hold it: the directory of the
@@ -62,15 +62,15 @@ func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (Unname
 	if temp == "" {
 		temp = os.TempDir()
 	}
-	r := Unnamed{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
-	r.candidate = candidate{name: "temporary directory " + temp}
-	r.FD, err = tmpfileAt(temp, perm)
+	u := Unnamed{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
+	u.candidate = candidate{name: "temporary directory " + temp}
+	u.FD, err = tmpfileAt(temp, perm)
 	if unsuitable(err) && o.InMemory {
-		r.tried = append(r.tried, fmt.Sprintf("%s: %v", r.name, err))
-		r.candidate = candidate{name: "memory", memory: true}
-		r.FD, err = o.memfd(size)
+		u.tried = append(u.tried, fmt.Sprintf("%s: %v", u.name, err))
+		u.candidate = candidate{name: "memory", memory: true}
+		u.FD, err = o.memfd(size)
 	}
-	return r, r.wrapTried(err)
+	return u, u.wrapTried(err)
 }
 
 func tmpfileIn(dir int, perm uint32) (int, error) {

@@ -31,10 +31,10 @@ type Publication struct {
 func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err error) {
 	// The directory is opened before anything changes, so that lacking the permission to make
 	// it durable leaves everything as it was.
-	names, err := sys.ReopenDir(p.To.DirFD)
+	dirFD, err := sys.ReopenDir(p.To.DirFD)
 	if err == nil {
-		defer syscalls.Close(names)
-		if err = LockDirectory(ctx, names); !p.Check {
+		defer syscalls.Close(dirFD)
+		if err = LockDirectory(ctx, dirFD); !p.Check {
 			err = nil // it matters to those who check
 		}
 	} else if p.NoSync && !p.Check {
@@ -43,7 +43,7 @@ func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("directory: %w", err)
 	}
-	removeLeftovers(t.Fd, p.To.DirFD, p.To.Name)
+	removeLeftovers(t.FD, p.To.DirFD, p.To.Name)
 	if err := p.BeforeRename(); err != nil {
 		return false, err
 	}
@@ -62,20 +62,20 @@ func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err erro
 	if p.NoSync {
 		return true, nil
 	}
-	_ = sys.Funlock(names) // others need not wait for the disk
-	return true, syncDir(names)
+	_ = sys.Funlock(dirFD) // others need not wait for the disk
+	return true, syncDir(dirFD)
 }
 
 // syncDir brings the names in a directory to the disk.
-func syncDir(names int) error {
-	err := sys.Fsync(names)
+func syncDir(dirFD int) error {
+	err := sys.Fsync(dirFD)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
 		return nil // no such thing on this filesystem
 	}
 	if err == nil {
 		// An XFS that has shut itself down reports success for a directory all the same (measured
 		// on Linux 6.18; a crash test found commits lost so). Looking at it fails.
-		_, err = sys.Fstat(names)
+		_, err = sys.Fstat(dirFD)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
@@ -88,9 +88,9 @@ func syncDir(names int) error {
 const lockTries = 9
 
 // LockDirectory takes the lock under which users of this library change names in a directory.
-func LockDirectory(ctx context.Context, names int) error {
+func LockDirectory(ctx context.Context, dirFD int) error {
 	for i := 0; ; i++ {
-		err := sys.TryFlock(names)
+		err := sys.TryFlock(dirFD)
 		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
 			return err
 		}

@@ -39,7 +39,7 @@ func eachTemporary(
 				t.Fatal(err)
 			}
 			defer temp.Discard()
-			if _, err := sys.Pwrite(temp.Fd, []byte("new"), 0); err != nil {
+			if _, err := sys.Pwrite(temp.FD, []byte("new"), 0); err != nil {
 				t.Fatal(err)
 			}
 			f(t, dir, to, &temp)

@@ -15,7 +15,7 @@ import (
 // A Temporary is a file that is made ready, in its directory, to get a name. It has none until
 // then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
 type Temporary struct {
-	Fd   int // -1 once it is closed
+	FD   int // -1 once it is closed
 	dir  int
 	Name string // "" for none
 }
@@ -24,9 +24,9 @@ type Temporary struct {
 func Unnamed(fd, dir int) *Temporary { return &Temporary{fd, dir, ""} }
 
 // NewTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
-// set later. With named, it has a temporary name from the start in any case.
-func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, error) {
-	if !named {
+// set later. With withName, it has a temporary name from the start in any case.
+func NewTemporary(dir int, base string, perm uint32, withName bool) (Temporary, error) {
+	if !withName {
 		fd, err := sys.Tmpfile(dir, perm)
 		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
 			err = fmt.Errorf("directory: %w", syscall.ENOENT)
@@ -61,7 +61,7 @@ func NewTemporary(dir int, base string, perm uint32, named bool) (Temporary, err
 			t.Discard()
 			return t, err
 		}
-		_ = syscalls.Close(t.Fd)
+		_ = syscalls.Close(t.FD)
 	}
 	return Temporary{}, errNoName
 }
@@ -85,7 +85,7 @@ func NeedsTempName(err error) bool {
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
 func (t Temporary) lock() (bool, error) {
-	err := sys.TryFlock(t.Fd)
+	err := sys.TryFlock(t.FD)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		return false, nil
@@ -102,7 +102,7 @@ func (t Temporary) lock() (bool, error) {
 		return false, err
 	}
 	defer syscalls.Close(now.FD)
-	own, err := sys.Fstat(t.Fd)
+	own, err := sys.Fstat(t.FD)
 	return pathname.SameInode(now.Stat, own), err
 }
 
@@ -111,33 +111,33 @@ func (t *Temporary) Discard() {
 	if t.Name != "" {
 		_ = sys.Unlinkat(t.dir, t.Name)
 	}
-	if t.Fd >= 0 {
+	if t.FD >= 0 {
 		t.Close()
 	}
 }
 
 // Close closes it, which ends the lock on a temporary name.
 func (t *Temporary) Close() {
-	_ = syscalls.Close(t.Fd)
-	t.Fd = -1
+	_ = syscalls.Close(t.FD)
+	t.FD = -1
 }
 
 // openPath returns a descriptor of OpenPath of t itself: by the name, if t has that, or else
 // through /proc.
 func (t *Temporary) openPath(name string) (int, error) {
 	if name == "" {
-		return sys.OpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.Fd))
+		return sys.OpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.FD))
 	}
 	file, err := sys.OpenPath(t.dir, name)
 	if err != nil {
 		return -1, err
 	}
-	named, err := sys.Fstat(file)
+	byName, err := sys.Fstat(file)
 	var own syscalls.Stat
 	if err == nil {
-		own, err = sys.Fstat(t.Fd)
+		own, err = sys.Fstat(t.FD)
 	}
-	if err == nil && !pathname.SameInode(named, own) {
+	if err == nil && !pathname.SameInode(byName, own) {
 		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
 	}
 	if err != nil {
@@ -168,7 +168,7 @@ func (t *Temporary) link(base string) (file int, err error) {
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = sys.Linkat(t.Fd, t.dir, base)
+		err = sys.Linkat(t.FD, t.dir, base)
 		if err == nil && t.Name != "" && sys.Unlinkat(t.dir, t.Name) == nil {
 			t.Name = ""
 		}
@@ -183,7 +183,7 @@ func (t *Temporary) link(base string) (file int, err error) {
 // of OpenPath of t. If it fails, t can never get a name.
 func (t *Temporary) replace(base string) (file int, err error) {
 	if t.Name == "" {
-		if t.Name, err = linkTemporary(t.Fd, t.dir, base); err != nil {
+		if t.Name, err = linkTemporary(t.FD, t.dir, base); err != nil {
 			t.Name = ""
 			return -1, err
 		}
