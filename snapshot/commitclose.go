@@ -35,8 +35,8 @@ func (m *MmapMut) commitAndClose() error {
 	if published {
 		return err
 	}
-	if m.unfreeze() != nil {
-		return errors.Join(err, m.close())
+	if uerr := m.unfreeze(); uerr != nil {
+		return errors.Join(err, uerr, m.close())
 	}
 	if publish.NeedsTempName(err) || errors.Is(err, errAnew) {
 		return m.commitThenClose()

@@ -40,6 +40,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	}
 	err := privatefile.Clone(ctx, fd, m.fd())
 	m.defragState.Cloned = err == nil
+	m.region.Written() // the clone wrote all pages back
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
 		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}

@@ -204,7 +204,7 @@
 //
 // A Mmap holds one descriptor, a MmapMut three (RLIMIT_NOFILE). Each holds one mapping
 // (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be in
-// memory, by View, Bytes or Prefetch; files of more than 64 GiB are mapped when they are opened.
+// memory, by View, Bytes or Prefetch.
 // Where the data were copied, the copy takes disk space, or memory on tmpfs and, for an Mmap, where no
 // directory could hold it, until Close; there, holes take memory, too, once they are read. After Close, its addresses stay taken until the garbage
 // collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB

@@ -61,7 +61,7 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 }
 
 // Resize changes the size of the snapshot, and zeros are what it grows by, which take no disk space.
-// Slices of Bytes are invalid afterwards. While a View runs, in any goroutine, Resize to less fails
+// Slices of Bytes are invalid afterwards. While a View or Prefetch runs, in any goroutine, Resize to less fails
 // with syscall.EBUSY. It costs an ftruncate(2) of the private file.
 //
 // If Resize fails, the size is as it was.
@@ -83,7 +83,7 @@ func (m *MmapMut) resize(size int64) error {
 	}
 	if size < m.Size() {
 		if !m.views.TryLock() {
-			return fmt.Errorf("a View is running: %w", syscall.EBUSY)
+			return fmt.Errorf("a View or Prefetch is running: %w", syscall.EBUSY)
 		}
 		defer m.views.Unlock()
 	} else if err := m.trim(); err != nil {

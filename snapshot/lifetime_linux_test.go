@@ -79,7 +79,7 @@ func TestViewOutlivesEverything(t *testing.T) {
 			must(t, err)
 			wantBytes(t, "the new memory", p, []byte("stored through the old memory"))
 			must(t, m.Commit())
-			wantError(t, m.Resize(50), syscall.EBUSY, "resize "+name+": a View is running: device or resource busy")
+			wantError(t, m.Resize(50), syscall.EBUSY, "resize "+name+": a View or Prefetch is running: device or resource busy")
 			_ = bytes.Clone(b)
 			must(t, m.Close())
 			wantBytes(t, "after Close", b[:29], []byte("stored through the old memory"))

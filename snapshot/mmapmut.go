@@ -47,7 +47,7 @@ type MmapMut struct {
 	store  sync.RWMutex
 	ragged bool // a write that failed may have made the private file longer than the size
 
-	// views is shared by every View that is running. Resize to less and CommitAndClose own it for a
+	// views is shared by every View and Prefetch that is running. Resize to less and CommitAndClose own it for a
 	// moment, and only try to: so a View can be inside another.
 	views sync.RWMutex
 }
@@ -121,7 +121,11 @@ func (m *MmapMut) storeError(off int64) error {
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
 // returns when they are there: see [Mmap.Prefetch].
-func (m *MmapMut) Prefetch(off, n int64) error { return m.prefetch(off, n) }
+func (m *MmapMut) Prefetch(off, n int64) error {
+	m.views.RLock() // it uses the mapping, as a View does
+	defer m.views.RUnlock()
+	return m.prefetch(off, n)
+}
 
 // Bytes returns the memory itself, valid until Resize, a WriteGrow that grows, CommitAndClose or
 // Close. Using it later is a fault that ends the program; so is a disk error or a full disk

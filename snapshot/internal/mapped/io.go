@@ -73,7 +73,7 @@ func (r *Region) WriteAt(p []byte, off int64) (int, error) {
 
 func (r *Region) Pwrite(p []byte, off int64) (int, error) {
 	n, err := r.file.WriteAt(p, off)
-	if page := os.Getpagesize(); err != nil && len(p) > page {
+	if page := os.Getpagesize(); err != nil && off%int64(page)+int64(len(p)) > int64(page) {
 		n, err = 0, nil
 		for n < len(p) && err == nil {
 			step := min(len(p)-n, page-int((off+int64(n))%int64(page)))

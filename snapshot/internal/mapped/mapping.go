@@ -69,11 +69,13 @@ func (a *addresses) acquire() bool {
 	}
 }
 
-// release gives a reference back.
-func (a *addresses) release() {
-	if a.refs.Add(-1) == 0 {
-		a.revoke()
+// release gives a reference back. It is a method of the mapping, which it keeps reachable: else finalize
+// could run beside revoke, and revoke would make addresses inaccessible that are another's by then.
+func (m *mapping) release() {
+	if m.refs.Add(-1) == 0 {
+		m.revoke()
 	}
+	runtime.KeepAlive(m)
 }
 
 // revoke makes the memory inaccessible. Where that fails, it stays as it is and is not given

@@ -40,7 +40,7 @@ type Region struct {
 }
 
 // New returns a region of the first size bytes of a file that uid owns, which is the region's from
-// then on, and mapped at once only as Reserve says. If it fails, it has closed the file.
+// then on. If it fails, because Reserve does, it has closed the file.
 func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) {
 	r := &Region{file: file, owner: uid, writable: writable}
 	r.size.Store(size)
@@ -51,14 +51,20 @@ func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) 
 	return r, nil
 }
 
-// Reserve returns an error if size bytes cannot be mapped. A size that may not fit into the address
-// space it maps at once; a smaller one is mapped when it is needed.
+// Reserve returns an error if size bytes cannot be mapped. It tries a size that may not fit into the
+// address space; it takes any other for granted. The caller keeps Close from being called meanwhile.
 func (r *Region) Reserve(size int64) error {
-	if size <= int64(maxBytes) {
+	if m := r.mem.Load(); size <= int64(maxBytes) || m != nil && size <= int64(len(m.mem)) {
 		return nil
 	}
-	_, err := r.memory(size, true)
-	return err
+	if size > math.MaxInt {
+		return syscall.EFBIG
+	}
+	mem, err := mapInsisting(r.FD(), int(size), false)
+	if err != nil {
+		return err
+	}
+	return sys.Munmap(mem)
 }
 
 // Size returns the size in bytes.
