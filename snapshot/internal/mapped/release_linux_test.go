@@ -4,11 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // While the last reference is given back, the garbage collector does not take the mapping for
@@ -35,29 +35,26 @@ func TestReleaseKeepsMapping(t *testing.T) {
 		if err := r.Prefetch(0, 1); err != nil {
 			t.Fatal(err)
 		}
-		revoke, unmap := sys.MapNone, sys.Munmap
-		var within atomic.Pointer[byte]
-		var unmapped atomic.Bool
-		sys.Munmap = func(b []byte) error {
-			unmapped.Store(unmapped.Load() || within.Load() == &b[0])
-			return unmap(b)
-		}
-		sys.MapNone = func(b []byte) error {
-			if !within.CompareAndSwap(nil, &b[0]) { // finalize does so, too
-				return revoke(b)
+		mem, called := r.Mapped(), false
+		undo := systest.Intercept(t, func(call string) error {
+			if call != "mmap none" || called {
+				return nil
 			}
-			// As if the thread had to wait here.
-			for range 20 {
+			called = true
+			for range 20 { // as if the thread had to wait here
 				runtime.GC()
 				time.Sleep(time.Millisecond) // cleanups run on a goroutine of their own
 			}
-			within.Store(nil)
-			return revoke(b)
-		}
+			if err := syscalls.Mincore(mem, make([]byte, len(mem)/os.Getpagesize()+1)); err != nil {
+				t.Errorf("%s: unmapped before it was revoked: %v", what, err)
+				return err // what is mapped there now is not to be touched
+			}
+			return nil
+		})
 		err = end(r)
-		sys.MapNone, sys.Munmap = revoke, unmap
-		if err != nil || unmapped.Load() {
-			t.Errorf("%s: %v; unmapped before it was revoked: %v", what, err, unmapped.Load())
+		undo()
+		if err != nil || !called {
+			t.Errorf("%s: %v; revoked: %v", what, err, called)
 		}
 		runtime.KeepAlive(r)
 	}
