@@ -23,7 +23,8 @@ var _ = describe(
 	},
 	call{
 		function: "FstatSync", name: "statx", number: none,
-		do: func(f *files) error { return second(syscalls.FstatSync(f.file())) },
+		do:    func(f *files) error { return second(syscalls.FstatSync(f.file())) },
+		needs: "statx", // without it FstatSync is Fstat
 	},
 	call{
 		function: "Fchown", name: "fchown", number: none,
