@@ -148,10 +148,13 @@ func TestTornLeasedCopies(t *testing.T) {
 			systest.IgnoreTimes(t)
 			systest.IgnoreLeases(t)
 			beside(t, closing(name))
-			got := opens(t, snapshot.Config{RequireConsistent: true}, name, snapshot.LeasedCopy, 100)
-			if got.torn[snapshot.LeasedCopy] == 0 {
-				t.Errorf("nothing is torn: %+v", got)
+			for range 100 { // on one processor the writer runs seldom in the middle of a copy
+				got := opens(t, snapshot.Config{RequireConsistent: true}, name, snapshot.LeasedCopy, 100)
+				if got.torn[snapshot.LeasedCopy] > 0 {
+					return
+				}
 			}
+			t.Error("nothing is torn")
 		})
 	})
 }
