@@ -13,7 +13,7 @@ import (
 //
 // If it fails, the file is as it was and the snapshot is open as before, unless the error is
 // ErrNotDurable: then it is closed, too. Methods that are called while it works return
-// fs.ErrClosed. While a View is running, it does what Commit and Close do.
+// fs.ErrClosed. While a View or Prefetch is running, it does what Commit and Close do.
 func (m *MmapMut) CommitAndClose() error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
@@ -70,9 +70,8 @@ func (m *MmapMut) publishSelf() (published bool, err error) {
 	return published, err
 }
 
-// freeze makes the private file inaccessible, to slices of Bytes as well. It
-// reports false, and does nothing, while a View is running or if the private file cannot or
-// must not get a name.
+// freeze makes the private file inaccessible, to slices of Bytes as well. It reports false, and does
+// nothing, while a View or Prefetch is running or if the private file must not get a name.
 func (m *MmapMut) freeze() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()

@@ -39,8 +39,9 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 		return privatefile.WriteError(err)
 	}
 	err := privatefile.Clone(ctx, fd, m.fd())
-	m.defragState.Cloned = err == nil
-	m.region.Written() // the clone wrote all pages back
+	if m.defragState.Cloned = err == nil; err == nil {
+		m.region.Written() // the clone wrote back the pages stored to since writeback
+	}
 	if errors.Is(err, errors.ErrUnsupported) && !m.config.NoCopy {
 		return privatefile.NewCopier(ctx, m.config.Progress).Copy(fd, m.fd(), m.Size(), true)
 	}

@@ -17,8 +17,8 @@ import (
 // with Commit, as a whole, and with nothing else. All methods may be called at the same time
 // from several goroutines.
 //
-// It holds a private file, a mapping of it and two more descriptors until Close or
-// CommitAndClose. Changed pages take disk space of their own. If it is dropped without Close,
+// It holds a private file, a mapping of it from when one is first needed, and two more descriptors
+// until Close or CommitAndClose. Changed pages take disk space of their own. If it is dropped without Close,
 // the garbage collector gives all that back some day, except for memory that Bytes returned.
 type MmapMut struct {
 	source
@@ -47,8 +47,8 @@ type MmapMut struct {
 	store  sync.RWMutex
 	ragged bool // a write that failed may have made the private file longer than the size
 
-	// views is shared by every View and Prefetch that is running. Resize to less and CommitAndClose own it for a
-	// moment, and only try to: so a View can be inside another.
+	// views is shared by every View and Prefetch that is running. Resize to less and CommitAndClose
+	// own it for a moment, and only try to: so a View can be inside another.
 	views sync.RWMutex
 }
 
@@ -96,8 +96,8 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
 // error. f may read and change b. b stays mapped until f returns, whatever others do, Close and
-// Commit included; a Resize to less fails meanwhile. It must not be used afterwards, nor given to another goroutine
-// that is still using it then. A store that is made while a commit makes its clone is in it or
+// Commit included; a Resize to less fails meanwhile. It must not be used afterwards, nor given to
+// another goroutine that is still using it then. A store that is made while a commit makes its clone is in it or
 // not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
 // there are fs.ErrInvalid, and f is not called.
 //

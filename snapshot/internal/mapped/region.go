@@ -134,19 +134,6 @@ func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
 func (r *Region) FD() int { return int(r.file.Fd()) }
 
-// TryRead is the short way of ReadAt: it makes no system call and checks the range itself. It reports
-// false if p could not be filled, and then p holds anything.
-//
-// It repeats what has and tryCopy do, because the compiler inlines neither, and each call takes a
-// tenth of the time of a short read.
-// ReadAt fills p with the bytes from off on. Pages that are not known to be resident it reads by
-// pread(2), and also pages that fault: pread has the errno. It maps the file if TryRead could read
-// p then.
-// WriteAt writes p at off, within the size.
-// Pwrite writes p at off by pwrite(2), which can make the file longer. An os.File forgets how much it
-// has written before an error: then pages are written one by one, to learn the true count.
-// View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults, fault is
-// the offset in the region, else -1. With err f is not called.
 // acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that has
 // none any more was replaced by a longer one, or Close was called.
 func (r *Region) acquire(end int64) (*mapping, error) {
@@ -161,13 +148,6 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 	}
 }
 
-// Bytes returns the memory itself. It is nil if the size is 0 or the file cannot be mapped.
-// Prefetch reads n bytes from off on into memory. Pages not known to be resident are read with pread
-// first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a time.
-// Resident reports whether n bytes from off on are known to be in memory.
-// ReadError returns why the page at off could not be had for reading, EFAULT if it can be had now.
-// StoreError returns why the page at off could not be had for a store, EFAULT if it can be had now.
-// To learn it, it writes the byte that is there: the caller keeps all others from writing.
 // Written notes that the kernel has written every page to the disk, so that the next store into any
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }
@@ -238,11 +218,6 @@ func (r *Region) isClosed() bool {
 	return r.closed
 }
 
-// scratch holds buffers for data that are read only to have them in memory.
-// read reads a range by system calls and forgets it. It has the true errno: that of populate is
-// always EFAULT, or EINVAL before Linux 5.14.
-// populate reads pages into memory by a system call, which lets the scheduler go on and returns
-// an error where touching them would fault.
 // UnwrapPathError takes the operation and the path off an error of package os: the caller adds its
 // own.
 func UnwrapPathError(err error) error {

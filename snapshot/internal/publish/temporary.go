@@ -74,7 +74,7 @@ func isRemoved(dir int) bool {
 
 // NeedsTempName reports whether the error of publishing a file without a name may mean that one with a
 // temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
-// such a file, nor link it. What else the error may mean, it means again.
+// such a file, nor link it. If err has another cause, the second attempt fails with the same error.
 func NeedsTempName(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
 		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better
