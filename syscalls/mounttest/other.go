@@ -42,6 +42,11 @@ func asUser(*testing.T, func(*testing.T), []string) error { return needsLinux }
 
 func isUserChild() bool { return false }
 
+func holdLease(tb testing.TB, _ string, _ func(_, _ func())) func() int {
+	tb.Skip(needsLinux)
+	return nil
+}
+
 func onThread(tb testing.TB, _ func() error) { tb.Skip(needsLinux) }
 
 func become(int, int) error { return needsLinux }
