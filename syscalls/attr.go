@@ -53,6 +53,10 @@ func Fchmod(fd int, perm uint32) error {
 // Flistxattr lists the names of the extended attributes: flistxattr(2). ACLs and security
 // labels are among them; those this process may not see are not, except that btrfs tells
 // everyone the names of trusted attributes.
+//
+// A descriptor of [OpenPath] will do: flistxattr(2) refuses it with EBADF, and then Flistxattr uses
+// listxattr(2) of /proc/self/fd, which opens nothing and so meets no lease. Where /proc is not
+// mounted, the error stays EBADF.
 func Flistxattr(fd int) ([]string, error) {
 	var names []string
 	err := do("flistxattr", func() (err error) {
@@ -62,8 +66,10 @@ func Flistxattr(fd int) ([]string, error) {
 	return names, err
 }
 
-// Fgetxattr returns the value of an extended attribute: fgetxattr(2). Where there is none of
-// this name the errno is ENODATA and the error [fs.ErrNotExist].
+// Fgetxattr returns the value of an extended attribute: fgetxattr(2). Where there is none of this
+// name the errno is ENODATA and the error [fs.ErrNotExist]. A descriptor of [OpenPath] will do, as
+// with [Flistxattr]: then the call is getxattr(2). Either call needs permission to read the file
+// for an attribute user.*.
 func Fgetxattr(fd int, name string) ([]byte, error) {
 	var value []byte
 	err := do("fgetxattr "+name, func() (err error) {

@@ -88,6 +88,12 @@ func fchmod(fd int, perm uint32) error { return unix.Fchmod(fd, perm) }
 
 func flistxattr(fd int) ([]string, error) {
 	buf, err := getxattr(func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) })
+	if err == unix.EBADF {
+		buf, err = getxattr(func(buf []byte) (int, error) {
+			return unix.Listxattr(procPath(fd), buf)
+		})
+		err = badUnlessOpen(fd, err)
+	}
 	if err != nil || len(buf) == 0 {
 		return nil, err
 	}
@@ -96,7 +102,29 @@ func flistxattr(fd int) ([]string, error) {
 
 func fgetxattr(fd int, name string) ([]byte, error) {
 	value, err := getxattr(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+	if err == unix.EBADF {
+		value, err = getxattr(func(buf []byte) (int, error) {
+			return unix.Getxattr(procPath(fd), name, buf)
+		})
+		err = badUnlessOpen(fd, err)
+	}
 	return value, classify(err, fs.ErrNotExist, unix.ENODATA)
+}
+
+// badUnlessOpen returns EBADF if err means that the second way does not exist: the descriptor is not
+// open, /proc is not mounted, or a sandbox refuses the call. ENOSYS would say that the file has no
+// attributes.
+func badUnlessOpen(fd int, err error) error {
+	switch err {
+	case unix.ENOENT: // or a file that is gone, on a server that goes by names
+		if _, missing := fdPath(fd); missing == nil {
+			return err
+		}
+	case unix.ENOSYS:
+	default:
+		return err
+	}
+	return unix.EBADF
 }
 
 // getxattr calls get with a buffer that is large enough. An attribute may grow between the call

@@ -3,9 +3,12 @@
 // holes, writeback and shared memory mappings.
 //
 // There is one function per kernel operation. A function does what its name says and nothing
-// else: it does not fall back to another way and keeps no state. Two things only are done for
-// the caller: a call interrupted by a signal (EINTR) is made again, and a failure is returned
-// as an [*os.SyscallError] that names the call and holds the errno.
+// else: it keeps no state, and falls back to another way only where its documentation says so. Two
+// things only are done for the caller: a call interrupted by a signal (EINTR) is made again, and a
+// failure is returned as an [*os.SyscallError] that names the call and holds the errno.
+//
+// [AwaitLease] is the exception: it calls one of the functions again while another process has a
+// lease on a file, because library, adapters and programs all need that.
 //
 // Descriptors are ints and stay the caller's: nothing here closes a descriptor that it was
 // given, apart from [Close]. Where two descriptors are taken, the destination comes first, as

@@ -34,7 +34,12 @@ func TestUnsupportedErrnos(t *testing.T) {
 				if slices.Contains(unsupported, errno) {
 					want = wantUnsupported
 				}
-				err := refused(t, refusal{c.number, -1, 0, errno}, func() error { return c.do(&f) })
+				var others []refusal
+				if c.second != 0 {
+					others = append(others, refusal{c.second, -1, 0, errno})
+				}
+				first := refusal{c.number, -1, 0, errno}
+				err := refused(t, first, func() error { return c.do(&f) }, others...)
 				want(t, err, c.name, errno)
 			}
 		})

@@ -16,6 +16,7 @@ type call struct {
 	name     string // of the system call, in the error
 	do       func(f *files) error
 	number   uintptr // of the system call that TestUnsupportedErrnos refuses, or none
+	second   uintptr // of the system call that follows if that one fails with EBADF, or 0
 	// Errnos that mean errors.ErrUnsupported, and errnos that do not, besides those of which
 	// TestUnsupportedErrnos expects it for all calls.
 	unsupported, failures []syscall.Errno

@@ -24,12 +24,14 @@ func (r refusal) install() error {
 	return mounttest.RefuseIf(r.nr, r.arg, r.value, r.errno)
 }
 
-// refused returns what a call comes to whose system call is refused.
-func refused(t *testing.T, r refusal, call func() error) (err error) {
+// refused returns what a call comes to whose system call is refused, and others beside it.
+func refused(t *testing.T, r refusal, call func() error, others ...refusal) (err error) {
 	t.Helper()
 	mounttest.OnThread(t, func() error {
-		if err := r.install(); err != nil {
-			return err
+		for _, one := range append(others, r) {
+			if err := one.install(); err != nil {
+				return err
+			}
 		}
 		err = call()
 		return nil

@@ -33,26 +33,31 @@ func OpenDir(dirfd int, name string) (int, error) {
 // for reading: openat(2) of /proc/self/fd. Permissions are checked anew. The error is
 // [errors.ErrUnsupported] where /proc is not mounted, and ESTALE for a file that has no name any
 // more, on a server that goes by names (NFS, and FUSE, which says ENOENT).
+//
+// Reopen does not wait for a lease of another process, nor for the other end of a FIFO. It opens
+// with O_NONBLOCK and clears this flag on the new descriptor by fcntl(2), F_SETFL, unless a sandbox
+// refuses that. If another process has a lease that excludes readers, the kernel asks that process
+// to give the lease up, and the error is EAGAIN: [AwaitLease] calls again.
 func Reopen(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopen(fd) })
 }
 
-// ReopenReadWrite is Reopen for reading and writing. It waits while another process has a lease on
-// the file, and fails with ETXTBSY for a running program.
+// ReopenReadWrite is [Reopen] for reading and writing. The error is EAGAIN if another process has
+// any lease on the file, and ETXTBSY for a running program.
 func ReopenReadWrite(fd int) (int, error) {
 	return open("openat", func() (int, error) { return reopenReadWrite(fd) })
 }
 
-// OpenRead opens a name for reading, if what it finds there does not block and is no symbolic
-// link (O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_NOCTTY): openat(2). It is for where [Reopen] finds no
-// /proc. The error is EAGAIN if somebody has a lease that keeps readers out, ELOOP for a
-// symbolic link.
+// OpenRead opens a name for reading (O_RDONLY|O_NOFOLLOW|O_NOCTTY): openat(2). It is for where
+// [Reopen] finds no /proc. The error is ELOOP for a symbolic link. OpenRead waits no more than
+// Reopen does: the error is EAGAIN if another process has a lease that excludes readers.
 func OpenRead(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openRead(dirfd, name) })
 }
 
 // OpenReadWrite is [OpenRead] for reading and writing (O_RDWR): openat(2). It is for where
-// [ReopenReadWrite] finds no /proc. The error is EAGAIN if another process has a lease on the file.
+// [ReopenReadWrite] finds no /proc. The error is EAGAIN if another process has any lease on the
+// file.
 func OpenReadWrite(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openReadWrite(dirfd, name) })
 }

@@ -34,7 +34,7 @@ func reopenReadWrite(fd int) (int, error) {
 }
 
 func openProc(fd, flags int) (int, error) {
-	again, err := unix.Openat(unix.AT_FDCWD, procPath(fd), flags|unix.O_CLOEXEC, 0)
+	again, err := openNonblock(unix.AT_FDCWD, procPath(fd), flags)
 	if errors.Is(err, unix.ENOENT) {
 		// The file is there, if the descriptor is good. Nobody shall take it for one that is
 		// missing.
@@ -50,16 +50,25 @@ func openProc(fd, flags int) (int, error) {
 }
 
 func openRead(dirfd int, name string) (int, error) {
-	return openName(dirfd, name, unix.O_RDONLY)
+	return openNonblock(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW)
 }
 
 func openReadWrite(dirfd int, name string) (int, error) {
-	return openName(dirfd, name, unix.O_RDWR)
+	return openNonblock(dirfd, name, unix.O_RDWR|unix.O_NOFOLLOW)
 }
 
-func openName(dirfd int, name string, mode int) (int, error) {
-	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	return unix.Openat(dirfd, name, mode|flags, 0)
+// openNonblock opens a name without a wait, and clears the flag that this takes: the descriptor is
+// as any other, also for package os and for a FUSE server that gets the flag with each read.
+func openNonblock(dirfd int, name string, flags int) (int, error) {
+	const always = unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := unix.Openat(dirfd, name, flags|always, 0)
+	if err != nil {
+		return -1, err
+	}
+	// F_SETFL sets O_APPEND, O_ASYNC, O_DIRECT, O_NOATIME and O_NONBLOCK: none is wanted. It fails in
+	// a sandbox that refuses fcntl(2), and there the flag stays: a regular file ignores it.
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
+	return fd, nil
 }
 
 func reopenDir(dirfd int) (int, error) {

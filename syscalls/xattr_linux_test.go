@@ -19,11 +19,13 @@ import (
 var _ = describe(
 	call{
 		function: "Flistxattr", name: "flistxattr", number: unix.SYS_FLISTXATTR,
+		second:   unix.SYS_LISTXATTR,
 		do:       func(f *files) error { return second(syscalls.Flistxattr(f.file())) },
 		failures: errnos{syscall.EPERM, syscall.E2BIG},
 	},
 	call{
 		function: "Fgetxattr", name: "fgetxattr user.x", number: unix.SYS_FGETXATTR,
+		second:   unix.SYS_GETXATTR,
 		do:       func(f *files) error { return second(syscalls.Fgetxattr(f.file(), "user.x")) },
 		failures: errnos{syscall.ENODATA, syscall.EPERM, syscall.E2BIG},
 	},
@@ -137,4 +139,88 @@ func wantSeen(t *testing.T, fd int, name string, want bool) {
 	if err != nil || slices.Contains(names, name) != want {
 		t.Errorf("names are %q, %v; %s is among them: want %t", names, err, name, want)
 	}
+}
+
+// A descriptor of OpenPath is as good as any other, under a lease of another process, too. The name
+// of the file does not matter. A symbolic link is not followed.
+//
+//promise:syscalls.Flistxattr a descriptor of OpenPath will do, and meets no lease
+//promise:syscalls.Fgetxattr a descriptor of OpenPath will do, and meets no lease
+func TestXattrOfPath(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		values := map[string][]byte{
+			"user.a": []byte("text"), "user.b": {}, "user.c": noise(2000, 1),
+		}
+		name := filepath.Join(dir, "file")
+		must(t, os.WriteFile(name, nil, 0o600))
+		file, err := unix.Open(name, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		must(t, err)
+		for name, value := range values {
+			must(t, syscalls.Fsetxattr(file, name, value))
+		}
+		must(t, unix.Close(file))
+		must(t, unix.Symlink("file", filepath.Join(dir, "link")))
+		asked := mounttest.HoldLease(t, name, nil)
+		fd, link := openPath(t, dir, "file"), openPath(t, dir, "link")
+		must(t, unix.Rename(name, name+"2"))
+
+		names, err := syscalls.Flistxattr(fd)
+		slices.Sort(names)
+		if err != nil || !slices.Equal(names, []string{"user.a", "user.b", "user.c"}) {
+			t.Errorf("names are %q, %v", names, err)
+		}
+		for name, want := range values {
+			if value, err := syscalls.Fgetxattr(fd, name); err != nil || !bytes.Equal(value, want) {
+				t.Errorf("%s is %d bytes, %v, want %d", name, len(value), err, len(want))
+			}
+		}
+		_, err = syscalls.Fgetxattr(fd, "user.d")
+		wantErr(t, err, "fgetxattr user.d", syscall.ENODATA)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v is not %v", err, fs.ErrNotExist)
+		}
+		_, err = syscalls.Fgetxattr(fd, "nowhere.a")
+		wantUnsupported(t, err, "fgetxattr nowhere.a", syscall.EOPNOTSUPP)
+		if names, err := syscalls.Flistxattr(link); len(names) != 0 || err != nil {
+			t.Errorf("names of the symbolic link are %q, %v", names, err)
+		}
+		if n := asked(); n > 0 {
+			t.Errorf("the lease was asked for %d times", n)
+		}
+	})
+}
+
+// Without /proc, or without listxattr and getxattr, a descriptor of OpenPath is EBADF. An error that
+// is errors.ErrUnsupported would say that the file has no attributes.
+//
+//promise:syscalls.Flistxattr without /proc, a descriptor of OpenPath is EBADF
+//promise:syscalls.Fgetxattr without /proc, a descriptor of OpenPath is EBADF
+func TestXattrOfPathWithoutProc(t *testing.T) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		file := newFile(t, dir, "file", nil)
+		must(t, syscalls.Fsetxattr(file, "user.a", nil))
+		fd := openPath(t, dir, "file")
+		err := refused(t, refusal{unix.SYS_LISTXATTR, -1, 0, syscall.ENOSYS}, func() error {
+			return second(syscalls.Flistxattr(fd))
+		})
+		wantErr(t, err, "flistxattr", syscall.EBADF)
+		err = refused(t, refusal{unix.SYS_GETXATTR, -1, 0, syscall.ENOSYS}, func() error {
+			return second(syscalls.Fgetxattr(fd, "user.a"))
+		})
+		wantErr(t, err, "fgetxattr user.a", syscall.EBADF)
+		mounttest.OnThread(t, func() error {
+			if err := mounttest.HideProc(); err != nil {
+				return err
+			}
+			_, err := syscalls.Flistxattr(fd)
+			wantErr(t, err, "flistxattr", syscall.EBADF)
+			_, err = syscalls.Fgetxattr(fd, "user.a")
+			wantErr(t, err, "fgetxattr user.a", syscall.EBADF)
+			if names, err := syscalls.Flistxattr(file); len(names) != 1 || err != nil {
+				t.Errorf("names are %q, %v", names, err)
+			}
+			return nil
+		})
+	})
 }
