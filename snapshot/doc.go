@@ -62,6 +62,16 @@
 // and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename. One
 // call of sendfile(2), splice(2) or copy_file_range(2) is several writes.
 //
+// # Leases of other processes
+//
+// A process can take a write lease on a file of its own user (fcntl(2), F_SETLEASE), as Samba does
+// for its clients. An open(2) by another process then waits in the kernel until the holder gives
+// the lease up, for 45 s at most (/proc/sys/fs/lease-break-time), and again if the holder takes the
+// lease anew. Opening a snapshot does not wait in the kernel. It asks for the lease and tries
+// again, with pauses, until the context ends. After two seconds it fails: the error says that
+// another process holds a lease, and errors.Is finds syscall.EAGAIN. While a file is open, no other
+// process can take a write lease on it, so [FromFile] does not meet one.
+//
 // # Network filesystems
 //
 // On NFS, SMB, CephFS and all that is FUSE (GlusterFS, JuiceFS, sshfs, gcsfuse) a snapshot is a

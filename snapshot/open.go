@@ -35,6 +35,10 @@ func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Back
 // Elsewhere the data are copied, holes left out, and copied again if the file changed
 // meanwhile: see [Method]. If the context ends, so does the copy, within milliseconds as a rule:
 // it looks at the context every ten or so.
+//
+// If another process holds a write lease on the file (fcntl(2), F_SETLEASE), Open asks for the
+// lease and waits until the holder gives it up, the context ends or two seconds have passed. The
+// error is then that of the context, or one that names the lease and is syscall.EAGAIN.
 func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 	m, err := c.open(ctx, name)
 	return m, pathError("open", name, err)
@@ -42,7 +46,8 @@ func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 
 // OpenMut makes a snapshot of the regular file name that can be changed, and committed as the
 // file's new contents. It needs permission to read and to write the file and to write to its
-// directory, but never opens the file for writing.
+// directory, but never opens the file for writing. A write lease of another process is as with
+// Open.
 func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.openMut(ctx, name)
 	return m, pathError("open", name, err)

@@ -83,8 +83,14 @@ func (p *Location) openPathOnce() error {
 
 // OpenRead opens the file for reading. Without /proc, or if the file has been replaced by now on a
 // server that goes by names, that goes by the name alone, which may lead to another file from one
-// moment to the next: then that one is looked at and opened.
+// moment to the next: then that one is looked at and opened. If another process has a lease that
+// excludes readers, OpenRead waits as long as [syscalls.AwaitLease] does.
 func (p *Location) OpenRead(ctx context.Context) (int, error) {
+	return syscalls.AwaitLease(ctx, func() (int, error) { return p.openReadOnce(ctx) })
+}
+
+// openReadOnce is OpenRead without a wait for a lease: its error is EAGAIN.
+func (p *Location) openReadOnce(ctx context.Context) (int, error) {
 	fd, err := sys.Reopen(p.FD)
 	if p.DirFD == NoDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
 		return fd, err
@@ -97,8 +103,7 @@ func (p *Location) OpenRead(ctx context.Context) (int, error) {
 			}
 		}
 		fd, err = p.openByName(sys.OpenRead)
-		if !errors.Is(err, syscall.ESTALE) &&
-			!errors.Is(err, syscall.EAGAIN) { // a lease that keeps readers out; it is being broken
+		if !errors.Is(err, syscall.ESTALE) {
 			break
 		}
 		if err := retry.Pause(ctx, i); err != nil {
@@ -124,7 +129,7 @@ func Unreachable(err error) error { return unreachableError{err} }
 func IsUnreachable(err error) bool { return errors.As(err, new(unreachableError)) }
 
 // Reopen opens the file at p again: through its descriptor, by open, or, if that is not possible,
-// by its name.
+// by its name. It does not wait for a lease of another process: the error is EAGAIN.
 func (p *Location) Reopen(open func(fd int) (int, error), byName openName) (int, error) {
 	fd, err := open(p.FD)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESTALE) {

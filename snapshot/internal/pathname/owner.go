@@ -44,7 +44,8 @@ func (p *Location) CheckSticky() error {
 }
 
 // belongsToCaller reports whether the file at p, whose owner has the number of this process's user,
-// does belong to that user.
+// does belong to that user. If another process has a lease on the file, the answer is no: a commit
+// asks under the lock on the directory, where nothing may wait.
 func (p *Location) belongsToCaller() bool {
 	if certainID(p.Stat.UID, "uid") {
 		return true

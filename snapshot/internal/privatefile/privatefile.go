@@ -69,7 +69,7 @@ func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, sysca
 	}
 	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
-		// there is no lease.
+		// there is no lease. No other process has a lease that excludes readers: src is open.
 		if fd, err := sys.Reopen(src.FD); err == nil {
 			defer syscalls.Close(fd)
 			src.FD, src.Exclusive = fd, true

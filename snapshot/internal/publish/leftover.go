@@ -34,10 +34,11 @@ func removeLeftover(dir int, name string, owner uint32) {
 	}
 }
 
-// removeUnlocked removes the file at p, unless it is locked or has lost the name.
+// removeUnlocked removes the file at p, unless it is in use or has lost the name. It is in use if
+// it is locked, or if another process has a lease on it, which a crash would have ended.
 func removeUnlocked(p *pathname.Location) {
 	fd, err := sys.Reopen(p.FD)
-	if err != nil {
+	if err != nil { // EAGAIN for a lease: nothing waits, as the caller has locked the directory
 		return
 	}
 	defer syscalls.Close(fd)
