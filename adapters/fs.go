@@ -27,6 +27,10 @@ import (
 // FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
 // *[fs.PathError] with the name as it was given.
 //
+// If another process holds a write lease on a file (fcntl(2), F_SETLEASE), Open asks for the lease
+// and waits for two seconds at most. Then the error says that another process holds a lease, and
+// errors.Is finds syscall.EAGAIN.
+//
 // The fs.File of a regular file is also an [io.ReadSeeker], [io.ReaderAt], [io.WriterTo],
 // [io.ByteScanner] and [io.RuneScanner]; ReadAt and Stat may be called at any time, the others
 // by one goroutine at a time. Its Stat tells the times from before the snapshot was made. The

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -161,45 +160,4 @@ func TestFSPermission(t *testing.T) {
 			t.Error(err)
 		}
 	}, "TEST_DIR="+dir)
-}
-
-// TestFSWaitsForLease: a file under somebody's write lease is waited for, as by any open(2)
-// that is not O_NONBLOCK.
-func TestFSWaitsForLease(t *testing.T) {
-	dir := mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
-	content := random(10_000)
-	holder, err := os.OpenFile(put(t, dir, "f", content), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer holder.Close()
-	fcntl := func(cmd, arg uintptr) uintptr {
-		r, _, errno := syscall.Syscall(syscall.SYS_FCNTL, holder.Fd(), cmd, arg)
-		if errno != 0 {
-			t.Fatal(errno)
-		}
-		return r
-	}
-	fcntl(syscall.F_SETSIG, uintptr(syscall.SIGURG)) // which is ignored
-	fcntl(syscall.F_SETLEASE, syscall.F_WRLCK)
-	fsys := newFS(t, dir, snapshot.Config{})
-	got := make(chan error)
-	go func() {
-		p, err := fsys.ReadFile("f")
-		if err == nil && string(p) != string(content) {
-			err = errors.New("another content")
-		}
-		got <- err
-	}()
-	waitFor(t, func() bool { return fcntl(syscall.F_GETLEASE, 0) != syscall.F_WRLCK }) // somebody wants it
-	select {
-	case err := <-got:
-		t.Errorf("it did not wait: %v", err)
-		return
-	case <-time.After(10 * time.Millisecond):
-	}
-	fcntl(syscall.F_SETLEASE, syscall.F_UNLCK)
-	if err := <-got; err != nil {
-		t.Error(err)
-	}
 }

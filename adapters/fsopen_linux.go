@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -52,14 +53,18 @@ func openDir(root *os.Root, name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 }
 
-// reopen opens for reading the regular file that lookUp found.
+// reopen opens for reading the regular file that lookUp found. fs.FS has no context, so a lease of
+// another process is awaited for as long as AwaitLease does at most.
 func reopen(found *os.File) (*os.File, error) {
-	fd, err := syscalls.Reopen(int(found.Fd()))
-	if err != nil {
+	fd, err := syscalls.AwaitLease(context.Background(), func() (int, error) {
+		fd, err := syscalls.Reopen(int(found.Fd()))
 		// FS names the call, and os.IsPermission knows no error within a SyscallError.
 		if e, ok := errors.AsType[*os.SyscallError](err); ok {
 			err = e.Err
 		}
+		return fd, err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), found.Name()), nil
