@@ -15,6 +15,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // How a file was copied.
@@ -35,8 +36,11 @@ func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) 
 		}
 		return c.setAttributes(e)
 	}
-	f, err := c.open(string(e.Path))
+	f, err := c.open(ctx, string(e.Path))
 	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return &lackError{err}
 	}
 	defer f.Close()
@@ -55,12 +59,19 @@ func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) 
 	return c.setAttributes(e)
 }
 
+// openFile opens a file for reading by open, os.OpenFile or that of an os.Root. It does not wait
+// for the other end of a FIFO, and for a process that has a lease on the file two seconds at most.
+func openFile(ctx context.Context, name string, open openFunc) (*os.File, error) {
+	return syscalls.AwaitLease(ctx, func() (*os.File, error) {
+		return open(name, os.O_RDONLY|nonblock, 0)
+	})
+}
+
+type openFunc func(name string, flag int, perm fs.FileMode) (*os.File, error)
+
 // open opens a regular file of the source.
-func (c *copier) open(name string) (*os.File, error) {
-	f, err := c.src.OpenFile(name, os.O_RDONLY|nonblock, 0)
-	if errors.Is(err, syscall.EAGAIN) { // somebody has a lease on it, and has to be waited for
-		f, err = c.src.Open(name)
-	}
+func (c *copier) open(ctx context.Context, name string) (*os.File, error) {
+	f, err := openFile(ctx, name, c.src.OpenFile)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@
 // owner alone.
 //
 // The exit status is 0; 1 if there is no copy, or it does not match its manifest; 2 for wrong
-// usage; 3 if the copy is there but lacks files that vanished, could not be read, or did not
-// hold still while they were copied.
+// usage; 3 if the copy is there but lacks files that vanished, could not be read, did not hold
+// still while they were copied, or on which another process kept a lease for two seconds.
 //
 // Each file is one idea: main.go does one thing after the other, walk.go lists the source, copy.go
 // copies one file, workers.go does so in parallel, manifest.go is what is written last, verify.go

@@ -76,8 +76,8 @@ func writeManifest(ctx context.Context, name string, entries []*entry) error {
 }
 
 // readManifest reads a manifest.
-func readManifest(name string) ([]*entry, error) {
-	f, err := os.Open(name)
+func readManifest(ctx context.Context, name string) ([]*entry, error) {
+	f, err := openFile(ctx, name, os.OpenFile)
 	if err != nil {
 		return nil, err
 	}

@@ -33,5 +33,5 @@ func syncFilesystem(dir string) error {
 func nameOf(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
 // nonblock keeps an open from waiting for the other end of a FIFO that has taken the place of a
-// file.
+// file, and for a process that has a lease on the file.
 const nonblock = syscall.O_NONBLOCK

@@ -16,7 +16,7 @@ import (
 
 // verify reads all of a copy, compares it with the manifest, and prints what differs.
 func verify(ctx context.Context, std program.Std, destination string, jobs int) error {
-	entries, err := readManifest(filepath.Join(destination, manifestName))
+	entries, err := readManifest(ctx, filepath.Join(destination, manifestName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("not a complete copy: %w", err)
 	}
@@ -106,7 +106,7 @@ func (e *entry) compare(ctx context.Context, root *os.Root, progress func(n int)
 	case e.isDir():
 		return "", nil
 	}
-	f, err := root.OpenFile(string(e.Path), os.O_RDONLY|nonblock, 0)
+	f, err := openFile(ctx, string(e.Path), root.OpenFile)
 	if err != nil {
 		return "", err
 	}
