@@ -55,18 +55,30 @@ func (m *MmapMut) commit(ctx context.Context) error {
 	if m.config.InPlace {
 		return m.commitInPlace(ctx)
 	}
-	return m.publishCopy(ctx, m.selfPublication())
+	return m.publishCopy(ctx, m.origin.At, m.ownReplace())
 }
 
-// selfPublication is the publication under the snapshot's own name.
-func (m *MmapMut) selfPublication() publish.Publication {
-	p, first := publish.Publication{To: m.at, NoSync: m.config.NoSync}, m.baseline == nil
-	if m.config.CheckConflict {
-		p.Check, p.NoReplace = !first, first
-	} else {
-		p.Adopt = first
+// ownReplace says which file a commit to the snapshot's own name may replace.
+func (m *MmapMut) ownReplace() publish.Replace {
+	first := m.origin.Stat == nil
+	switch {
+	case m.config.CheckConflict && first:
+		return publish.ReplaceNone
+	case m.config.CheckConflict:
+		return publish.ReplaceUnchanged
+	case first:
+		return publish.ReplaceAny
 	}
-	return p
+	return publish.ReplaceSameAccess
+}
+
+// publishCopy publishes a copy of the contents.
+func (m *MmapMut) publishCopy(ctx context.Context, to *pathname.Location, replace publish.Replace) error {
+	_, err := publish.Publish(ctx, publish.Request{
+		Origin: &m.origin, To: to, Replace: replace, NoSync: m.config.NoSync, Fill: m.copyTo,
+	})
+	m.defrag(ctx)
+	return err
 }
 
 // CommitTo does with the file name what Commit does with the snapshot's own: creates it or replaces
@@ -75,13 +87,16 @@ func (m *MmapMut) selfPublication() publish.Publication {
 // is replaced keeps its own, without set-id bits and capabilities. In a sticky directory that is
 // writable for group or others, a file that belongs neither to the caller nor to the owner of the
 // directory is not replaced: the error is syscall.EACCES.
-func (m *MmapMut) CommitTo(name string) error {
+func (m *MmapMut) CommitTo(name string) error { return m.CommitToContext(context.Background(), name) }
+
+// CommitToContext is CommitTo, given up if the context ends: see CommitContext.
+func (m *MmapMut) CommitToContext(ctx context.Context, name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
-	return linkError("commit", m.name, name, m.commitTo(name))
+	return linkError("commit", m.name, name, m.commitTo(ctx, name))
 }
 
-func (m *MmapMut) commitTo(name string) error {
+func (m *MmapMut) commitTo(ctx context.Context, name string) error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
@@ -98,21 +113,23 @@ func (m *MmapMut) commitTo(name string) error {
 			return err
 		}
 	}
-	p := publish.Publication{To: to, NoSync: m.config.NoSync, Adopt: true}
-	return m.publishCopy(context.Background(), p)
+	return m.publishCopy(ctx, to, publish.ReplaceAny)
 }
 
 // Link gives a copy of the contents, by reflink where the filesystem has them, a new name, durably.
 // The error is fs.ErrExist if the name is taken; nothing of the file that has it matters. Owner,
 // mode and attributes are those of the file that was opened or last committed, wherever that is by
 // now, with the exceptions that Commit makes; or, if there was none yet, the mode is Config.Perm.
-func (m *MmapMut) Link(name string) error {
+func (m *MmapMut) Link(name string) error { return m.LinkContext(context.Background(), name) }
+
+// LinkContext is Link, given up if the context ends: see CommitContext.
+func (m *MmapMut) LinkContext(ctx context.Context, name string) error {
 	m.committing.Lock()
 	defer m.committing.Unlock()
-	return linkError("link", m.name, name, m.link(name))
+	return linkError("link", m.name, name, m.link(ctx, name))
 }
 
-func (m *MmapMut) link(name string) error {
+func (m *MmapMut) link(ctx context.Context, name string) error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
@@ -127,7 +144,7 @@ func (m *MmapMut) link(name string) error {
 	if to.FD >= 0 {
 		return syscall.EEXIST
 	}
-	return m.publishCopy(context.Background(), publish.Publication{To: to, NoSync: m.config.NoSync, NoReplace: true})
+	return m.publishCopy(ctx, to, publish.ReplaceNone)
 }
 
 // checkUsable returns why the snapshot cannot be committed, if so. The caller holds committing.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
@@ -133,22 +134,66 @@ func TestCommitAfterClose(t *testing.T) {
 	})
 }
 
-// A context that ends before the new contents are published leaves everything as it was.
+// A context that ends before the new contents are published, at whatever system call, leaves
+// everything as it was.
 //
 //promise:snapshot.MmapMut.CommitContext if the context ends first, CommitContext changes nothing
+//promise:snapshot.MmapMut.CommitToContext if the context ends first, CommitToContext changes nothing
+//promise:snapshot.MmapMut.LinkContext if the context ends first, LinkContext makes no file
 func TestCommitContext(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
-		write(t, name, noise(1, 100))
-		m := openMut(t, name)
-		must(t, m.Resize(10))
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		wantError(t, m.CommitContext(ctx), context.Canceled, "commit "+name+": context canceled")
-		wantFile(t, name, noise(1, 100))
-		wantNames(t, dir, "f")
-		must(t, m.Commit())
-		wantFile(t, name, noise(1, 100)[:10])
+		for way, test := range map[string]struct {
+			commit func(m *snapshot.MmapMut, ctx context.Context) error
+			text   string // of the error
+			file   string
+		}{
+			"commit":    {(*snapshot.MmapMut).CommitContext, "commit " + name, "f"},
+			"commit to": {func(m *snapshot.MmapMut, ctx context.Context) error { return m.CommitToContext(ctx, name) }, "commit " + name + " " + name, "f"},
+			"link":      {func(m *snapshot.MmapMut, ctx context.Context) error { return m.LinkContext(ctx, name+"2") }, "link " + name + " " + name + "2", "f2"},
+		} {
+			given := 0
+			for k, done := 0, false; !done; k++ {
+				write(t, name, noise(1, 100))
+				m := openMut(t, name)
+				must(t, m.Resize(10))
+				ctx, cancel := context.WithCancel(context.Background())
+				calls := 0
+				undo := systest.Intercept(t, func(string) error {
+					if calls++; calls == k {
+						cancel()
+					}
+					return nil
+				})
+				if k == 0 {
+					cancel() // before it begins
+				}
+				err := test.commit(m, ctx)
+				undo()
+				cancel()
+				done = calls < k
+				if err != nil {
+					given++
+					if !errors.Is(err, context.Canceled) || err.Error() != test.text+": context canceled" {
+						t.Errorf("call %d: %v", k, err)
+					}
+					wantFile(t, name, noise(1, 100))
+					wantNames(t, dir, "f")
+					must(t, m.Commit())
+					wantFile(t, name, noise(1, 100)[:10])
+				} else {
+					wantFile(t, join(dir, test.file), noise(1, 100)[:10])
+					_ = os.Remove(name + "2")
+				}
+				if (k == 0 || done) && (err != nil) == done {
+					t.Errorf("%s: the context ended before call %d of %d: %v", way, k, calls, err)
+				}
+				must(t, m.Close())
+			}
+			if given < 10 {
+				t.Errorf("%s was given up %d times", way, given)
+			}
+		}
 	})
 }

@@ -31,14 +31,21 @@ func (m *MmapMut) commitAndClose() error {
 	if !frozen {
 		return m.commitThenClose()
 	}
-	published, err := m.publishSelf()
+	private := publish.Ready(m.fd(), m.origin.At.DirFD, m.close)
+	published, err := publish.Publish(context.Background(), publish.Request{
+		Origin: &m.origin, To: m.origin.At, Replace: m.ownReplace(), NoSync: m.config.NoSync, Ready: private,
+	})
 	if published {
 		return err
+	}
+	m.cannotLink = private.HadName
+	if publish.IsSyncError(err) {
+		_ = m.markBroken(err)
 	}
 	if uerr := m.unfreeze(); uerr != nil {
 		return errors.Join(err, uerr, m.close())
 	}
-	if publish.NeedsTempName(err) || errors.Is(err, errAnew) {
+	if publish.NeedsCopy(err) {
 		return m.commitThenClose()
 	}
 	return err
@@ -50,24 +57,6 @@ func (m *MmapMut) commitThenClose() error {
 		return err
 	}
 	return errors.Join(err, m.close())
-}
-
-// publishSelf gives the private file, which is frozen, the name, and closes the snapshot if it got
-// it.
-func (m *MmapMut) publishSelf() (published bool, err error) {
-	p := m.selfPublication()
-	attrs, err := m.attributesFor(p)
-	if err != nil {
-		return false, err
-	}
-	m.cannotLink = true
-	t := publish.Unnamed(m.fd(), m.at.DirFD)
-	var closing error
-	published, err = m.publish(context.Background(), p, t, attrs, func() { closing = m.close() })
-	if published {
-		err = errors.Join(err, closing)
-	}
-	return published, err
 }
 
 // freeze makes the private file inaccessible, to slices of Bytes as well. It reports false, and does

@@ -57,19 +57,14 @@ func (m *MmapMut) writeback() error {
 	return nil
 }
 
-// syncFile brings a file that is to be published to the disk. If it is the private file itself,
-// an error means that what was stored may be lost.
-func (m *MmapMut) syncFile(fd int) error {
-	err := sys.Fsync(fd)
-	if err != nil && fd == m.fd() {
-		return m.markBroken(err)
-	}
-	return err
-}
-
 // markBroken remembers an error after which the private file may not hold what was stored into
 // it.
 func (m *MmapMut) markBroken(err error) error {
 	m.broken = err
 	return err
+}
+
+// defrag joins extents of the private file, after a copy of it was made.
+func (m *MmapMut) defrag(ctx context.Context) {
+	m.defragState.Run(ctx, m.config.options(false), m.fd(), m.origin.At.DirFD, m.Size())
 }

@@ -1,6 +1,6 @@
 // Files, each of which uses only those named after it: open.go, commitclose.go, commit.go,
-// inplace.go, publication.go, contents.go, target.go, grow.go, mmapmut.go, mmap.go, source.go,
-// method.go, config.go, errors.go.
+// inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, method.go, config.go,
+// errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.
@@ -138,11 +138,13 @@
 // lost it.
 //
 // Between two system calls of a commit the new file has a temporary name in the same directory,
-// .<hash>.mmapsnapshot-<k>, with k below 8 as a rule. A crash in that instant leaves it; the
-// next commit of the same file removes it, if it is a regular file of the same owner, or of the
-// user who commits, that has no other name and is not in use. On a filesystem without unnamed
-// files (O_TMPFILE: NFS and most of FUSE), or none that can get a name, it has that name from the
-// start of the commit, with mode 0600 until it is whole, or that of Config.Perm if it is new.
+// .<hash>.mmapsnapshot-0. A crash in that instant leaves it; the next commit of the same file removes
+// it, if it is a regular file of the same owner, or of the user who commits, that has no other name
+// and is not in use (flock, lease). If the name is taken otherwise, as by a commit of the same file
+// that runs at the same time, the new file has a random number in place of the 0, and what a crash
+// leaves then stays. On a filesystem without unnamed files (O_TMPFILE: NFS and most of FUSE), or
+// none that can get a name, it has that name from the start of the commit, with mode 0600 until it
+// is whole, or that of Config.Perm if it is new.
 //
 // Where files lie on a server that dies, or loses the connection, while it renames the new one,
 // the commit is an error and may have been made all the same: nobody can know. It is whole or not

@@ -40,7 +40,7 @@ func PrivateExtents(m *MmapMut) (int, error) { return sys.CountExtents(m.fd(), 0
 
 // DefragAll joins the extents of every window, whatever it costs.
 func DefragAll(m *MmapMut) error {
-	return defrag.All(m.config.options(false), m.fd(), m.at.DirFD, m.Size())
+	return defrag.All(m.config.options(false), m.fd(), m.origin.At.DirFD, m.Size())
 }
 
 // BreakMapping makes every access to the memory fault, while the private file can be read.

@@ -150,7 +150,7 @@ func TestLeasedLeftover(t *testing.T) {
 		if !mounttest.Has(dir, mounttest.Leases) {
 			t.Skip("leases are not known to work")
 		}
-		name, temporary := join(dir, "f"), publish.TempName("f", 0)
+		name, temporary := join(dir, "f"), publish.TempName("f")
 		write(t, name, noise(1, 100))
 		write(t, join(dir, temporary), []byte("planted"))
 		t.Run("leased", func(t *testing.T) {

@@ -21,7 +21,7 @@ var (
 )
 
 // slotName matches the temporary names that a crash may leave.
-var slotName = regexp.MustCompile(`^\.[0-9a-f]{16}\.mmapsnapshot-[0-7]$`)
+var slotName = regexp.MustCompile(`^\.[0-9a-f]{16}\.mmapsnapshot-0$`)
 
 // inspect looks at what a crash left of the work after acked generations were acknowledged. It
 // returns how many temporary names there are, and any damage.

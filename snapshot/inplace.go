@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -31,35 +29,30 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 	if err := sys.Fsync(file); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
-	m.defragState.Run(ctx, m.config.options(false), m.fd(), m.at.DirFD, m.Size())
+	m.defrag(ctx)
 	return nil
 }
 
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	dirFD, err := sys.ReopenDir(m.at.DirFD)
+	file, openErr := m.origin.OpenReadWrite(ctx) // before the lock, as it can wait for leases
+	dirFD, err := sys.ReopenDir(m.origin.At.DirFD)
 	if err == nil {
 		defer syscalls.Close(dirFD)
 		err = publish.LockDirectory(ctx, dirFD)
 	}
 	if m.config.CheckConflict && err != nil {
-		return -1, fmt.Errorf("directory: %w", err)
+		return file, fmt.Errorf("directory: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return -1, err
+		return file, err
 	}
-	now, err := m.look(m.at, m.config.CheckConflict)
-	if err != nil {
-		return -1, err
+	if err := m.origin.Find(m.config.CheckConflict); err != nil {
+		return file, err
 	}
-	now.CloseFD()
-	if !now.isOwn {
-		return -1, fmt.Errorf("%w: the name does not lead to the file that was opened", ErrConflict)
-	}
-	file, err := m.reopenReadWrite(ctx)
-	if err != nil {
-		return -1, err
+	if openErr != nil {
+		return -1, openErr
 	}
 	size, err := m.reflinkOver(file)
 	if size < 0 {
@@ -70,27 +63,11 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	if statErr != nil {
 		return file, errors.Join(err, statErr)
 	}
-	m.baseline = &after
+	m.origin.Stat = &after
 	if err == nil && after.Size != size {
 		err = fmt.Errorf("%w: it has %d bytes, not the %d committed", ErrConflict, after.Size, size)
 	}
 	return file, err
-}
-
-// reopenReadWrite opens the file that was opened or last committed for writing. Only if that goes
-// by the name, a lease of another process is not waited for by the kernel.
-func (m *MmapMut) reopenReadWrite(ctx context.Context) (fd int, err error) {
-	own := m.ownLocation()
-	for i := range retry.Attempts {
-		fd, err = own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
-		if !errors.Is(err, syscall.EAGAIN) {
-			break
-		}
-		if err := retry.Pause(ctx, i); err != nil {
-			return -1, err
-		}
-	}
-	return fd, err
 }
 
 // reflinkOver clones the private file over file while nobody stores into it, and returns its

@@ -10,7 +10,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // MmapMut is a snapshot of a file, mapped into memory, that can be changed. The file changes
@@ -22,25 +21,16 @@ import (
 // the garbage collector gives all that back some day, except for memory that Bytes returned.
 type MmapMut struct {
 	source
-	config  Config             // constant
-	at      *pathname.Location // where commits go; constant, but for its FD
-	setID   uint32             // set-id bits of Config.Perm, for Create; constant
-	cleanup runtime.Cleanup    // closes at; constant
+	config  Config          // constant
+	cleanup runtime.Cleanup // closes origin.At; constant
 
 	// committing guards what follows. It is held for the whole of a commit, and by Close, which
 	// so waits for one.
-	committing   sync.Mutex
-	broken       error // why nothing can be committed any more
-	cannotLink   bool  // the private file can get no name: it may have had one, or lies elsewhere
-	needTempName bool  // files without a name cannot be published here
-
+	committing  sync.Mutex
+	origin      publish.Origin // the file that was opened or last committed, and where commits go
+	broken      error          // why nothing can be committed any more
+	cannotLink  bool           // the private file can get no name: it may have had one, or lies elsewhere
 	defragState defrag.State
-
-	// baseline and known describe the file that was opened or last committed, as it was then; they
-	// are nil as long as there was none. at.FD is a descriptor of that file, or -1 if none could
-	// be had.
-	baseline *syscalls.Stat
-	known    *publish.Attributes
 
 	// store is shared by WriteAt, and owned by the clone of a commit, by what changes the size, and by
 	// Close. It is taken after committing, and guards ragged.
@@ -52,15 +42,12 @@ type MmapMut struct {
 	views sync.RWMutex
 }
 
-func (c Config) newMmapMut(p privatefile.File, at *pathname.Location, name string) (*MmapMut, error) {
-	m := &MmapMut{config: c, at: at, cannotLink: !p.Linkable}
-	if at.FD >= 0 {
-		m.baseline = &at.Stat
-	}
-	if err := m.init(p, name, at.Stat, true); err != nil {
+func (c Config) newMmapMut(p privatefile.File, origin publish.Origin, name string) (*MmapMut, error) {
+	m := &MmapMut{config: c, origin: origin, cannotLink: !p.Linkable}
+	if err := m.init(p, name, origin.At.Stat, true); err != nil {
 		return nil, err
 	}
-	m.cleanup = runtime.AddCleanup(m, (*pathname.Location).Close, at)
+	m.cleanup = runtime.AddCleanup(m, (*pathname.Location).Close, origin.At)
 	return m, nil
 }
 
@@ -159,7 +146,7 @@ func (m *MmapMut) close() error {
 	defer m.store.Unlock()
 	m.closed.Store(true)
 	m.cleanup.Stop()
-	m.at.Close()
+	m.origin.At.Close()
 	return m.region.Close()
 }
 

@@ -112,7 +112,7 @@ func TestCreateWithoutTmpfile(t *testing.T) {
 		wantIs(t, other.Commit(), snapshot.ErrConflict)
 		wantFile(t, join(dir, "other"), []byte("there first"))
 		must(t, os.Remove(join(dir, "other")))
-		write(t, join(dir, publish.TempName("other", 3)), []byte("left by a crash"))
+		write(t, join(dir, publish.TempName("other")), []byte("left by a crash"))
 		must(t, other.Commit())
 		wantNames(t, dir, "new", "other")
 	})
@@ -254,7 +254,7 @@ func TestNobodyElseBeforeTheACL(t *testing.T) {
 			must(t, os.Chmod(name, 0o640))
 			looked := 0
 			undo := systest.Intercept(t, func(call string) error {
-				if fi, err := os.Stat(join(dir, publish.TempName("f", 0))); err == nil && (call == "fsetxattr" || call == "fremovexattr") {
+				if fi, err := os.Stat(join(dir, publish.TempName("f"))); err == nil && (call == "fsetxattr" || call == "fremovexattr") {
 					if looked++; fi.Mode() != 0o600 {
 						t.Errorf("%s: the mode is %v", call, fi.Mode())
 					}

@@ -195,11 +195,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 		}
 		return nil, err
 	}
-	m, err := c.newMmapMut(copied, p, name)
-	if err == nil {
-		m.known = known
-	}
-	return m, err
+	return c.newMmapMut(copied, publish.NewOrigin(p, known), name)
 }
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
@@ -240,9 +236,7 @@ func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 	}
 	p.CloseFD()
 	p.Stat = stat
-	m, err := c.newMmapMut(privatefile.File{Unnamed: r, Owner: stat.UID}, p, name)
-	if err == nil {
-		m.setID = c.perm() & setID
-	}
-	return m, err
+	origin := publish.NewOrigin(p, nil)
+	origin.Perm = c.perm()
+	return c.newMmapMut(privatefile.File{Unnamed: r, Owner: stat.UID}, origin, name)
 }

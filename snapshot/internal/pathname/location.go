@@ -52,7 +52,7 @@ func (p *Location) RequireDir() error {
 // OpenPath opens the file that has the name now.
 func (p *Location) OpenPath() (err error) {
 	for i := range retry.Attempts {
-		err = p.openPathOnce()
+		err = p.OpenPathOnce()
 		if !errors.Is(err, syscall.ESTALE) {
 			break
 		}
@@ -61,10 +61,10 @@ func (p *Location) OpenPath() (err error) {
 	return err
 }
 
-// openPathOnce says ESTALE for a file that was replaced as soon as it was found, on a server that goes
+// OpenPathOnce is OpenPath without pauses. It says ESTALE for a file that was replaced as soon as it was found, on a server that goes
 // by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
 // is free.
-func (p *Location) openPathOnce() error {
+func (p *Location) OpenPathOnce() error {
 	file, err := sys.OpenPath(p.DirFD, p.Name)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (p *Location) openByName(open openName) (int, error) {
 		now := Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
 		if now.OpenPath() == nil {
 			_ = syscalls.Close(now.FD)
-			err = syscall.ESTALE // as in openPathOnce
+			err = syscall.ESTALE // as in OpenPathOnce
 		}
 	}
 	if err != nil {

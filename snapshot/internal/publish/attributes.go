@@ -79,15 +79,10 @@ func readAttributesOnce(fd int, st syscalls.Stat) (*Attributes, error) {
 	return a, nil
 }
 
-// Apply gives the file fd, which is ours, the attributes.
-func (a *Attributes) Apply(fd int) error {
+// apply gives the file fd, which is ours, the attributes. The caller checks the mode.
+func (a *Attributes) apply(fd int) error {
 	own, err := sys.Fstat(fd)
 	if err != nil {
-		return err
-	}
-	// The mode comes last: the owner needs permission to write to set attributes, and no other user
-	// may open the file, by a temporary name, before it has its own group and ACL, and only these.
-	if err := sys.Fchmod(fd, 0o600); err != nil {
 		return err
 	}
 	// A change of owner clears set-id bits.
@@ -96,10 +91,25 @@ func (a *Attributes) Apply(fd int) error {
 			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.UID, a.GID, err)
 		}
 	}
-	// The new file may have inherited some from its directory.
-	inherited, err := listAttributes(fd)
-	if err != nil {
+	if err := a.applyExtended(fd, own.Perm); err != nil {
 		return err
+	}
+	// The mode comes last: no other user may open the file, by a temporary name, before it has its own
+	// group and ACL, and only these.
+	return sys.Fchmod(fd, a.Perm)
+}
+
+// applyExtended sets the extended attributes of the file fd, whose mode is perm.
+func (a *Attributes) applyExtended(fd int, perm uint32) error {
+	inherited, err := listAttributes(fd) // the new file may have got some from its directory
+	if err != nil || len(inherited)+len(a.names) == 0 {
+		return err
+	}
+	const ownerOnly = 0o600 // the owner needs permission to write to set attributes
+	if perm != ownerOnly {
+		if err := sys.Fchmod(fd, ownerOnly); err != nil {
+			return err
+		}
 	}
 	for _, name := range inherited {
 		if !slices.Contains(a.names, name) {
@@ -118,27 +128,14 @@ func (a *Attributes) Apply(fd int) error {
 			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
 		}
 	}
-	if own, err = sys.Fstat(fd); err != nil || own.Perm == a.Perm { // an ACL has set it
-		return err
-	}
-	if err := sys.Fchmod(fd, a.Perm); err != nil {
-		return err
-	}
-	return CheckPerm(fd, a.Perm)
+	return nil
 }
 
-// CheckPerm returns an error if fd does not have the mode that fchmod gave it: the kernel drops the
-// set-group-ID bit without a word if the caller is not in the group.
-func CheckPerm(fd int, perm uint32) error {
-	own, err := sys.Fstat(fd)
-	if err == nil && own.Perm != perm {
-		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
-	}
-	return err
-}
-
-// Equal reports whether two files have the same attributes.
+// Equal reports whether two files have the same attributes, or both have none yet.
 func (a *Attributes) Equal(b *Attributes) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
 	return a.UID == b.UID && a.GID == b.GID && a.Perm == b.Perm &&
 		slices.Equal(a.names, b.names) && slices.EqualFunc(a.values, b.values, bytes.Equal)
 }

@@ -4,98 +4,155 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
+	"io/fs"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A Publication gives a temporary, complete and durable, its name.
-type Publication struct {
-	To        *pathname.Location
-	NoSync    bool
-	Check     bool // the name must lead to the expected file, unchanged, under the directory's lock
-	NoReplace bool // the name must be free
-	Adopt     bool // any file that has the name is replaced, and its owner and mode are taken over
+// tries is how often a publication begins anew, and how often the new file is given other attributes
+// because those of the file that it replaces have changed.
+const tries = 3
 
-	// BeforeRename runs immediately before t gets the name. AfterRename runs immediately after it,
-	// with a descriptor of OpenPath of the file, or -1, and takes ownership of it.
-	BeforeRename func() error
-	AfterRename  func(file int)
+// errAnew means that another temporary file is needed. This one has the owner and mode of a file that
+// was to be replaced and is gone, so that it cannot become what the kernel makes of a new file; or
+// it had other attributes while it had a temporary name, so that another user may have opened it.
+var errAnew = fmt.Errorf("%w: its attributes, or whether it is there, change all the time", ErrConflict)
+
+// NeedsCopy reports whether a Ready file could not be published for a reason that need not hold for
+// a file that Publish makes.
+func NeedsCopy(err error) bool { return errors.Is(err, errAnew) || needsTempName(err) }
+
+// Publish gives contents the name To. It reports whether it did; if so, err is nil, ErrNotDurable or
+// that of closing a Ready file. If not, nothing has changed, but a Ready file may never get a name
+// again. If To is the origin's place, the new file is the origin from then on.
+func Publish(ctx context.Context, r Request) (published bool, err error) {
+	tempName := r.Origin.needTempName
+	for try := 1; ; try++ {
+		var unnamed bool
+		published, unnamed, err = r.publish(ctx, tempName)
+		switch {
+		case published:
+			if r.To == r.Origin.At && r.Ready == nil {
+				r.Origin.needTempName = tempName
+			}
+			return true, err
+		case r.Ready != nil || try == tries:
+			return false, err
+		case unnamed && needsTempName(err):
+			tempName = true
+		case !errors.Is(err, errAnew):
+			return false, err
+		}
+	}
 }
 
-// Run names the file t. It reports whether it did. If it did not, nothing has changed, but t may
-// never get a name again.
-func (p Publication) Run(ctx context.Context, t *Temporary) (done bool, err error) {
-	// The directory is opened before anything changes, so that lacking the permission to make
-	// it durable leaves everything as it was.
-	dirFD, err := sys.ReopenDir(p.To.DirFD)
-	if err == nil {
-		defer syscalls.Close(dirFD)
-		if err = LockDirectory(ctx, dirFD); !p.Check {
-			err = nil // it matters to those who check
-		}
-	} else if p.NoSync && !p.Check {
-		err = nil // what it is needed for is not wanted
-	}
+// publish does that with one temporary file. It reports whether that was complete but for its
+// attributes, and had no temporary name.
+func (r *Request) publish(ctx context.Context, tempName bool) (published, unnamed bool, err error) {
+	want, err := r.guess(ctx)
 	if err != nil {
-		return false, fmt.Errorf("directory: %w", err)
+		return false, false, err
 	}
-	removeLeftovers(t.FD, p.To.DirFD, p.To.Name)
-	if err := p.BeforeRename(); err != nil {
-		return false, err
+	t := r.Ready
+	if t == nil {
+		if t, err = newTemporary(r.To, want, r.Origin.Perm, tempName); err != nil {
+			return false, false, err
+		}
+		defer t.discard()
+		if err := r.Fill(ctx, t.FD); err != nil {
+			return false, false, err
+		}
 	}
-	if err := ctx.Err(); err != nil {
-		return false, err
+	unnamed = t.Name == ""
+
+	// The directory is opened before anything changes, so that lacking the permission to make it
+	// durable leaves everything as it was.
+	dirFD, err := sys.ReopenDir(r.To.DirFD)
+	if err == nil {
+		defer syscalls.Close(dirFD) // which unlocks it
+	} else if !r.NoSync || r.Replace == ReplaceUnchanged {
+		return false, unnamed, fmt.Errorf("directory: %w", err)
 	}
+
+	var given *Attributes
+	var stat syscalls.Stat
+	for try := 1; ; try++ {
+		// The data reach the disk before the name, always: else a crash would leave zeros or an
+		// empty file.
+		if given, stat, err = t.complete(want, r.Origin.Perm&setID); err != nil {
+			return false, unnamed, err
+		}
+		now, err := r.lockAndLook(ctx, dirFD)
+		if err != nil {
+			return false, unnamed, err
+		}
+		if now.Equal(want) {
+			break
+		}
+		if now == nil || !unnamed {
+			return false, unnamed, errAnew
+		}
+		if try == tries {
+			return false, unnamed, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
+		}
+		_ = sys.Funlock(dirFD) // nobody shall wait for the disk
+		want = now
+	}
+
 	name := t.replace
-	if p.NoReplace {
+	if r.Replace == ReplaceNone {
 		name = t.link
 	}
-	file, err := name(p.To.Name)
+	file, err := name(r.To.Name, stat)
 	if err != nil {
-		return false, err
+		if r.Replace == ReplaceNone && r.To == r.Origin.At && errors.Is(err, fs.ErrExist) {
+			err = ErrConflict
+		}
+		return false, unnamed, err
 	}
-	p.AfterRename(file)
-	if p.NoSync {
-		return true, nil
+	r.published(t, file, stat, given)
+	// While the new file is open for writing, executing it is ETXTBSY and nobody gets a lease.
+	err = t.close()
+	if r.NoSync {
+		return true, unnamed, err
 	}
-	_ = sys.Funlock(dirFD) // others need not wait for the disk
-	return true, syncDir(dirFD)
+	_ = sys.Funlock(dirFD)
+	return true, unnamed, errors.Join(syncDir(dirFD), err)
 }
 
-// syncDir brings the names in a directory to the disk.
-func syncDir(dirFD int) error {
-	err := sys.Fsync(dirFD)
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
-		return nil // no such thing on this filesystem
-	}
-	if err == nil {
-		// An XFS that has shut itself down reports success for a directory all the same (measured
-		// on Linux 6.18; a crash test found commits lost so). Looking at it fails.
-		_, err = sys.Fstat(dirFD)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: directory: %w", ErrNotDurable, err)
-	}
-	return nil
+// lockAndLook locks the directory and returns what look returns. Without the lock it goes on, unless
+// the file must be unchanged.
+func (r *Request) lockAndLook(ctx context.Context, dirFD int) (now *Attributes, err error) {
+	err = retry.Do(ctx, func() error {
+		err := LockDirectory(ctx, dirFD)
+		if err != nil && r.Replace == ReplaceUnchanged {
+			return fmt.Errorf("directory: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if now, err = r.look(); err != nil {
+			_ = sys.Funlock(dirFD) // others need not wait for the next attempt
+		}
+		return err
+	})
+	return now, err
 }
 
-// lockTries is how often the lock on a directory is tried for: half a second in all. It is held
-// for a few system calls at a time.
-const lockTries = 9
-
-// LockDirectory takes the lock under which users of this library change names in a directory.
-func LockDirectory(ctx context.Context, dirFD int) error {
-	for i := 0; ; i++ {
-		err := sys.TryFlock(dirFD)
-		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
-			return err
+// published makes the file t, which has its name, the origin if it is in the origin's place. file is
+// a descriptor of OpenPath of it, or -1; stat and a describe it as it was before it got the name.
+func (r *Request) published(t *Temporary, file int, stat syscalls.Stat, a *Attributes) {
+	if r.To != r.Origin.At {
+		if file >= 0 {
+			_ = syscalls.Close(file)
 		}
-		if err := retry.Pause(ctx, i); err != nil {
-			return err
-		}
+		return
 	}
+	// Naming it changed its change time. The rest is from when no other process could change it.
+	if after, err := sys.Fstat(t.FD); err == nil {
+		stat.Ctime = after.Ctime
+	}
+	r.Origin.set(stat, a, file)
 }

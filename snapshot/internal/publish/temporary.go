@@ -15,76 +15,73 @@ import (
 // A Temporary is a file that is made ready, in its directory, to get a name. It has none until
 // then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
 type Temporary struct {
-	FD   int // -1 once it is closed
-	dir  int
-	Name string // "" for none
+	FD      int // -1 once it is closed
+	Name    string
+	HadName bool // it was unnamed and had a temporary name: it can never get a name again
+	dir     int
+	owner   func() error // closes it; nil if it is ours
 }
 
-// Unnamed is a temporary of the unnamed file fd, which is to get a name in the directory dir.
-func Unnamed(fd, dir int) *Temporary { return &Temporary{fd, dir, ""} }
+// Ready is the complete, unnamed file fd, which is to get a name in the directory dir. closeFile is
+// called as soon as it has got it.
+func Ready(fd, dir int, closeFile func() error) *Temporary {
+	return &Temporary{FD: fd, dir: dir, owner: closeFile}
+}
 
-// NewTemporary makes an empty one that is to get the name base. perm 0 is for one whose mode is
-// set later. With withName, it has a temporary name from the start in any case.
-func NewTemporary(dir int, base string, perm uint32, withName bool) (Temporary, error) {
+// newTemporary makes an empty one that is to get the name at p, and later the attributes want, or if
+// that is nil has the mode perm. With withName, it has a temporary name from the start in any case.
+func newTemporary(p *pathname.Location, want *Attributes, perm uint32, withName bool) (*Temporary, error) {
+	dir := p.DirFD
+	if want != nil { // no other user may open it before it has its owner and mode
+		perm = 0
+	}
 	if !withName {
 		fd, err := sys.Tmpfile(dir, perm)
 		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
 			err = fmt.Errorf("directory: %w", syscall.ENOENT)
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return Temporary{fd, dir, ""}, err
+			return &Temporary{FD: fd, dir: dir}, err
 		}
 	}
 	if err := checkNotAppendOnly(dir); err != nil {
-		return Temporary{}, err
+		return nil, err
 	}
-	if perm == 0 {
+	if want != nil {
 		perm = 0o600 // the owner must be able to look at what a crash left
 	}
-	for i := range fixedNames + randomNames {
-		name := temporaryName(base, i)
-		fd, err := sys.CreateExcl(dir, name, perm)
-		t := Temporary{fd, dir, name}
-		if errors.Is(err, fs.ErrExist) {
-			continue
+	t := &Temporary{dir: dir}
+	clear := func(name string) bool {
+		if want == nil {
+			return removeLeftover(dir, name, uint32(os.Geteuid()))
 		}
-		if err != nil {
-			// It may be there all the same: on a server, opening it can fail once it was made.
-			removeLeftover(dir, t.Name, uint32(os.Geteuid()))
-			return t, err
-		}
-		taken, err := t.lock()
-		if err == nil && taken {
-			return t, nil
-		}
-		if err != nil {
-			t.Discard()
-			return t, err
-		}
-		_ = syscalls.Close(t.FD)
+		return removeLeftover(dir, name, want.UID)
 	}
-	return Temporary{}, errNoName
-}
-
-// isRemoved reports whether a directory was: ext4 says EPERM then, the others ENOENT.
-func isRemoved(dir int) bool {
-	st, err := sys.Fstat(dir)
-	return err == nil && st.Nlink == 0
-}
-
-// NeedsTempName reports whether the error of publishing a file without a name may mean that one with a
-// temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
-// such a file, nor link it. If err has another cause, the second attempt fails with the same error.
-func NeedsTempName(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
-		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better
-		errors.Is(err, syscall.EXDEV) || // linkat, of go-fuse
-		errors.Is(err, errors.ErrUnsupported) // linkat, of servers without
+	err := withTempName(p.Name, clear, func(name string) (err error) {
+		if t.FD, err = sys.CreateExcl(dir, name, perm); err != nil {
+			if !errors.Is(err, fs.ErrExist) {
+				// It may be there all the same: on a server, opening it can fail once it was made.
+				clear(name)
+			}
+			return err
+		}
+		t.Name = name
+		locked, err := t.lock()
+		if err == nil && !locked {
+			_ = t.close()
+			return fs.ErrExist
+		}
+		if err != nil {
+			t.discard()
+		}
+		return err
+	})
+	return t, err
 }
 
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
 // looks like one that a crash left, and somebody may have removed it, or be about to.
-func (t Temporary) lock() (bool, error) {
+func (t *Temporary) lock() (bool, error) {
 	err := sys.TryFlock(t.FD)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
@@ -101,56 +98,95 @@ func (t Temporary) lock() (bool, error) {
 		}
 		return false, err
 	}
-	defer syscalls.Close(now.FD)
+	defer now.CloseFD()
 	own, err := sys.Fstat(t.FD)
 	return pathname.SameInode(now.Stat, own), err
 }
 
-// Discard gives up what has not got its name.
-func (t *Temporary) Discard() {
+// discard gives up what has not got its name.
+func (t *Temporary) discard() {
 	if t.Name != "" {
 		_ = sys.Unlinkat(t.dir, t.Name)
 	}
 	if t.FD >= 0 {
-		t.Close()
+		_ = t.close()
 	}
 }
 
-// Close closes it, which ends the lock on a temporary name.
-func (t *Temporary) Close() {
-	_ = syscalls.Close(t.FD)
+// close closes it, which ends the lock on a temporary name.
+func (t *Temporary) close() (err error) {
+	if t.owner != nil {
+		err = t.owner()
+	} else {
+		_ = syscalls.Close(t.FD)
+	}
 	t.FD = -1
+	return err
 }
 
-// openPath returns a descriptor of OpenPath of t itself: by the name, if t has that, or else
-// through /proc.
-func (t *Temporary) openPath(name string) (int, error) {
+// complete gives t the attributes want, or if that is nil the set-id bits of setID, which the kernel
+// takes away when an ordinary user writes to it. It brings t to the disk and returns what it is now.
+func (t *Temporary) complete(want *Attributes, setID uint32) (*Attributes, syscalls.Stat, error) {
+	var err error
+	if want != nil {
+		err = want.apply(t.FD)
+	} else if setID != 0 {
+		err = addPerm(t.FD, setID)
+	}
+	if err != nil {
+		return nil, syscalls.Stat{}, err
+	}
+	if err := sys.Fsync(t.FD); err != nil {
+		return nil, syscalls.Stat{}, syncError{err}
+	}
+	given := want
+	if given == nil {
+		if given, err = ReadAttributes(t.FD); err != nil {
+			return nil, syscalls.Stat{}, err
+		}
+	}
+	stat, err := sys.Fstat(t.FD)
+	perm := given.Perm
+	if want == nil {
+		perm |= setID
+	}
+	if err == nil && stat.Perm != perm {
+		// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
+		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
+	}
+	return given, stat, err
+}
+
+// addPerm adds bits to the mode of a file.
+func addPerm(fd int, bits uint32) error {
+	own, err := sys.Fstat(fd)
+	if err != nil {
+		return err
+	}
+	return sys.Fchmod(fd, own.Perm|bits)
+}
+
+// openPath returns a descriptor of OpenPath of t itself, which stat describes: by the name, if t has
+// that, or else through /proc.
+func (t *Temporary) openPath(name string, stat syscalls.Stat) (int, error) {
 	if name == "" {
 		return sys.OpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.FD))
 	}
-	file, err := sys.OpenPath(t.dir, name)
-	if err != nil {
+	now := pathname.Location{DirFD: t.dir, Name: name, FD: -1}
+	if err := now.OpenPathOnce(); err != nil {
 		return -1, err
 	}
-	byName, err := sys.Fstat(file)
-	var own syscalls.Stat
-	if err == nil {
-		own, err = sys.Fstat(t.FD)
+	if !pathname.SameInode(now.Stat, stat) {
+		now.CloseFD()
+		return -1, fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
 	}
-	if err == nil && !pathname.SameInode(byName, own) {
-		err = fmt.Errorf("%w: another file has the name %s", ErrConflict, name)
-	}
-	if err != nil {
-		_ = syscalls.Close(file)
-		return -1, err
-	}
-	return file, nil
+	return now.FD, nil
 }
 
-// link gives t the name base, which must be free. It returns a descriptor of OpenPath of t, or -1
-// if t has the name but none could be had.
-func (t *Temporary) link(base string) (file int, err error) {
-	file, err = t.openPath(t.Name)
+// link gives t, which stat describes, the name base, which must be free. It returns a descriptor of
+// OpenPath of t, or -1 if t has the name but none could be had.
+func (t *Temporary) link(base string, stat syscalls.Stat) (file int, err error) {
+	file, err = t.openPath(t.Name, stat)
 	if err != nil && t.Name != "" {
 		return -1, err
 	}
@@ -174,21 +210,20 @@ func (t *Temporary) link(base string) (file int, err error) {
 		}
 	}
 	if err == nil && file < 0 { // there is no /proc
-		file, _ = t.openPath(base)
+		file, _ = t.openPath(base, stat)
 	}
 	return file, err
 }
 
-// replace gives t the name base in one step as everybody else sees it. It returns a descriptor
-// of OpenPath of t. If it fails, t can never get a name.
-func (t *Temporary) replace(base string) (file int, err error) {
+// replace gives t, which stat describes, the name base in one step as everybody else sees it. It
+// returns a descriptor of OpenPath of t. If it fails, t can never get a name.
+func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err error) {
 	if t.Name == "" {
-		if t.Name, err = linkTemporary(t.FD, t.dir, base); err != nil {
-			t.Name = ""
+		if err := t.linkTemporary(base, stat.UID); err != nil {
 			return -1, err
 		}
 	}
-	file, err = t.openPath(t.Name)
+	file, err = t.openPath(t.Name, stat)
 	if err == nil {
 		if err = sys.Renameat(t.dir, t.Name, base); err == nil {
 			t.Name = ""
@@ -204,33 +239,32 @@ func (t *Temporary) replace(base string) (file int, err error) {
 	return -1, err
 }
 
-// checkNotAppendOnly returns an error if a temporary name would stay in the directory for good.
-func checkNotAppendOnly(dir int) error {
-	only, err := sys.IsAppendOnly(dir)
-	if only {
-		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
-	}
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return err
-}
-
-// linkTemporary gives fd a temporary name.
-func linkTemporary(fd, dir int, base string) (string, error) {
-	if err := checkNotAppendOnly(dir); err != nil {
-		return "", err
+// linkTemporary gives t, which belongs to owner, a temporary name: linkat(2) never replaces a file, and
+// rename(2) needs a name.
+func (t *Temporary) linkTemporary(base string, owner uint32) error {
+	if err := checkNotAppendOnly(t.dir); err != nil {
+		return err
 	}
 	// The lock, let go with the descriptor, tells others that the name is in use.
-	if err := sys.TryFlock(fd); err != nil {
-		return "", err
+	if err := sys.TryFlock(t.FD); err != nil {
+		return err
 	}
-	for i := range fixedNames + randomNames {
-		name := temporaryName(base, i)
-		err := sys.Linkat(fd, dir, name)
-		if !errors.Is(err, fs.ErrExist) {
-			return name, err
+	clear := func(name string) bool { return removeLeftover(t.dir, name, owner) }
+	return withTempName(base, clear, func(name string) error {
+		err := sys.Linkat(t.FD, t.dir, name)
+		if err == nil {
+			t.Name, t.HadName = name, true
 		}
-	}
-	return "", errNoName
+		return err
+	})
+}
+
+// needsTempName reports whether the error of publishing a file without a name may mean that one with a
+// temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
+// such a file, nor link it. If err has another cause, the second attempt fails with the same error.
+func needsTempName(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
+		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better
+		errors.Is(err, syscall.EXDEV) || // linkat, of go-fuse
+		errors.Is(err, errors.ErrUnsupported) // linkat, of servers without
 }

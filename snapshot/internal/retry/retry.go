@@ -33,3 +33,17 @@ func Pause(ctx context.Context, i int) error {
 		return nil
 	}
 }
+
+// Do calls op again, after a pause, as long as its error is transient: Attempts times at most, and
+// until the context ends.
+func Do(ctx context.Context, op func() error) error {
+	for i := 0; ; i++ {
+		err := op()
+		if !IsTransient(err) || i+1 == Attempts {
+			return err
+		}
+		if err := Pause(ctx, i); err != nil {
+			return err
+		}
+	}
+}
