@@ -133,9 +133,16 @@ func IsUnreachable(err error) bool { return errors.As(err, new(unreachableError)
 func (p *Location) Reopen(open func(fd int) (int, error), byName openName) (int, error) {
 	fd, err := open(p.FD)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ESTALE) {
-		if fd, err = p.openByName(byName); err != nil {
-			err = Unreachable(err)
-		}
+		return p.OpenByName(byName)
+	}
+	return fd, err
+}
+
+// OpenByName opens the file at p by its name. An error is marked as Unreachable.
+func (p *Location) OpenByName(open openName) (int, error) {
+	fd, err := p.openByName(open)
+	if err != nil {
+		err = Unreachable(err)
 	}
 	return fd, err
 }
@@ -146,7 +153,7 @@ func (p *Location) openByName(open openName) (int, error) {
 	fd, err := open(p.DirFD, p.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		now := Location{DirFD: p.DirFD, Name: p.Name, FD: -1}
-		if now.OpenPath() == nil {
+		if now.OpenPathOnce() == nil {
 			_ = syscalls.Close(now.FD)
 			err = syscall.ESTALE // as in OpenPathOnce
 		}

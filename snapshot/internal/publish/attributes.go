@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
@@ -33,7 +34,7 @@ var notCopied = []string{
 	"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT",
 }
 
-// ReadAttributes reads the attributes of a file that is open for reading, as they are at one
+// ReadAttributes reads the attributes of a file that is open, by OpenPath too, as they are at one
 // moment: what the group bits of a mode mean depends on whether there is an ACL.
 func ReadAttributes(fd int) (*Attributes, error) {
 	before, err := sys.Fstat(fd)
@@ -166,15 +167,19 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// AttributesOf reads the attributes of the file at p.
+// AttributesOf reads the attributes of the file at p. It opens the file only where its descriptor does
+// not do, so that it meets no lease.
 func AttributesOf(p *pathname.Location) (*Attributes, error) {
-	fd, err := p.Reopen(sys.Reopen, sys.OpenRead)
+	a, err := ReadAttributes(p.FD)
+	if !pathname.IsGone(err) && !errors.Is(err, syscall.EBADF) { // there is no /proc
+		return a, err
+	}
+	fd, err := p.OpenByName(sys.OpenRead)
 	if err != nil {
 		return nil, err
 	}
 	defer syscalls.Close(fd)
-	a, err := ReadAttributes(fd)
-	if pathname.IsGone(err) {
+	if a, err = ReadAttributes(fd); pathname.IsGone(err) {
 		err = pathname.Unreachable(err)
 	}
 	return a, err

@@ -55,20 +55,13 @@ func (o *Origin) location() pathname.Location {
 	return own
 }
 
-// OpenReadWrite opens the origin for writing, by its descriptor, or else by its name. It waits for
-// leases of other processes.
-func (o *Origin) OpenReadWrite(ctx context.Context) (fd int, err error) {
+// OpenReadWrite opens the origin for writing, by its descriptor, or else by its name. Leases of other
+// processes it awaits.
+func (o *Origin) OpenReadWrite(ctx context.Context) (int, error) {
 	own := o.location()
-	for i := range retry.Attempts {
-		fd, err = own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
-		if !errors.Is(err, syscall.EAGAIN) {
-			break
-		}
-		if err := retry.Pause(ctx, i); err != nil {
-			return -1, err
-		}
-	}
-	return fd, err
+	return syscalls.AwaitLease(ctx, func() (int, error) {
+		return own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
+	})
 }
 
 // Find returns an error if the name does not lead to the origin, with unchanged set also if that has
