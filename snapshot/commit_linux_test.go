@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -193,6 +194,43 @@ func TestCommitContext(t *testing.T) {
 			}
 			if given < 10 {
 				t.Errorf("%s was given up %d times", way, given)
+			}
+		}
+	})
+}
+
+// A commit makes these system calls, and closes four descriptors: with the flistxattr(2) that the kernel
+// refuses to a descriptor of O_PATH they are 34. Nothing waits for the disk while the directory is
+// locked.
+//
+//promise:snapshot.MmapMut.Commit a page is committed by 34 system calls
+func TestCommitCalls(t *testing.T) {
+	want := []string{
+		"fstat",                                           // has the file changed since the last commit?
+		"tmpfile", "writeback", "ficlone", "writebackerr", // the new file
+		"reopendir",
+		"fstat", "flistxattr", "fchmod", "fsync", "fstat", // its attributes, and its data on the disk
+		"flock",
+		"openpath", "fstat", "fstat", "fstat", "flistxattr", "fstat", // the file that has the name
+		"statx append", "flock", "linkat", "openpath", "fstat", // the temporary name
+		"renameat", "fstat",
+		"funlock",
+		"fsync", "fstat", // the name on the disk
+		"fiemap", // how many extents there are to join
+	}
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		m := openMut(t, name)
+		for k := range 3 {
+			_, err := m.WriteAt([]byte{byte(k)}, int64(k)*8192)
+			must(t, err)
+			var calls []string
+			undo := systest.Intercept(t, func(call string) error { calls = append(calls, call); return nil })
+			must(t, m.Commit())
+			undo()
+			if !slices.Equal(calls, want) {
+				t.Errorf("commit %d made these calls:\n%v, want\n%v", k, calls, want)
 			}
 		}
 	})
