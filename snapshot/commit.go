@@ -73,7 +73,9 @@ func (m *MmapMut) ownReplace() publish.Replace {
 }
 
 // publishCopy publishes a copy of the contents.
-func (m *MmapMut) publishCopy(ctx context.Context, to *pathname.Location, replace publish.Replace) error {
+func (m *MmapMut) publishCopy(
+	ctx context.Context, to *pathname.Location, replace publish.Replace,
+) error {
 	_, err := publish.Publish(ctx, publish.Request{
 		Origin: &m.origin, To: to, Replace: replace, NoSync: m.config.NoSync, Fill: m.copyTo,
 	})
@@ -87,7 +89,9 @@ func (m *MmapMut) publishCopy(ctx context.Context, to *pathname.Location, replac
 // is replaced keeps its own, without set-id bits and capabilities. In a sticky directory that is
 // writable for group or others, a file that belongs neither to the caller nor to the owner of the
 // directory is not replaced: the error is syscall.EACCES.
-func (m *MmapMut) CommitTo(name string) error { return m.CommitToContext(context.Background(), name) }
+func (m *MmapMut) CommitTo(name string) error {
+	return m.CommitToContext(context.Background(), name)
+}
 
 // CommitToContext is CommitTo, given up if the context ends: see CommitContext.
 func (m *MmapMut) CommitToContext(ctx context.Context, name string) error {

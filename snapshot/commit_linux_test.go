@@ -139,7 +139,7 @@ func TestCommitAfterClose(t *testing.T) {
 // everything as it was.
 //
 //promise:snapshot.MmapMut.CommitContext if the context ends first, CommitContext changes nothing
-//promise:snapshot.MmapMut.CommitToContext if the context ends first, CommitToContext changes nothing
+//promise:snapshot.MmapMut.CommitToContext if the context ends first, nothing changes
 //promise:snapshot.MmapMut.LinkContext if the context ends first, LinkContext makes no file
 func TestCommitContext(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -150,9 +150,13 @@ func TestCommitContext(t *testing.T) {
 			text   string // of the error
 			file   string
 		}{
-			"commit":    {(*snapshot.MmapMut).CommitContext, "commit " + name, "f"},
-			"commit to": {func(m *snapshot.MmapMut, ctx context.Context) error { return m.CommitToContext(ctx, name) }, "commit " + name + " " + name, "f"},
-			"link":      {func(m *snapshot.MmapMut, ctx context.Context) error { return m.LinkContext(ctx, name+"2") }, "link " + name + " " + name + "2", "f2"},
+			"commit": {(*snapshot.MmapMut).CommitContext, "commit " + name, "f"},
+			"commit to": {func(m *snapshot.MmapMut, ctx context.Context) error {
+				return m.CommitToContext(ctx, name)
+			}, "commit " + name + " " + name, "f"},
+			"link": {func(m *snapshot.MmapMut, ctx context.Context) error {
+				return m.LinkContext(ctx, name+"2")
+			}, "link " + name + " " + name + "2", "f2"},
 		} {
 			given := 0
 			for k, done := 0, false; !done; k++ {
@@ -176,7 +180,8 @@ func TestCommitContext(t *testing.T) {
 				done = calls < k
 				if err != nil {
 					given++
-					if !errors.Is(err, context.Canceled) || err.Error() != test.text+": context canceled" {
+					text := test.text + ": context canceled"
+					if !errors.Is(err, context.Canceled) || err.Error() != text {
 						t.Errorf("call %d: %v", k, err)
 					}
 					wantFile(t, name, noise(1, 100))
@@ -199,9 +204,9 @@ func TestCommitContext(t *testing.T) {
 	})
 }
 
-// A commit makes these system calls, and closes four descriptors: with the flistxattr(2) that the kernel
-// refuses to a descriptor of O_PATH they are 34. Nothing waits for the disk while the directory is
-// locked.
+// A commit makes these system calls, and closes four descriptors: with the flistxattr(2) that the
+// kernel refuses to a descriptor of O_PATH they are 34. Nothing waits for the disk while the
+// directory is locked.
 //
 //promise:snapshot.MmapMut.Commit a page is committed by 34 system calls
 func TestCommitCalls(t *testing.T) {
@@ -226,7 +231,10 @@ func TestCommitCalls(t *testing.T) {
 			_, err := m.WriteAt([]byte{byte(k)}, int64(k)*8192)
 			must(t, err)
 			var calls []string
-			undo := systest.Intercept(t, func(call string) error { calls = append(calls, call); return nil })
+			undo := systest.Intercept(t, func(call string) error {
+				calls = append(calls, call)
+				return nil
+			})
 			must(t, m.Commit())
 			undo()
 			if !slices.Equal(calls, want) {

@@ -33,7 +33,8 @@ func (m *MmapMut) commitAndClose() error {
 	}
 	private := publish.Ready(m.fd(), m.origin.At.DirFD, m.close)
 	published, err := publish.Publish(context.Background(), publish.Request{
-		Origin: &m.origin, To: m.origin.At, Replace: m.ownReplace(), NoSync: m.config.NoSync, Ready: private,
+		Origin: &m.origin, To: m.origin.At, Replace: m.ownReplace(), NoSync: m.config.NoSync,
+		Ready: private,
 	})
 	if published {
 		return err
@@ -59,8 +60,8 @@ func (m *MmapMut) commitThenClose() error {
 	return errors.Join(err, m.close())
 }
 
-// freeze makes the private file inaccessible, to slices of Bytes as well. It reports false, and does
-// nothing, while a View or Prefetch is running or if the private file must not get a name.
+// freeze makes the private file inaccessible, to slices of Bytes as well. It reports false, and
+// does nothing, while a View or Prefetch is running or if the private file must not get a name.
 func (m *MmapMut) freeze() (bool, error) {
 	m.store.Lock()
 	defer m.store.Unlock()

@@ -39,8 +39,8 @@ func TestLeftoverIsRemoved(t *testing.T) {
 }
 
 // A commit removes no other file that has the name of a leftover: a file that a living process has
-// locked or holds a lease on, a file of another user, a file with another name as well, and anything but
-// a regular file. It uses another name and waits for nobody.
+// locked or holds a lease on, a file of another user, a file with another name as well, and
+// anything but a regular file. It uses another name and does not wait.
 //
 //promise:snapshot.MmapMut.Commit temporary names in use or of other owners are not removed
 //promise:snapshot.MmapMut.Commit irregular files and files with several names are not removed
@@ -85,7 +85,8 @@ func TestOnlyLeftoversAreRemoved(t *testing.T) {
 	}
 }
 
-// From a directory that is append-only (chattr +a) a temporary name could not be removed: none is made.
+// From a directory that is append-only (chattr +a) a temporary name could not be removed: none is
+// made.
 //
 //promise:snapshot.MmapMut.Commit an append-only directory never gets a temporary name
 func TestAppendOnlyDirectory(t *testing.T) {

@@ -95,8 +95,8 @@ func (a *Attributes) apply(fd int) error {
 	if err := a.applyExtended(fd, own.Perm); err != nil {
 		return err
 	}
-	// The mode comes last: no other user may open the file, by a temporary name, before it has its own
-	// group and ACL, and only these.
+	// The mode comes last: no other user may open the file, by a temporary name, before it has its
+	// own group and ACL, and only these.
 	return sys.Fchmod(fd, a.Perm)
 }
 
@@ -167,8 +167,8 @@ func listAttributes(fd int) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
 }
 
-// AttributesOf reads the attributes of the file at p. It opens the file only where its descriptor does
-// not do, so that it meets no lease.
+// AttributesOf reads the attributes of the file at p. It opens the file only where its descriptor
+// does not do, so that it meets no lease.
 func AttributesOf(p *pathname.Location) (*Attributes, error) {
 	a, err := ReadAttributes(p.FD)
 	if !pathname.IsGone(err) && !errors.Is(err, syscall.EBADF) { // there is no /proc

@@ -49,7 +49,8 @@ func syncDir(dirFD int) error {
 func checkNotAppendOnly(dir int) error {
 	only, err := sys.IsAppendOnly(dir)
 	if only {
-		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w", syscall.EPERM)
+		return fmt.Errorf("the directory is append-only (Link could put a new name there): %w",
+			syscall.EPERM)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil

@@ -8,9 +8,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// removeLeftover removes what a crash left under a temporary name, and reports whether it did: a regular
-// file of this process's user, or of owner, with no other name, which no process has locked or holds a
-// lease on.
+// removeLeftover removes what a crash left under a temporary name, and reports whether it did: a
+// regular file of this process's user, or of owner, with no other name, which no process has locked
+// or holds a lease on.
 func removeLeftover(dir int, name string, owner uint32) bool {
 	left := pathname.Location{DirFD: dir, Name: name, FD: -1}
 	if left.OpenPathOnce() != nil {
@@ -21,11 +21,11 @@ func removeLeftover(dir int, name string, owner uint32) bool {
 	return ours && left.Stat.Mode.IsRegular() && left.Stat.Nlink == 1 && removeUnlocked(&left)
 }
 
-// removeUnlocked removes the file at p, unless it is in use or has lost the name. It is in use if it
-// is locked, or if another process has a lease on it, which a crash would have ended.
+// removeUnlocked removes the file at p, unless it is in use or has lost the name. It is in use if
+// it is locked, or if another process has a lease on it, which a crash would have ended.
 func removeUnlocked(p *pathname.Location) bool {
 	fd, err := sys.Reopen(p.FD)
-	if err != nil { // EAGAIN for a lease: nothing waits, as the caller may have locked the directory
+	if err != nil { // EAGAIN for a lease: the caller may have locked the directory
 		return false
 	}
 	defer syscalls.Close(fd)

@@ -18,8 +18,8 @@ import (
 type Origin struct {
 	At *pathname.Location // its place. FD is a descriptor of the file, or -1 if none could be had
 
-	// Perm is the mode of a file that is new in every respect. Its set-id bits stay on later versions,
-	// too, if they are the caller's.
+	// Perm is the mode of a file that is new in every respect. Its set-id bits stay on later
+	// versions, too, if they are the caller's.
 	Perm uint32
 
 	// Stat and known describe the file as it was then. They are nil as long as there was none.
@@ -55,8 +55,8 @@ func (o *Origin) location() pathname.Location {
 	return own
 }
 
-// OpenReadWrite opens the origin for writing, by its descriptor, or else by its name. Leases of other
-// processes it awaits.
+// OpenReadWrite opens the origin for writing, by its descriptor, or else by its name. Leases of
+// other processes it awaits.
 func (o *Origin) OpenReadWrite(ctx context.Context) (int, error) {
 	own := o.location()
 	return syscalls.AwaitLease(ctx, func() (int, error) {
@@ -64,8 +64,8 @@ func (o *Origin) OpenReadWrite(ctx context.Context) (int, error) {
 	})
 }
 
-// Find returns an error if the name does not lead to the origin, with unchanged set also if that has
-// been changed.
+// Find returns an error if the name does not lead to the origin, with unchanged set also if that
+// has been changed.
 func (o *Origin) Find(unchanged bool) error {
 	t, err := o.find(o.At, unchanged)
 	if err != nil {
@@ -155,9 +155,9 @@ func (o *Origin) attributes() (*Attributes, error) {
 // setID is the bits of a mode that give whoever executes the file its owner or group.
 const setID = 0o6000
 
-// keep returns the attributes without the set-id bits that contents of this snapshot must not get. Bits
-// that the caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the origin stay
-// if this process has CAP_FSETID over it. Bits of any other file do not stay.
+// keep returns the attributes without the set-id bits that contents of this snapshot must not get.
+// Bits that the caller asked for (Config.Perm) stay on a file of the caller's own. Bits of the
+// origin stay if this process has CAP_FSETID over it. Bits of any other file do not stay.
 func (o *Origin) keep(a *Attributes, origin bool) *Attributes {
 	drop := a.Perm & setID
 	if drop != 0 && a.UID == uint32(os.Geteuid()) {

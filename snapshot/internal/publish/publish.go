@@ -11,22 +11,24 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// tries is how often a publication begins anew, and how often the new file is given other attributes
-// because those of the file that it replaces have changed.
+// tries is how often a publication begins anew, and how often the new file is given other
+// attributes because those of the file that it replaces have changed.
 const tries = 3
 
-// errAnew means that another temporary file is needed. This one has the owner and mode of a file that
-// was to be replaced and is gone, so that it cannot become what the kernel makes of a new file; or
-// it had other attributes while it had a temporary name, so that another user may have opened it.
-var errAnew = fmt.Errorf("%w: its attributes, or whether it is there, change all the time", ErrConflict)
+// errAnew means that another temporary file is needed. This one has the owner and mode of a file
+// that was to be replaced and is gone, so that it cannot become what the kernel makes of a new
+// file; or it had other attributes while it had a temporary name, so that another user may have
+// opened it.
+var errAnew = fmt.Errorf("%w: its attributes, or whether it is there, change all the time",
+	ErrConflict)
 
 // NeedsCopy reports whether a Ready file could not be published for a reason that need not hold for
 // a file that Publish makes.
 func NeedsCopy(err error) bool { return errors.Is(err, errAnew) || needsTempName(err) }
 
-// Publish gives contents the name To. It reports whether it did; if so, err is nil, ErrNotDurable or
-// that of closing a Ready file. If not, nothing has changed, but a Ready file may never get a name
-// again. If To is the origin's place, the new file is the origin from then on.
+// Publish gives contents the name To. It reports whether it did; if so, err is nil, ErrNotDurable
+// or that of closing a Ready file. If not, nothing has changed, but a Ready file may never get a
+// name again. If To is the origin's place, the new file is the origin from then on.
 func Publish(ctx context.Context, r Request) (published bool, err error) {
 	tempName := r.Origin.needTempName
 	for try := 1; ; try++ {
@@ -97,7 +99,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 		if try == tries {
 			return false, unnamed, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
 		}
-		_ = sys.Funlock(dirFD) // nobody shall wait for the disk
+		_ = sys.Funlock(dirFD) // other commits need not wait for the disk
 		want = now
 	}
 
@@ -113,7 +115,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 		return false, unnamed, err
 	}
 	r.published(t, file, stat, given)
-	// While the new file is open for writing, executing it is ETXTBSY and nobody gets a lease.
+	// While the new file is open for writing, executing it is ETXTBSY and a lease on it EAGAIN.
 	err = t.close()
 	if r.NoSync {
 		return true, unnamed, err
@@ -122,8 +124,8 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	return true, unnamed, errors.Join(syncDir(dirFD), err)
 }
 
-// lockAndLook locks the directory and returns what look returns. Without the lock it goes on, unless
-// the file must be unchanged.
+// lockAndLook locks the directory and returns what look returns. Without the lock it goes on,
+// unless the file must be unchanged.
 func (r *Request) lockAndLook(ctx context.Context, dirFD int) (now *Attributes, err error) {
 	err = retry.Do(ctx, func() error {
 		err := LockDirectory(ctx, dirFD)
@@ -141,8 +143,9 @@ func (r *Request) lockAndLook(ctx context.Context, dirFD int) (now *Attributes, 
 	return now, err
 }
 
-// published makes the file t, which has its name, the origin if it is in the origin's place. file is
-// a descriptor of OpenPath of it, or -1; stat and a describe it as it was before it got the name.
+// published makes the file t, which has its name, the origin if it is in the origin's place. file
+// is a descriptor of OpenPath of it, or -1; stat and a describe it as it was before it got the
+// name.
 func (r *Request) published(t *Temporary, file int, stat syscalls.Stat, a *Attributes) {
 	if r.To != r.Origin.At {
 		if file >= 0 {

@@ -64,8 +64,8 @@ func wantOnly(t *testing.T, name, data string) {
 }
 
 // A publication brings the data to the disk, then takes the lock, replaces the file in one step and
-// lets go of the lock, and then brings the directory to the disk, unless it is told not to. It waits
-// for no disk while it holds the lock.
+// lets go of the lock, and then brings the directory to the disk, unless it is told not to. It
+// waits for no disk while it holds the lock.
 func TestPublish(t *testing.T) {
 	for noSync, want := range map[bool][]string{
 		false: {"fsync", "flock", "renameat", "funlock", "fsync"},
@@ -82,8 +82,8 @@ func TestPublish(t *testing.T) {
 			})
 			published, err := Publish(t.Context(), r)
 			undo()
-			// The lock on the temporary file comes before that on the directory, if it has a name from
-			// the start, or after it.
+			// The lock on the temporary file comes before that on the directory, if it has a name
+			// from the start, or after it.
 			if i := slices.Index(steps, "flock"); i == 0 {
 				steps = steps[1:]
 			}
@@ -196,8 +196,8 @@ func TestLockDirectory(t *testing.T) {
 }
 
 // Attributes that change while the lock is waited for are taken over, after the lock is let go, as
-// often as that happens less than three times; then it is a conflict. A file with a temporary name is
-// made anew instead, as another user may have opened it.
+// often as that happens less than three times; then it is a conflict. A file with a temporary name
+// is made anew instead, as another user may have opened it.
 func TestAttributesChange(t *testing.T) {
 	for changes := range tries + 1 {
 		eachTemporary(t, func(t *testing.T, name string, r Request) {

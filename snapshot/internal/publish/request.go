@@ -15,7 +15,7 @@ type Replace int
 const (
 	// ReplaceSameAccess: the origin, or another file with the same owner, mode, ACL and labels.
 	ReplaceSameAccess Replace = iota
-	// ReplaceUnchanged: the origin, if nobody has changed it.
+	// ReplaceUnchanged: the origin, if it is unchanged.
 	ReplaceUnchanged
 	// ReplaceAny: any file. The new one gets its owner, mode and attributes.
 	ReplaceAny
@@ -30,7 +30,8 @@ type Request struct {
 	Replace Replace
 	NoSync  bool // the directory need not reach the disk
 
-	// Fill gives an empty file the contents. It is not called if Ready is set: a file that has them.
+	// Fill gives an empty file the contents. It is not called if Ready is set: a file that has
+	// them.
 	Fill  func(ctx context.Context, fd int) error
 	Ready *Temporary
 }

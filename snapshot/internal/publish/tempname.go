@@ -13,9 +13,9 @@ import (
 const randomNames = 100
 
 // withTempName calls create, which makes a file of the given name, with temporary names for a file
-// until one is free. The first one is fixed, so that what a crash leaves can be found: clear, called if
-// that is taken, removes a leftover and reports whether it did. Another user can take the fixed name
-// for good, so the others are random.
+// until one is free. The first one is fixed, so that what a crash leaves can be found: clear,
+// called if that is taken, removes a leftover and reports whether it did. Another user can take the
+// fixed name for good, so the others are random.
 func withTempName(base string, clear func(name string) bool, create func(name string) error) error {
 	name := TempName(base)
 	err := create(name)

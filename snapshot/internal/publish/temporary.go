@@ -28,9 +28,12 @@ func Ready(fd, dir int, closeFile func() error) *Temporary {
 	return &Temporary{FD: fd, dir: dir, owner: closeFile}
 }
 
-// newTemporary makes an empty one that is to get the name at p, and later the attributes want, or if
-// that is nil has the mode perm. With withName, it has a temporary name from the start in any case.
-func newTemporary(p *pathname.Location, want *Attributes, perm uint32, withName bool) (*Temporary, error) {
+// newTemporary makes an empty one that is to get the name at p, and later the attributes want, or
+// if that is nil has the mode perm. With withName, it has a temporary name from the start in any
+// case.
+func newTemporary(
+	p *pathname.Location, want *Attributes, perm uint32, withName bool,
+) (*Temporary, error) {
 	dir := p.DirFD
 	if want != nil { // no other user may open it before it has its owner and mode
 		perm = 0
@@ -124,8 +127,9 @@ func (t *Temporary) close() (err error) {
 	return err
 }
 
-// complete gives t the attributes want, or if that is nil the set-id bits of setID, which the kernel
-// takes away when an ordinary user writes to it. It brings t to the disk and returns what it is now.
+// complete gives t the attributes want, or if that is nil the set-id bits of setID, which the
+// kernel takes away when an ordinary user writes to it. It brings t to the disk and returns what it
+// is now.
 func (t *Temporary) complete(want *Attributes, setID uint32) (*Attributes, syscalls.Stat, error) {
 	var err error
 	if want != nil {
@@ -166,8 +170,8 @@ func addPerm(fd int, bits uint32) error {
 	return sys.Fchmod(fd, own.Perm|bits)
 }
 
-// openPath returns a descriptor of OpenPath of t itself, which stat describes: by the name, if t has
-// that, or else through /proc.
+// openPath returns a descriptor of OpenPath of t itself, which stat describes: by the name, if t
+// has that, or else through /proc.
 func (t *Temporary) openPath(name string, stat syscalls.Stat) (int, error) {
 	if name == "" {
 		return sys.OpenPathFollow(syscalls.AtFdcwd, fmt.Sprintf("/proc/self/fd/%d", t.FD))
@@ -215,8 +219,8 @@ func (t *Temporary) link(base string, stat syscalls.Stat) (file int, err error) 
 	return file, err
 }
 
-// replace gives t, which stat describes, the name base in one step as everybody else sees it. It
-// returns a descriptor of OpenPath of t. If it fails, t can never get a name.
+// replace gives t, which stat describes, the name base in one step. It returns a descriptor of
+// OpenPath of t. If it fails, t can never get a name.
 func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err error) {
 	if t.Name == "" {
 		if err := t.linkTemporary(base, stat.UID); err != nil {
@@ -239,8 +243,8 @@ func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err erro
 	return -1, err
 }
 
-// linkTemporary gives t, which belongs to owner, a temporary name: linkat(2) never replaces a file, and
-// rename(2) needs a name.
+// linkTemporary gives t, which belongs to owner, a temporary name: linkat(2) never replaces a file,
+// and rename(2) needs a name.
 func (t *Temporary) linkTemporary(base string, owner uint32) error {
 	if err := checkNotAppendOnly(t.dir); err != nil {
 		return err
@@ -259,9 +263,10 @@ func (t *Temporary) linkTemporary(base string, owner uint32) error {
 	})
 }
 
-// needsTempName reports whether the error of publishing a file without a name may mean that one with a
-// temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not change
-// such a file, nor link it. If err has another cause, the second attempt fails with the same error.
+// needsTempName reports whether the error of publishing a file without a name may mean that one
+// with a temporary name would do: a FUSE server that goes by names can know O_TMPFILE, but not
+// change such a file, nor link it. If err has another cause, the second attempt fails with the same
+// error.
 func needsTempName(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || // looked for by a name
 		errors.Is(err, syscall.ESTALE) || // the same, of servers that know better

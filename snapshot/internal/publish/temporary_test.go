@@ -21,8 +21,8 @@ func TestTemporaryNamesDiffer(t *testing.T) {
 	}
 }
 
-// The first name to be tried is the fixed one, twice if a leftover was removed; the others are random,
-// and there is an end to them.
+// The first name to be tried is the fixed one, twice if a leftover was removed; the others are
+// random, and there is an end to them.
 //
 //promise:snapshot.MmapMut.Commit commits that run at the same time use different temporary names
 func TestTemporaryNamesTried(t *testing.T) {
