@@ -209,10 +209,12 @@ func TestInPlaceLocksBriefly(t *testing.T) {
 	})
 }
 
-// A file that is a mount point cannot be replaced; the error says so and names what can be
-// done, and nothing changed.
+// A file that is a mount point cannot be replaced. The error says so at once, and names InPlace
+// where that works.
 //
-//promise:snapshot.MmapMut.Commit if the name is a mount point, the error names InPlace
+//promise:snapshot.Config.OpenMut if the name is a mount point, the error is EBUSY at once
+//promise:snapshot.Config.Create if the name is a mount point, the error is EBUSY at once
+//promise:snapshot.MmapMut.Commit if the name became a mount point, nothing changes
 func TestMountPoint(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
@@ -221,22 +223,28 @@ func TestMountPoint(t *testing.T) {
 		data := noise(1, 10000)
 		write(t, source, data)
 		write(t, name, nil)
+		early := openMut(t, name)
 		must(t, unix.Mount(source, name, "", unix.MS_BIND, ""))
 		defer func() { must(t, unix.Unmount(name, 0)) }()
-		m := openMut(t, name)
-		wantContents(t, m, data)
-		clear(m.Bytes()[:10])
-		err := m.Commit()
-		if !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "InPlace") {
-			t.Error(err)
+		wantContents(t, open(t, name), data)
+		_, err := snapshot.OpenMut(name)
+		_, createErr := snapshot.Create(name)
+		for i, err := range []error{err, createErr, early.CommitTo(name)} {
+			if !errors.Is(err, syscall.EBUSY) ||
+				!strings.Contains(err.Error(), "the name is a mount point") ||
+				strings.Contains(err.Error(), "InPlace") != (i == 0 && reflinks(dir)) {
+				t.Error(err)
+			}
+		}
+		if err := early.Commit(); err == nil {
+			t.Error("a mount point was replaced")
 		}
 		wantFile(t, name, data)
 		wantNames(t, dir, "f", "source")
-		must(t, m.Close())
 		if !reflinks(dir) {
 			return
 		}
-		m, err = inPlace.OpenMut(context.Background(), name)
+		m, err := inPlace.OpenMut(context.Background(), name)
 		must(t, err)
 		clear(m.Bytes()[:10])
 		clear(data[:10])

@@ -45,9 +45,22 @@ func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 }
 
 // OpenMut makes a snapshot of the regular file name that can be changed, and committed as the
-// file's new contents. It needs permission to read and to write the file and to write to its
-// directory, but never opens the file for writing. A write lease of another process is as with
-// Open.
+// file's new contents. It needs permission to read and to write the file, and to write to its
+// directory and to read it, but never opens the file for writing. A write lease of another
+// process is as with Open.
+//
+// OpenMut fails if no commit to the file could succeed, for a reason that it can know:
+//
+//	the file or its directory may not be written to    syscall.EACCES, EROFS
+//	the directory may not be read, and neither NoSync  syscall.EACCES
+//	nor InPlace is set, or CheckConflict is
+//	the file is immutable or append-only (chattr(1))   syscall.EPERM
+//	owner or group cannot be given to a new file       syscall.EPERM; not with InPlace
+//	the name is a mount point                          syscall.EBUSY; not with InPlace
+//	more than 64 KiB of names of extended attributes   syscall.E2BIG; not with InPlace
+//
+// The error says so if InPlace would work. The owner is tried where the filesystem has unnamed
+// files (O_TMPFILE). A security module that forbids to open the directory fails the commit.
 func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.openMut(ctx, name)
 	return m, pathError("open", name, err)
@@ -59,7 +72,8 @@ func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 // CheckConflict makes it fail instead. In a sticky directory that is writable for group or others,
 // a file that belongs neither to the caller nor to the owner of the directory is not replaced: the
 // error of Create, or of Commit if the file came later, is syscall.EACCES. The directory must
-// exist.
+// exist. Create fails, as OpenMut does, if the directory may not be read or written to, and,
+// without CheckConflict, if a file has the name that no commit can replace.
 func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.create(ctx, name)
 	return m, pathError("create", name, err)
@@ -172,28 +186,38 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if err := sys.AccessWrite(p.FD, p.DirFD, p.Name); err != nil {
-		return nil, err
+	refused := c.refuseName(p)
+	if refused != nil && !errors.As(refused, new(*pathname.ReplaceError)) {
+		return nil, refused
 	}
-	src, err := p.OpenRead(ctx)
+	fd, err := p.OpenRead(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer syscalls.Close(src)
-	// An error other than that the file was replaced is left to a commit, which may meet it again: a
-	// snapshot that is only read, or committed in place, needs no attributes.
-	known, err := publish.ReadAttributes(src)
+	defer syscalls.Close(fd)
+	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}
+	if refused != nil {
+		return nil, c.advise(ctx, src, refused)
+	}
+	// Any other error is left to a commit, which may meet it again: a snapshot that is committed in
+	// place needs no attributes.
+	known, err := publish.ReadAttributes(fd)
 	if pathname.IsGone(err) {
 		known = &publish.Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
+	} else if err := c.refuseAttributes(err); err != nil {
+		return nil, c.advise(ctx, src, err)
 	}
 	open := c.options(false)
 	open.NoCopy = c.NoCopy || c.InPlace
-	copied, err := open.Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}, !c.InPlace)
+	if !c.InPlace {
+		open.Accept = p.CheckOwner
+	}
+	copied, err := open.Copy(ctx, src, !c.InPlace)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
 		}
-		return nil, err
+		return nil, c.advise(ctx, src, err)
 	}
 	return c.newMmapMut(copied, publish.NewOrigin(p, known), name)
 }
@@ -220,16 +244,23 @@ func (c Config) createAt(p *pathname.Location, name string) (*MmapMut, error) {
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	if p.FD >= 0 && !c.CheckConflict {
+	replaces := p.FD >= 0 && !c.CheckConflict
+	if replaces {
 		if err := p.CheckReplaceable(); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.refuseDirectory(p.DirFD); err != nil {
+		return nil, err
 	}
 	r, err := c.options(false).Create(p.DirFD, c.perm(), 0, true)
 	if err != nil {
 		return nil, err
 	}
 	stat, err := sys.Fstat(r.FD)
+	if err == nil && replaces && r.Linkable {
+		err = p.CheckOwner(stat)
+	}
 	if err != nil {
 		_ = syscalls.Close(r.FD)
 		return nil, err

@@ -21,6 +21,17 @@ var _ = describe(
 		do: func(f *files) error { return syscalls.AccessWrite(f.file(), syscalls.AtFdcwd, "x") },
 	},
 	call{
+		function: "AccessRead", name: "faccessat2", number: none,
+		do: func(f *files) error { return syscalls.AccessRead(f.file(), syscalls.AtFdcwd, "x") },
+	},
+	call{
+		function: "FileFlags", name: "statx", number: unix.SYS_STATX,
+		do:          func(f *files) error { return second(syscalls.FileFlags(f.file())) },
+		unsupported: errnos{syscall.EPERM},
+		failures:    errnos{syscall.EINVAL, syscall.EACCES},
+		needs:       "statx",
+	},
+	call{
 		function: "IsAppendOnly", name: "statx", number: unix.SYS_STATX,
 		do:          func(f *files) error { return second(syscalls.IsAppendOnly(f.file())) },
 		unsupported: errnos{syscall.EPERM},
@@ -130,6 +141,72 @@ func TestIsAppendOnly(t *testing.T) {
 	})
 }
 
+// FileFlags reports each flag of chattr(1) alone.
+//
+//promise:syscalls.FileFlags FileFlags reports immutable and append-only files, and no others
+//promise:syscalls.Flags Flags are those that are set at the time of the call
+//promise:syscalls.FlagImmutable FlagImmutable is the flag of chattr +i
+//promise:syscalls.FlagAppendOnly FlagAppendOnly is the flag of chattr +a
+func TestFileFlags(t *testing.T) {
+	needCall(t, "statx")
+	mounttest.Need(t, "CAP_LINUX_IMMUTABLE")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		fd := newFile(t, dir, "file", nil)
+		for _, c := range []struct {
+			chattr uint32
+			want   syscalls.Flags
+		}{{immutable, syscalls.FlagImmutable}, {appendOnly, syscalls.FlagAppendOnly}, {noDump, 0}} {
+			for _, on := range []bool{true, false} {
+				setFlag(t, fd, c.chattr, on)
+				want := c.want
+				if !on {
+					want = 0
+				}
+				got, err := syscalls.FileFlags(openPath(t, dir, "file"))
+				if err != nil || got != want {
+					t.Errorf("chattr %#x is %v: %#x, want %#x, %v", c.chattr, on, got, want, err)
+				}
+			}
+		}
+	})
+}
+
+// A file that is mounted over a name is the root of a mount, and the file below it is not.
+//
+//promise:syscalls.FlagMountRoot FlagMountRoot is set for a file that is mounted over a name
+func TestFlagMountRoot(t *testing.T) {
+	needCall(t, "statx")
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		newFile(t, dir, "source", nil)
+		newFile(t, dir, "name", nil)
+		source, name := filepath.Join(dir, "source"), filepath.Join(dir, "name")
+		var flags [2]syscalls.Flags
+		mounttest.OnThread(t, func() error {
+			if err := mounttest.OwnMounts(); err != nil {
+				return err
+			}
+			if err := unix.Mount(source, name, "", unix.MS_BIND, ""); err != nil {
+				return err
+			}
+			for i, name := range []string{source, name} {
+				fd, err := syscalls.OpenPath(syscalls.AtFdcwd, name)
+				if err != nil {
+					return err
+				}
+				flags[i], err = syscalls.FileFlags(fd)
+				if err := errors.Join(err, unix.Close(fd)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if flags != [2]syscalls.Flags{0, syscalls.FlagMountRoot} {
+			t.Errorf("flags %#x", flags)
+		}
+	})
+}
+
 // A program that runs may be written to, only not be opened for it.
 //
 //promise:syscalls.AccessWrite the file of a running program counts as writable
@@ -209,7 +286,8 @@ func TestAccessWriteReadOnlyMount(t *testing.T) {
 // On kernels without faccessat2, and where a sandbox refuses it, the name answers.
 //
 //promise:syscalls.AccessWrite without faccessat2 AccessWrite checks by the name
-func TestAccessWriteByName(t *testing.T) {
+//promise:syscalls.AccessRead without faccessat2 AccessRead checks by the name
+func TestAccessByName(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Host)
 	newFile(t, dir, "file", nil)
@@ -221,19 +299,25 @@ func TestAccessWriteByName(t *testing.T) {
 			if !byName {
 				want = errno
 			}
-			err := refused(t, refusal{unix.SYS_FACCESSAT2, -1, 0, errno}, func() error {
-				return syscalls.AccessWrite(path, dirfd, name)
-			})
-			if want != 0 {
-				wantErr(t, err, "faccessat2", want)
-			} else if err != nil {
-				t.Errorf("faccessat2 gives %v: %v", errno, err)
+			for _, access := range []func(fd, dirfd int, name string) error{
+				syscalls.AccessWrite, syscalls.AccessRead,
+			} {
+				err := refused(t, refusal{unix.SYS_FACCESSAT2, -1, 0, errno}, func() error {
+					return access(path, dirfd, name)
+				})
+				if want != 0 {
+					wantErr(t, err, "faccessat2", want)
+				} else if err != nil {
+					t.Errorf("faccessat2 gives %v: %v", errno, err)
+				}
 			}
 		}
 	}
 }
 
 // Files of root with different permissions are used by an ordinary user.
+//
+//promise:syscalls.AccessRead AccessRead fails where opening a file or a directory for reading fails
 func TestPermissionsOfOrdinaryUser(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		if mounttest.Can("CAP_SETUID") {
@@ -270,13 +354,21 @@ func TestPermissionsOfOrdinaryUser(t *testing.T) {
 					} else {
 						must(t, err)
 					}
+					err = syscalls.AccessRead(path, openDir(t, dir), name)
+					if may.read != 0 {
+						wantErr(t, err, "faccessat2", may.read)
+					} else {
+						must(t, err)
+					}
 				})
 			}
+			must(t, syscalls.AccessRead(openDir(t, dir), openDir(t, dir), "."))
 			search := openDir(t, filepath.Join(dir, "search"))
 			fd, err := syscalls.OpenPath(search, "file")
 			opened(t, fd, err)
 			_, err = syscalls.ReopenDir(search)
 			wantErr(t, err, "openat", syscall.EACCES)
+			wantErr(t, syscalls.AccessRead(search, search, "."), "faccessat2", syscall.EACCES)
 			_, err = syscalls.Tmpfile(search, 0o600)
 			wantErr(t, err, "openat O_TMPFILE", syscall.EACCES)
 			wantErr(t, syscalls.Fchmod(open(t, filepath.Join(dir, "read"), unix.O_RDONLY), 0o600), "fchmod", syscall.EPERM)

@@ -120,6 +120,29 @@ func IsAppendOnly(fd int) (bool, error) {
 	return on, err
 }
 
+// Flags are facts about a file that statx(2) reports as stx_attributes and that change what a
+// process may do with the file.
+type Flags uint64
+
+// The flags of [FileFlags].
+const (
+	FlagImmutable  Flags = 0x10   // STATX_ATTR_IMMUTABLE: no change, no rename (chattr +i)
+	FlagAppendOnly Flags = 0x20   // STATX_ATTR_APPEND: only appending, no rename (chattr +a)
+	FlagMountRoot  Flags = 0x2000 // STATX_ATTR_MOUNT_ROOT: the name is a mount point; Linux 5.8
+)
+
+// FileFlags returns the flags of a file: statx(2), Linux 4.11. A flag that the filesystem or the
+// kernel does not report is not set. Of a mount point, the descriptor must be of the file that is
+// mounted there.
+func FileFlags(fd int) (Flags, error) {
+	var flags Flags
+	err := do("statx", func() (err error) {
+		flags, err = fileFlags(fd)
+		return err
+	})
+	return flags, err
+}
+
 // IsReadable reports whether a descriptor may be read from, that is, was opened neither with
 // O_WRONLY nor with O_PATH: fcntl(2), F_GETFL.
 func IsReadable(fd int) (bool, error) {

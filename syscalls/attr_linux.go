@@ -43,6 +43,11 @@ func isAppendOnly(fd int) (bool, error) {
 	return st.Attributes&unix.STATX_ATTR_APPEND != 0, err
 }
 
+func fileFlags(fd int) (Flags, error) {
+	st, err := statx(fd, 0)
+	return Flags(st.Attributes) & (FlagImmutable | FlagAppendOnly | FlagMountRoot), err
+}
+
 func statx(fd, flags int) (st unix.Statx_t, err error) {
 	err = unix.Statx(fd, "", flags|unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &st)
 	return st, orUnsupported(err,

@@ -174,6 +174,13 @@ func AccessWrite(fd, dirfd int, name string) error {
 	return do("faccessat2", func() error { return accessWrite(fd, dirfd, name) })
 }
 
+// AccessRead is [AccessWrite] for reading: it asks whether this process may open the file, or the
+// directory, for reading. Security modules such as Landlock, which refuse the open itself, are not
+// asked.
+func AccessRead(fd, dirfd int, name string) error {
+	return do("faccessat2", func() error { return accessRead(fd, dirfd, name) })
+}
+
 // Close closes a descriptor: close(2). An interrupted close has closed it on Linux, so EINTR is
 // no error and the call is never made again.
 func Close(fd int) error {

@@ -145,14 +145,18 @@ func renameNoReplace(dirfd int, oldname, newname string) error {
 
 func unlinkat(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, 0) }
 
-func accessWrite(fd, dirfd int, name string) error {
-	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH)
+func accessRead(fd, dirfd int, name string) error { return access(fd, dirfd, name, unix.R_OK) }
+
+func accessWrite(fd, dirfd int, name string) error { return access(fd, dirfd, name, unix.W_OK) }
+
+func access(fd, dirfd int, name string, mode uint32) error {
+	err := unix.Faccessat2(fd, "", mode, unix.AT_EACCESS|unix.AT_EMPTY_PATH)
 	switch err {
 	case unix.ENOSYS, // before Linux 5.8
 		unix.EPERM: // a seccomp filter that does not know the call; or an immutable file, which the next call says again
 		// This one asks for the real user, not the effective one: they differ in a set-user-ID
 		// program alone.
-		return unix.Faccessat(dirfd, name, unix.W_OK, 0)
+		return unix.Faccessat(dirfd, name, mode, 0)
 	}
 	return err
 }

@@ -41,6 +41,7 @@ func fremovexattr(int, string) error        { return errOther }
 func isNoCOW(int) (bool, error)             { return false, errOther }
 func setNoCOW(int, bool) error              { return errOther }
 func isAppendOnly(int) (bool, error)        { return false, errOther }
+func fileFlags(int) (Flags, error)          { return 0, errOther }
 func setNoAtime(int) error                  { return errOther }
 func capable(int) (bool, error)             { return false, errOther }
 func fsType(int) (uint32, error)            { return 0, errOther }
@@ -73,6 +74,7 @@ func reopenDir(int) (int, error)                  { return -1, errOther }
 func createExcl(int, string, uint32) (int, error) { return -1, errOther }
 func renameat(int, string, string) error          { return errOther }
 func unlinkat(int, string) error                  { return errOther }
+func accessRead(int, int, string) error           { return errOther }
 func accessWrite(int, int, string) error          { return errOther }
 func closefd(int) error                           { return errOther }
 

@@ -1,6 +1,7 @@
 package pathname
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,13 +12,70 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// CheckReplaceable returns an error if this process must not give the file at p, which is open, other
-// contents.
+// CheckReplaceable returns an error if this process must not or cannot replace the file at p, which
+// is open and was not opened by the caller.
 func (p *Location) CheckReplaceable() error {
-	if err := sys.AccessWrite(p.FD, p.DirFD, p.Name); err != nil {
+	isMountPoint, err := p.CheckWritable()
+	if err != nil {
 		return err
 	}
+	if isMountPoint {
+		return MountPoint()
+	}
 	return p.CheckSticky()
+}
+
+// A ReplaceError is why a file cannot be replaced by a new one, which is no reason against a change
+// of its contents in place.
+type ReplaceError struct {
+	Reason string
+	Err    error
+}
+
+func (e *ReplaceError) Error() string { return e.Reason + ": " + e.Err.Error() }
+func (e *ReplaceError) Unwrap() error { return e.Err }
+
+// MountPoint returns the error of a name that leads to a file mounted there: a rename cannot
+// replace it, whatever the permissions.
+func MountPoint() error { return &ReplaceError{"the name is a mount point", syscall.EBUSY} }
+
+// CheckWritable returns an error if this process may not write to the file at p, which is open, or
+// if the file can neither be changed nor renamed over, for a flag that chattr(1) sets. It also
+// reports whether the name is a mount point.
+func (p *Location) CheckWritable() (isMountPoint bool, err error) {
+	err = sys.AccessWrite(p.FD, p.DirFD, p.Name)
+	if err != nil && !errors.Is(err, syscall.EPERM) { // EPERM may mean that the file is immutable
+		return false, err
+	}
+	flags, flagsErr := sys.FileFlags(p.FD)
+	switch {
+	case flags&syscalls.FlagImmutable != 0:
+		err = fmt.Errorf("the file is immutable (chattr +i): %w", syscall.EPERM)
+	case flags&syscalls.FlagAppendOnly != 0: // access(2) does not know this one
+		err = fmt.Errorf("the file is append-only (chattr +a): %w", syscall.EPERM)
+	case err == nil && !errors.Is(flagsErr, errors.ErrUnsupported):
+		err = flagsErr
+	}
+	return flags&syscalls.FlagMountRoot != 0, err
+}
+
+// CheckOwner returns an error if this process cannot give a new file in the directory of p the
+// owner and group of the file at p. unnamed describes a new file of this process there. If these two
+// differ in owner or group, CheckOwner tries fchown on another unnamed file, which it closes: the
+// answer depends on capabilities, groups, user namespaces and the filesystem.
+func (p *Location) CheckOwner(unnamed syscalls.Stat) error {
+	if unnamed.UID == p.Stat.UID && unnamed.GID == p.Stat.GID {
+		return nil
+	}
+	fd, err := sys.Tmpfile(p.DirFD, 0)
+	if err != nil {
+		return err
+	}
+	defer syscalls.Close(fd)
+	if err := sys.Fchown(fd, p.Stat.UID, p.Stat.GID); err != nil {
+		return &ReplaceError{fmt.Sprintf("owner %d:%d cannot be kept", p.Stat.UID, p.Stat.GID), err}
+	}
+	return nil
 }
 
 // CheckSticky returns an error if the file at p is one that the kernel protects with

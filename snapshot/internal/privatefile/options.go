@@ -8,6 +8,10 @@ type Options struct {
 	InMemory                  bool // a small copy may lie in memory, sealed, if no directory can hold it
 	TempDir                   string
 	Progress                  func(done, total int64)
+
+	// Accept, if not nil, is asked about a linkable private file before data are copied to it, or
+	// after it was made a clone, which costs little. Its error is the error of Copy.
+	Accept func(own syscalls.Stat) error
 }
 
 // Method is how a private file got its contents: see snapshot.Method, which has the same values.

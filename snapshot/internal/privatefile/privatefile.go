@@ -63,9 +63,21 @@ func discard(ctx context.Context, fd int) {
 
 // fill makes the private file, which is empty, what src is, and describes it.
 func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, syscalls.Stat, error) {
+	accept := u.Linkable && o.Accept != nil
 	own, err := cloneWhole(ctx, u.FD, src)
 	if !errors.Is(err, errors.ErrUnsupported) || o.NoCopy {
+		if err == nil && accept {
+			err = o.Accept(own)
+		}
 		return reflink, own, err
+	}
+	if accept {
+		if own, err = sys.Fstat(u.FD); err == nil {
+			err = o.Accept(own)
+		}
+		if err != nil {
+			return none, own, err
+		}
 	}
 	if !src.Exclusive {
 		// Without /proc, or if the file may not be opened again, holes are copied as zeros and

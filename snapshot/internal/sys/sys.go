@@ -5,6 +5,7 @@ import (
 )
 
 var (
+	AccessRead       = syscalls.AccessRead
 	AccessWrite      = syscalls.AccessWrite
 	Capable          = syscalls.Capable
 	CopyFileRange    = syscalls.CopyFileRange
@@ -17,6 +18,7 @@ var (
 	Fchown           = syscalls.Fchown
 	Fgetxattr        = syscalls.Fgetxattr
 	Ficlone          = syscalls.Ficlone
+	FileFlags        = syscalls.FileFlags
 	Flistxattr       = syscalls.Flistxattr
 	Fremovexattr     = syscalls.Fremovexattr
 	Fsetxattr        = syscalls.Fsetxattr
@@ -74,7 +76,9 @@ type Call struct {
 // Calls lists all variables.
 var Calls = []Call{
 	{"faccessat2", &AccessWrite},
+	{"faccessat2 read", &AccessRead},
 	{"statx append", &IsAppendOnly},
+	{"statx flags", &FileFlags},
 	{"capget", &Capable},
 	{"copy_file_range", &CopyFileRange},
 	{"create excl", &CreateExcl},
