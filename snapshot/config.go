@@ -54,12 +54,19 @@ type Config struct {
 	// it takes nothing over. CommitTo and Link do not check, and a CommitTo of the snapshot's own
 	// name counts as somebody else's change.
 	//
-	// It is exact among users of this library on one machine, who take a lock on the directory
-	// (flock) around the check and the rename. Others can still slip in between the two; and
-	// stores through a mapping show in the file's times only when the kernel gets to it, and
-	// before Linux 6.13, or on FUSE, with the granularity of its clock, or of times that are
-	// whole seconds, as on ext4 with small inodes. Whoever may read the directory can hold the
-	// lock, and so make commits that check fail, with syscall.EAGAIN.
+	// Commits hold a lock on the directory (flock) around the check and the rename. If all
+	// processes that write to the file are on one machine and commit with CheckConflict, no commit
+	// replaces contents that its snapshot did not see. A commit that checks waits for the lock for
+	// half a second and then fails with syscall.EAGAIN. A commit without CheckConflict waits as
+	// long and then goes on without the lock: if another commit that checks holds the lock, because
+	// its process is stopped or its disk is slow, that one can rename later, and replaces the
+	// contents of the commit without CheckConflict, with no error for either.
+	//
+	// A process that does not use this library can change the file between the check and the
+	// rename. Stores through a mapping show in the times of the file only when the kernel writes
+	// them back, and before Linux 6.13, or on FUSE, with the granularity of its clock, or of times
+	// that are whole seconds, as on ext4 with small inodes. Each process that may read the
+	// directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
 
 	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old

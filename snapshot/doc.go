@@ -126,9 +126,25 @@
 // and other hard links to the old file, keep the old contents. Owner, group, mode, extended
 // attributes and ACLs are kept, or the commit fails, with the exceptions below; inode number, birth
 // time, attributes of chattr(1), and, unless root commits, those that only root may see
-// (trusted.*), are not. In a user namespace, an owner that it does not map becomes its nobody. Two
-// commits of two snapshots of one file do not merge: the later one wins, unless
-// Config.CheckConflict makes it fail with [ErrConflict].
+// (trusted.*), are not. In a user namespace, an owner that it does not map becomes its nobody.
+//
+// Two commits of two snapshots of one file do not merge. The later commit is the one that gets the
+// lock of the directory later:
+//
+//	CheckConflict is set for   the file has the contents of   error of the later commit
+//	neither commit             the later commit               none
+//	the earlier commit         the later commit               none
+//	the later commit           the earlier commit             ErrConflict
+//	both commits               the earlier commit             ErrConflict
+//
+// If the earlier commit holds the lock for more than half a second, the later one fails with
+// syscall.EAGAIN if it checks. If it does not check, it goes on without the lock. The file then has
+// the contents of the commit that renames last, with no error for either, also if that one checks.
+//
+// If the file was removed since it was opened, a commit without CheckConflict creates it again. A
+// lock that another process holds on the file (flock(2), fcntl(2)) stays on the old file: no commit
+// waits for it, and another process can lock the new file at the same time. With Config.InPlace the
+// lock stays on the file.
 //
 // What may be retried: after any error but [ErrNotDurable], the file is as it was and the
 // snapshot goes on (in place, the file may be a mix already: commit again); after ErrNotDurable

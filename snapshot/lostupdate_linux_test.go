@@ -88,9 +88,10 @@ func TestNoLostUpdate(t *testing.T) {
 	})
 }
 
-// A commit that checks does not overwrite one that does not check, either.
+// A commit that checks does not overwrite one that does not check, either, if that one got the lock
+// of the directory.
 //
-//promise:snapshot.Config.CheckConflict a checked commit does not overwrite an unchecked one
+//promise:snapshot.Config.CheckConflict an unchecked commit that had the lock is not overwritten
 func TestNoLostDefaultCommit(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// The functions of this file find, when a file is opened, reasons for which no commit to the file can
-// succeed, so that the caller does no work in vain. They know only reasons that last.
+// The functions of this file find, when a file is opened, reasons for which no commit to the file
+// can succeed, so that the caller does no work in vain. They know only reasons that last.
 
 // refuseName returns why the file at p, which is open, can neither be changed nor be replaced by a
 // rename. It costs two system calls, or three if a commit has to open the directory.
@@ -28,9 +28,9 @@ func (c Config) refuseName(p *pathname.Location) error {
 	return c.refuseDirectory(p.DirFD)
 }
 
-// refuseDirectory returns why a commit cannot open the directory, which it does for the lock and for
-// fsync, unless NoSync or InPlace is set and CheckConflict is not. If the directory may not be written
-// to, the error comes from making the private file.
+// refuseDirectory returns why a commit cannot open the directory, which it does for the lock and
+// for fsync, unless NoSync or InPlace is set and CheckConflict is not. If the directory may not be
+// written to, the error comes from making the private file.
 func (c Config) refuseDirectory(dir int) error {
 	if (c.NoSync || c.InPlace) && !c.CheckConflict {
 		return nil
@@ -53,7 +53,7 @@ func (c Config) refuseAttributes(err error) error {
 	}
 	// XFS stores any number of attributes, but listxattr(2) has a limit (xattr(7)).
 	return &pathname.ReplaceError{
-		Reason: "extended attributes with more than 64 KiB of names, which the kernel does not list",
+		Reason: "extended attributes with more than 64 KiB of names, the most that the kernel lists",
 		Err:    err,
 	}
 }
@@ -72,5 +72,8 @@ func (c Config) advise(ctx context.Context, src privatefile.Source, err error) e
 		return err
 	}
 	_ = syscalls.Close(clone.FD)
-	return &pathname.ReplaceError{Reason: refused.Reason + " (Config.InPlace would work)", Err: refused.Err}
+	return &pathname.ReplaceError{
+		Reason: refused.Reason + " (Config.InPlace would work)",
+		Err:    refused.Err,
+	}
 }

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file that chattr(1) made immutable or append-only is refused when it is opened, with the flag in
-// the error, and not when it is committed.
+// A file that chattr(1) made immutable or append-only is refused when it is opened, with the flag
+// in the error, and not when it is committed.
 //
 //promise:snapshot.Config.OpenMut an immutable or append-only file is EPERM at once
 //promise:snapshot.Config.Create an immutable or append-only file is EPERM at once
@@ -41,7 +41,8 @@ func TestRefusedFlags(t *testing.T) {
 				t.Skip("no such flag here: ", err)
 			}
 			must(t, err)
-			defer func() { must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags))) }()
+			undo := func() error { return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)) }
+			defer func() { must(t, undo()) }()
 			if f, err := os.OpenFile(name, os.O_RDWR, 0); !errors.Is(err, syscall.EPERM) {
 				t.Fatalf("nothing is tested: %v, %v", f, err)
 			}
@@ -49,11 +50,12 @@ func TestRefusedFlags(t *testing.T) {
 			_, inPlaceErr := inPlace.OpenMut(context.Background(), name)
 			_, createErr := snapshot.Create(name)
 			for _, err := range []error{openErr, inPlaceErr, createErr, other.CommitTo(name)} {
-				if !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "the file is "+what) {
+				if !errors.Is(err, syscall.EPERM) ||
+					!strings.Contains(err.Error(), "the file is "+what) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			if err := created.Commit(); !errors.Is(err, syscall.EPERM) { // the flag is newer than Create
+			if err := created.Commit(); !errors.Is(err, syscall.EPERM) { // the flag is newer
 				t.Errorf("%s: %v", what, err)
 			}
 			wantContents(t, open(t, name), noise(1, 100))
@@ -129,8 +131,8 @@ func TestRefusedDirectory(t *testing.T) {
 	})
 }
 
-// An owner or group that the caller cannot give to a new file is refused before any data are copied.
-// The error names Config.InPlace where that works.
+// An owner or group that the caller cannot give to a new file is refused before any data are
+// copied. The error names Config.InPlace where that works.
 //
 //promise:snapshot.Config.OpenMut an owner or group that cannot be kept is an error at once
 //promise:snapshot.Config.Create an owner or group that cannot be kept is an error at once
@@ -181,7 +183,8 @@ func TestRefusedOwner(t *testing.T) {
 					}
 				} else if err := errors.Join(err, createErr); err != nil {
 					t.Errorf("%+v: %v", c, err)
-				} else if err := errors.Join(created.Close(), m.Resize(2), m.Commit(), m.Close()); err != nil {
+				} else if err := errors.Join(
+					created.Close(), m.Resize(2), m.Commit(), m.Close()); err != nil {
 					t.Errorf("%+v: %v", c, err)
 				}
 				if c.refused && reflinks(dir) {
@@ -260,7 +263,9 @@ func TestRefusalCalls(t *testing.T) {
 			calls := systest.CountCalls(t)
 			m, err := c.config.OpenMut(context.Background(), name)
 			must(t, err)
-			got := []int{calls("statx flags"), calls("faccessat2 read"), calls("tmpfile"), calls("fchown")}
+			got := []int{
+				calls("statx flags"), calls("faccessat2 read"), calls("tmpfile"), calls("fchown"),
+			}
 			want := []int{1, c.read, c.unnamed, c.fchown}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%+v: calls %v, want %v", c.config, got, want)

@@ -60,9 +60,9 @@ func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 }
 
 // CheckOwner returns an error if this process cannot give a new file in the directory of p the
-// owner and group of the file at p. unnamed describes a new file of this process there. If these two
-// differ in owner or group, CheckOwner tries fchown on another unnamed file, which it closes: the
-// answer depends on capabilities, groups, user namespaces and the filesystem.
+// owner and group of the file at p. unnamed describes a new file of this process there. If these
+// two differ in owner or group, CheckOwner tries fchown on another unnamed file, which it closes:
+// the answer depends on capabilities, groups, user namespaces and the filesystem.
 func (p *Location) CheckOwner(unnamed syscalls.Stat) error {
 	if unnamed.UID == p.Stat.UID && unnamed.GID == p.Stat.GID {
 		return nil
