@@ -123,10 +123,8 @@
 //	                          it runs                                 once the call has returned
 //
 // A commit publishes a new file under the old name. Descriptors and mappings that others had open,
-// and other hard links to the old file, keep the old contents. Owner, group, mode, extended
-// attributes and ACLs are kept, or the commit fails, with the exceptions below; inode number, birth
-// time, attributes of chattr(1), and, unless root commits, those that only root may see
-// (trusted.*), are not. In a user namespace, an owner that it does not map becomes its nobody.
+// and other hard links to the old file, keep the old contents. Two tables below say which
+// attributes the new file has. In a user namespace, an owner that it does not map becomes its nobody.
 //
 // Two commits of two snapshots of one file do not merge. The later commit is the one that gets the
 // lock of the directory later:
@@ -169,6 +167,35 @@
 // A MmapMut that is committed often with small changes in between would become slow, because
 // each change adds an extent to what has to be cloned. Commits therefore join extents again, a
 // part of the file at a time, at about the cost that the fragmentation itself has.
+//
+// # Which attributes each way of committing keeps
+//
+//	                                        Commit   new name  replaced  created  InPlace
+//	inode number                            new      new       new       new      opened
+//	owner                                   opened   opened    target    new      opened
+//	group                                   opened   opened    target    new      opened
+//	mode                                    opened   opened    target    new      opened
+//	set-id bits, with CAP_FSETID            opened   opened    none      new      opened
+//	set-id bits, without CAP_FSETID         none     none      none      new      none
+//	ACL                                     opened   opened    target    new      opened
+//	user.* attributes                       opened   opened    target    none     opened
+//	security.* attributes, by root          opened   opened    target    none     opened
+//	security.* attributes, by another user  refused  refused   refused   none     opened
+//	trusted.* attributes, by root           opened   opened    target    none     opened
+//	trusted.* attributes, by another user   none     none      none      none     opened
+//	file capabilities                       none     none      none      none     none
+//	flags of chattr(1)                      none     none      none      none     opened
+//	modification time                       new      new       new       new      new
+//	birth time                              new      new       new       new      opened
+//
+// The columns are Commit and CommitAndClose; CommitTo and Link to a name that is free; CommitTo, and
+// the first commit after Create, where a file has the name; the first commit after Create where the
+// name is free; Commit and CommitAndClose with Config.InPlace. The attribute is that of the file
+// that was opened, of the file that has the name (target), or of a file that open(2) makes there
+// with Config.Perm (new); or the file does not have it (none). If the cell says "refused", the
+// commit fails and changes nothing, because the kernel lets only root set the attribute. An owner or
+// group that the process cannot give to a file fails OpenMut and Create. The attributes security.ima
+// and security.evm are left to the kernel, which makes them from the contents.
 //
 // # Whose owner and mode a commit takes
 //
