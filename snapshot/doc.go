@@ -238,6 +238,22 @@
 // extended attributes are those of when it was opened, and so are owner and mode if the server does
 // not tell them any more.
 //
+// # Other users
+//
+// An attacker may be another user of the machine, the owner of the file, or a user who may write to
+// its directory:
+//
+//	holds everywhere           no other user can open a private copy, or a new file before it has
+//	                           its owner and mode; no change of the file shows in an open snapshot
+//	holds in a directory that  Commit gives contents no set-id bit, no capability, no other owner
+//	others may write to        and no looser mode; InPlace writes to no other file
+//	does not hold there        others can make commits fail, replace the file before and after
+//	                           them, and own the file that CommitTo or Create replaces
+//	does not hold anywhere     others can delay openings and commits, or make them fail, by leases
+//	                           and by the lock of the directory
+//
+// The file .github/SECURITY.md has the whole threat model, with the tests.
+//
 // # Errors
 //
 // Errors are *[fs.PathError], with the name that was given and the operation: open, create, read,

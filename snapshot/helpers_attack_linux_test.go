@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -250,4 +251,25 @@ func plant(name string) func(dir string) error {
 		defer f.Close()
 		return f.Chmod(0o666)
 	}
+}
+
+// replacements are the ways to replace a file that was not opened.
+var replacements = map[string]func(m *snapshot.MmapMut, name string) error{
+	"CommitTo": (*snapshot.MmapMut).CommitTo,
+	"Create": func(_ *snapshot.MmapMut, name string) error {
+		m, err := snapshot.Create(name)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return errors.Join(m.Resize(3), m.Commit())
+	},
+	"Create and CommitAndClose": func(_ *snapshot.MmapMut, name string) error {
+		m, err := snapshot.Create(name)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return errors.Join(m.Resize(3), m.CommitAndClose())
+	},
 }

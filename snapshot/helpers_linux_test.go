@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -239,5 +240,18 @@ func withoutProc(t *testing.T, f func() error) {
 			return err
 		}
 		return f()
+	})
+}
+
+// tmpfiles makes the first n calls that make an unnamed file fail.
+func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
+	t.Helper()
+	return systest.Intercept(t, func(call string) error {
+		if call == "tmpfile excl" || call == "tmpfile" {
+			if n--; n >= 0 {
+				return errno
+			}
+		}
+		return nil
 	})
 }

@@ -16,19 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tmpfiles makes the first n calls that make an unnamed file fail.
-func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
-	t.Helper()
-	return systest.Intercept(t, func(call string) error {
-		if call == "tmpfile excl" || call == "tmpfile" {
-			if n--; n >= 0 {
-				return errno
-			}
-		}
-		return nil
-	})
-}
-
 // Whatever says that the directory cannot hold the private copy, TempDir does, by reflink if it
 // is on the same filesystem, and then memory; and no name is left. What says something else is
 // the error.

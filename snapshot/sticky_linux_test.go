@@ -16,27 +16,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// replacements are the ways to replace a file that was not opened.
-var replacements = map[string]func(m *snapshot.MmapMut, name string) error{
-	"CommitTo": (*snapshot.MmapMut).CommitTo,
-	"Create": func(_ *snapshot.MmapMut, name string) error {
-		m, err := snapshot.Create(name)
-		if err != nil {
-			return err
-		}
-		defer m.Close()
-		return errors.Join(m.Resize(3), m.Commit())
-	},
-	"Create and CommitAndClose": func(_ *snapshot.MmapMut, name string) error {
-		m, err := snapshot.Create(name)
-		if err != nil {
-			return err
-		}
-		defer m.Close()
-		return errors.Join(m.Resize(3), m.CommitAndClose())
-	},
-}
-
 // protectedRegular sets the sysctl until the test ends.
 func protectedRegular(t *testing.T, value string) {
 	t.Helper()

@@ -83,7 +83,10 @@ func TestReadmeCompiles(t *testing.T) {
 // Each relative link in a document leads to a file that exists.
 func TestLinksOfDocuments(t *testing.T) {
 	links := 0
-	for _, name := range []string{"README.md", ".github/CONTRIBUTING.md", ".github/CHANGELOG.md", "examples/README.md", "benchmarks/results/README.md"} {
+	for _, name := range []string{
+		"README.md", "examples/README.md", "benchmarks/results/README.md",
+		".github/CONTRIBUTING.md", ".github/CHANGELOG.md", ".github/SECURITY.md",
+	} {
 		name = filepath.Join(root(t), name)
 		text, err := os.ReadFile(name)
 		if err != nil {
