@@ -55,7 +55,7 @@ func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 //	the directory may not be read, and neither NoSync  syscall.EACCES
 //	nor InPlace is set, or CheckConflict is
 //	the file is immutable or append-only (chattr(1))   syscall.EPERM
-//	owner or group cannot be given to a new file       syscall.EPERM; not with InPlace
+//	owner or group cannot be given to a new file       syscall.EPERM, EINVAL; not with InPlace
 //	the name is a mount point                          syscall.EBUSY; not with InPlace
 //	more than 64 KiB of names of extended attributes   syscall.E2BIG; not with InPlace
 //

@@ -41,8 +41,9 @@ func TestRefusedFlags(t *testing.T) {
 				t.Skip("no such flag here: ", err)
 			}
 			must(t, err)
-			undo := func() error { return unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)) }
-			defer func() { must(t, undo()) }()
+			defer func() {
+				must(t, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags)))
+			}()
 			if f, err := os.OpenFile(name, os.O_RDWR, 0); !errors.Is(err, syscall.EPERM) {
 				t.Fatalf("nothing is tested: %v, %v", f, err)
 			}
@@ -126,80 +127,6 @@ func TestRefusedDirectory(t *testing.T) {
 				t.Errorf("%+v: %d bytes", c, n)
 			}
 			_ = os.Remove(join(d, "new"))
-			wantNames(t, d, "f")
-		}
-	})
-}
-
-// An owner or group that the caller cannot give to a new file is refused before any data are
-// copied. The error names Config.InPlace where that works.
-//
-//promise:snapshot.Config.OpenMut an owner or group that cannot be kept is an error at once
-//promise:snapshot.Config.Create an owner or group that cannot be kept is an error at once
-//promise:snapshot.Config.OpenMut an error names InPlace only where InPlace works
-//promise:snapshot.Config.InPlace owner and group are kept that the caller cannot give to a file
-func TestRefusedOwner(t *testing.T) {
-	needOwners(t)
-	const elsewhere = 7000 // a group that the caller is not in
-	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
-		mounttest.Leaks(t)
-		victim := newUser(t, victimID, victimID)
-		for i, c := range []struct {
-			dirGroup, uid, gid int
-			refused            bool
-		}{
-			{victimID, 5000, victimID, true},        // a directory that a group shares
-			{elsewhere, 5000, victimID, true},       // the group alone can be kept
-			{victimID, victimID, elsewhere, true},   // the owner alone can be kept
-			{elsewhere, victimID, elsewhere, false}, // the directory hands the group down
-			{elsewhere, victimID, victimID, false},  // the owner may give the file to the own group
-		} {
-			d := join(dir, fmt.Sprint(i))
-			putDir(t, d, victimID, c.dirGroup, 0o2775)
-			name := join(d, "f")
-			put(t, name, "old", c.uid, c.gid, 0o666)
-			want := attributesOf(t, name)
-			victim.do(func() {
-				if f, err := os.OpenFile(name, os.O_RDWR, 0); err != nil {
-					t.Errorf("nothing is tested: %v", err)
-				} else {
-					_ = f.Close()
-				}
-				copied := false
-				config := snapshot.Config{Progress: func(int64, int64) { copied = true }}
-				m, err := config.OpenMut(context.Background(), name)
-				created, createErr := snapshot.Create(name)
-				if c.refused {
-					text := fmt.Sprintf("owner %d:%d cannot be kept", c.uid, c.gid)
-					for i, err := range []error{err, createErr} {
-						if !errors.Is(err, fs.ErrPermission) ||
-							!strings.Contains(err.Error(), text) ||
-							strings.Contains(err.Error(), "InPlace") != (i == 0 && reflinks(dir)) {
-							t.Errorf("%+v: %v", c, err)
-						}
-					}
-					if copied {
-						t.Error("data were copied in vain")
-					}
-				} else if err := errors.Join(err, createErr); err != nil {
-					t.Errorf("%+v: %v", c, err)
-				} else if err := errors.Join(
-					created.Close(), m.Resize(2), m.Commit(), m.Close()); err != nil {
-					t.Errorf("%+v: %v", c, err)
-				}
-				if c.refused && reflinks(dir) {
-					m, err := inPlace.OpenMut(context.Background(), name)
-					if err == nil {
-						err = errors.Join(m.Resize(4), m.Commit(), m.Close())
-					}
-					if err != nil {
-						t.Errorf("%+v in place: %v", c, err)
-					}
-				}
-			})
-			if got := attributesOf(t, name); got != want {
-				t.Errorf("%+v: attributes were\n%s\nand are now\n%s", c, want, got)
-			}
 			wantNames(t, d, "f")
 		}
 	})

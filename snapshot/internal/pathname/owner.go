@@ -62,17 +62,21 @@ func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 // CheckOwner returns an error if this process cannot give a new file in the directory of p the
 // owner and group of the file at p. unnamed describes a new file of this process there. If these
 // two differ in owner or group, CheckOwner tries fchown on another unnamed file, which it closes:
-// the answer depends on capabilities, groups, user namespaces and the filesystem.
+// the answer depends on capabilities, groups, user namespaces and the filesystem. Other errors than
+// those of fchown(2) for such a reason are left to the commit: a FUSE server may know unnamed files,
+// but not change them.
 func (p *Location) CheckOwner(unnamed syscalls.Stat) error {
 	if unnamed.UID == p.Stat.UID && unnamed.GID == p.Stat.GID {
 		return nil
 	}
 	fd, err := sys.Tmpfile(p.DirFD, 0)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // it is not known
 	}
 	defer syscalls.Close(fd)
-	if err := sys.Fchown(fd, p.Stat.UID, p.Stat.GID); err != nil {
+	err = sys.Fchown(fd, p.Stat.UID, p.Stat.GID)
+	if errors.Is(err, syscall.EPERM) || // no capability, or not a group of the caller
+		errors.Is(err, syscall.EINVAL) { // an owner that the user namespace does not map
 		return &ReplaceError{fmt.Sprintf("owner %d:%d cannot be kept", p.Stat.UID, p.Stat.GID), err}
 	}
 	return nil
