@@ -60,7 +60,8 @@ func (c Config) Open(ctx context.Context, name string) (*Mmap, error) {
 //	more than 64 KiB of names of extended attributes   syscall.E2BIG; not with InPlace
 //
 // The error says so if InPlace would work. The owner is tried where the filesystem has unnamed
-// files (O_TMPFILE). A security module that forbids to open the directory fails the commit.
+// files (O_TMPFILE). The kernel reports append-only files since Linux 4.11, mount points since 5.8.
+// A security module that forbids to open the directory fails the commit.
 func (c Config) OpenMut(ctx context.Context, name string) (*MmapMut, error) {
 	m, err := c.openMut(ctx, name)
 	return m, pathError("open", name, err)
