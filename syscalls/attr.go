@@ -154,6 +154,16 @@ func IsReadable(fd int) (bool, error) {
 	return ok, err
 }
 
+// IsPath reports whether a descriptor was opened with O_PATH: fcntl(2), F_GETFL.
+func IsPath(fd int) (bool, error) {
+	var ok bool
+	err := do("fcntl F_GETFL", func() (err error) {
+		ok, err = isPath(fd)
+		return err
+	})
+	return ok, err
+}
+
 // SetNoAtime has reads through a descriptor leave the access time of the file as it is: fcntl(2),
 // F_SETFL, O_NOATIME. The error is EPERM unless the caller owns the file or has CAP_FOWNER over it.
 func SetNoAtime(fd int) error {

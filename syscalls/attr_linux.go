@@ -201,3 +201,8 @@ func isReadable(fd int) (bool, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	return flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_WRONLY, err
 }
+
+func isPath(fd int) (bool, error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return flags&unix.O_PATH != 0 && err == nil, err
+}

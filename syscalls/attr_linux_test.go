@@ -41,6 +41,11 @@ var _ = describe(
 		failures: errnos{syscall.EPERM, syscall.EINVAL},
 	},
 	call{
+		function: "IsPath", name: "fcntl F_GETFL", number: unix.SYS_FCNTL,
+		do:       func(f *files) error { return second(syscalls.IsPath(f.file())) },
+		failures: errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
 		function: "IsNoCOW", name: "fs_ioc_getflags", number: unix.SYS_IOCTL,
 		do:          func(f *files) error { return second(syscalls.IsNoCOW(f.file())) },
 		unsupported: errnos{syscall.ENOTTY},
@@ -143,6 +148,7 @@ func TestFchown(t *testing.T) {
 }
 
 //promise:syscalls.IsReadable IsReadable is false for descriptors of O_WRONLY and O_PATH
+//promise:syscalls.IsPath IsPath is true for descriptors of O_PATH alone
 func TestIsReadable(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
@@ -153,6 +159,10 @@ func TestIsReadable(t *testing.T) {
 		} {
 			if got, err := syscalls.IsReadable(open(t, name, flags)); got != want || err != nil {
 				t.Errorf("opened with %#o: %t, %v", flags, got, err)
+			}
+			want = flags == unix.O_PATH
+			if got, err := syscalls.IsPath(open(t, name, flags)); got != want || err != nil {
+				t.Errorf("opened with %#o: IsPath is %t, %v", flags, got, err)
 			}
 		}
 	})

@@ -50,6 +50,10 @@ var probes = map[string]func(t *testing.T) error{
 		dir := mounttest.Dir(t, mounttest.Host)
 		return unix.IoctlFileClone(newFile(t, dir, "dst", nil), newFile(t, dir, "src", nil))
 	},
+	"openat2": func(*testing.T) error {
+		_, err := unix.Openat2(-1, "x", &unix.OpenHow{Flags: unix.O_PATH})
+		return err
+	},
 	"renameat2": func(*testing.T) error { return unix.Renameat2(-1, "x", -1, "y", 0) },
 	"statx":     func(*testing.T) error { return unix.Statx(-1, "x", 0, 0, new(unix.Statx_t)) },
 }

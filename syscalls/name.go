@@ -23,6 +23,23 @@ func OpenPathFollow(dirfd int, name string) (int, error) {
 	return open("openat", func() (int, error) { return openPathFollow(dirfd, name) })
 }
 
+// OpenPathBeneath is OpenPathFollow for a name that must not lead out of the directory dirfd:
+// openat2(2), RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, Linux 5.6. Symbolic links and ".." are
+// followed inside the directory, also while other processes rename directories. A name that ends
+// with a slash leads to a directory only.
+//
+// The error is EXDEV for an absolute name and for a name that leads out of the directory. It is
+// ELOOP for a link of /proc that the kernel follows by other means than its text. It is EAGAIN for a
+// name with ".." if any process renamed or mounted a directory meanwhile; the next call may succeed.
+func OpenPathBeneath(dirfd int, name string) (int, error) {
+	return open("openat2", func() (int, error) {
+		fd, err := openPathBeneath(dirfd, name)
+		return fd, orUnsupported(err,
+			syscall.EPERM, // a seccomp filter; the kernel has no EPERM for O_PATH
+		)
+	})
+}
+
 // OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY):
 // openat(2). It needs no permission to read the directory. Symbolic links are followed.
 func OpenDir(dirfd int, name string) (int, error) {

@@ -145,7 +145,7 @@ func TestCloseOnExec(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		newFile(t, dir, "file", nil)
 		dirfd, path := openDir(t, dir), openPath(t, dir, "file")
-		for name, call := range map[string]func() (int, error){
+		descriptors := map[string]func() (int, error){
 			"OpenPath":        func() (int, error) { return path, nil },
 			"OpenDir":         func() (int, error) { return dirfd, nil },
 			"Reopen":          func() (int, error) { return syscalls.Reopen(path) },
@@ -155,7 +155,12 @@ func TestCloseOnExec(t *testing.T) {
 			"OpenReadWrite":   func() (int, error) { return syscalls.OpenReadWrite(dirfd, "file") },
 			"Tmpfile":         func() (int, error) { return syscalls.Tmpfile(dirfd, 0) },
 			"TmpfileExcl":     func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
-		} {
+		}
+		if !lacks(t, "openat2") {
+			descriptors["OpenPathBeneath"] = func() (int, error) { return syscalls.OpenPathBeneath(dirfd, ".") }
+		}
+		for name, call := range descriptors {
+
 			fd, err := call()
 			must(t, err)
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {

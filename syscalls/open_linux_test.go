@@ -1,6 +1,7 @@
 package syscalls_test
 
 import (
+	"errors"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -21,6 +22,13 @@ var _ = describe(
 		function: "OpenPathFollow", name: "openat", number: unix.SYS_OPENAT,
 		do:       func(f *files) error { return descriptor(syscalls.OpenPathFollow(f.dir(), "x")) },
 		failures: errnos{syscall.EACCES, syscall.EINVAL, syscall.ELOOP},
+	},
+	call{
+		function: "OpenPathBeneath", name: "openat2", number: unix.SYS_OPENAT2,
+		do:          func(f *files) error { return descriptor(syscalls.OpenPathBeneath(f.dir(), "x")) },
+		unsupported: errnos{syscall.EPERM},
+		failures:    errnos{syscall.EACCES, syscall.EAGAIN, syscall.ELOOP, syscall.EXDEV},
+		needs:       "openat2",
 	},
 	call{
 		function: "OpenDir", name: "openat", number: unix.SYS_OPENAT,
@@ -101,6 +109,70 @@ func TestOpenPathFollow(t *testing.T) {
 		_, err := syscalls.OpenPathFollow(dirfd, "dangling")
 		wantErr(t, err, "openat", syscall.ENOENT)
 	})
+}
+
+// openPathBeneath repeats OpenPathBeneath while renames by other processes disturb it.
+func openPathBeneath(dirfd int, name string) (fd int, err error) {
+	for i := 0; i == 0 || errors.Is(err, syscall.EAGAIN) && i < 10_000; i++ {
+		fd, err = syscalls.OpenPathBeneath(dirfd, name)
+	}
+	return fd, err
+}
+
+// OpenPathBeneath follows links and ".." inside the directory, and nothing that leads out of it.
+//
+//promise:syscalls.OpenPathBeneath a symbolic link or ".." that leads out of the directory is EXDEV
+//promise:syscalls.OpenPathBeneath the error is EXDEV for an absolute name
+//promise:syscalls.OpenPathBeneath a name that ends with a slash leads to a directory only
+func TestOpenPathBeneath(t *testing.T) {
+	needCall(t, "openat2")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		newFile(t, dir, "outside", nil)
+		root := filepath.Join(dir, "root")
+		must(t, unix.Mkdir(root, 0o700))
+		must(t, unix.Mkdir(filepath.Join(root, "sub"), 0o700))
+		want := stat(t, newFile(t, root, "file", nil)).Ino
+		for link, target := range map[string]string{
+			"link": "file", "sub/up": "../file", "out": "../outside", "sub/out": "../../outside",
+			"absolute": filepath.Join(root, "file"), "dangling": "nowhere", "loop": "loop",
+		} {
+			must(t, unix.Symlink(target, filepath.Join(root, link)))
+		}
+		dirfd := openDir(t, root)
+		for _, name := range []string{"file", "./file", "link", "sub/up", "sub/../file"} {
+			fd, err := openPathBeneath(dirfd, name)
+			if got := stat(t, opened(t, fd, err)).Ino; got != want {
+				t.Errorf("%s: inode %d, want %d", name, got, want)
+			}
+			_, err = syscalls.Pread(fd, make([]byte, 10), 0)
+			wantErr(t, err, "pread", syscall.EBADF) // for being looked at only
+		}
+		for name, errno := range map[string]syscall.Errno{
+			"..": syscall.EXDEV, "../root/file": syscall.EXDEV, "sub/../../outside": syscall.EXDEV,
+			"out": syscall.EXDEV, "sub/out": syscall.EXDEV, "absolute": syscall.EXDEV,
+			root + "/file": syscall.EXDEV, "/": syscall.EXDEV,
+			"dangling": syscall.ENOENT, "loop": syscall.ELOOP,
+			"file/": syscall.ENOTDIR, "link/": syscall.ENOTDIR,
+		} {
+			fd, err := openPathBeneath(dirfd, name)
+			wantErr(t, err, "openat2", errno)
+			if fd != -1 {
+				t.Errorf("%s: descriptor %d beside an error", name, fd)
+			}
+		}
+		fd, err := openPathBeneath(dirfd, "sub/")
+		opened(t, fd, err)
+	})
+}
+
+//promise:syscalls.OpenPathBeneath the error is ELOOP for a link of /proc that is not a name
+func TestOpenPathBeneathProc(t *testing.T) {
+	needCall(t, "openat2")
+	fd, err := openPathBeneath(openDir(t, "/proc/self"), "cwd")
+	wantErr(t, err, "openat2", syscall.ELOOP)
+	if fd != -1 {
+		t.Errorf("descriptor %d beside an error", fd)
+	}
 }
 
 //promise:syscalls.OpenDir OpenDir opens a directory, through symbolic links too, and no other file

@@ -30,6 +30,7 @@ var (
 	GetLease         = syscalls.GetLease
 	IsAppendOnly     = syscalls.IsAppendOnly
 	IsNoCOW          = syscalls.IsNoCOW
+	IsPath           = syscalls.IsPath
 	IsReadable       = syscalls.IsReadable
 	Linkat           = syscalls.Linkat
 	MapNone          = syscalls.MapNone
@@ -41,6 +42,7 @@ var (
 	Munmap           = syscalls.Munmap
 	OpenDir          = syscalls.OpenDir
 	OpenPath         = syscalls.OpenPath
+	OpenPathBeneath  = syscalls.OpenPathBeneath
 	OpenPathFollow   = syscalls.OpenPathFollow
 	OpenRead         = syscalls.OpenRead
 	OpenReadWrite    = syscalls.OpenReadWrite
@@ -109,6 +111,8 @@ var Calls = []Call{
 	{"mremap", &MremapDontunmap},
 	{"munmap", &Munmap},
 	{"getflags", &IsNoCOW},
+	{"ispath", &IsPath},
+	{"openat2", &OpenPathBeneath},
 	{"openpath follow", &OpenPathFollow},
 	{"opendir", &OpenDir},
 	{"openpath", &OpenPath},
