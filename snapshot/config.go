@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"io/fs"
+	"os"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 )
@@ -9,6 +10,19 @@ import (
 // Config says how snapshots are made and committed. The zero value holds the defaults; the
 // functions [Open], [OpenMut], [Create] and [FromFile] use it.
 type Config struct {
+	// Root, if not nil, is the directory that the names given to Open, OpenMut, Create, CommitTo and
+	// Link are looked up below. A name never leads out of it, neither by symbolic links nor by "..",
+	// also while other processes rename directories: the error is then that of os.Root, "path escapes
+	// from parent", as it is for an absolute name. Symbolic links that lead to a place below Root are
+	// followed, where the kernel would follow them (fs.protected_symlinks, proc(5)). The kernel looks
+	// names up in one call (openat2(2), Linux 5.6); elsewhere this takes some calls for each component
+	// of the name, and a name with more than 255 components is ENAMETOOLONG.
+	//
+	// A MmapMut stays with the directory that it opened, wherever that is moved: a Commit goes there
+	// even if that is no longer below Root, and after Root.Close. Open, CommitTo and the others that
+	// look names up are fs.ErrClosed then. TempDir is not below Root, and FromFile ignores Root.
+	Root *os.Root
+
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
 	// It does the same for commits, CommitAndClose excepted, which copies nothing.

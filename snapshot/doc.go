@@ -238,6 +238,16 @@
 // extended attributes are those of when it was opened, and so are owner and mode if the server does
 // not tell them any more.
 //
+// # Names that others choose
+//
+// A name from an archive or from a client, or a name in a directory that others may write to, can
+// lead anywhere, by "..", by symbolic links or by a rename at the right moment. With
+// [Config].Root, an [os.Root], it leads to a file below that directory or is an error:
+//
+//	root, err := os.OpenRoot("/srv/data")
+//	…
+//	m, err := snapshot.Config{Root: root}.Open(ctx, name)
+//
 // # Other users
 //
 // An attacker may be another user of the machine, the owner of the file, or a user who may write to

@@ -27,8 +27,8 @@ func Create(name string) (*MmapMut, error) { return Config{}.Create(context.Back
 // FromFile is [Config.FromFile] with the defaults and no context.
 func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Background(), f) }
 
-// Open makes a snapshot of the regular file name. Symbolic links are followed. Read
-// permission is all it needs.
+// Open makes a snapshot of the regular file name. Symbolic links are followed; with Root, the name
+// never leads out of that directory. Read permission is all it needs.
 //
 // On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
 // for each extent of the file and for each dirty page that has to be written back first.
@@ -94,12 +94,12 @@ func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 }
 
 func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
-	p, err := pathname.Resolve(name, false)
+	p, err := pathname.Resolve(c.Root, name, false)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
-	if p.DirFD == pathname.NoDir {
+	if p.DirFD == pathname.NoDir && c.Root == nil {
 		p.DirFD = directoryOf(p.FD, p.Stat)
 	}
 	src, err := p.OpenRead(ctx)
@@ -171,7 +171,7 @@ func directoryOf(fd int, st syscalls.Stat) int {
 }
 
 func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error) {
-	p, err := pathname.Resolve(name, false)
+	p, err := pathname.Resolve(c.Root, name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	p, err := pathname.Resolve(name, true)
+	p, err := pathname.Resolve(c.Root, name, true)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,11 @@ func (p *Location) CloseFD() {
 	}
 }
 
+// isLink reports whether the file at p is a symbolic link.
+func (p *Location) isLink() bool {
+	return p.FD >= 0 && p.Stat.Mode.Type() == fs.ModeSymlink
+}
+
 // RequireDir returns an error if there is no directory that a commit could go to.
 func (p *Location) RequireDir() error {
 	if p.DirFD == NoDir {

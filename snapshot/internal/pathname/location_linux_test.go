@@ -13,44 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// resolve returns a location that is closed when the test ends.
-func resolve(t *testing.T, name string, create bool) *Location {
-	t.Helper()
-	p, err := Resolve(name, create)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
-func makeFile(t *testing.T, name string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(name), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantAt checks that a location has the name base in dir, and the file file, or none if that is "".
-func wantAt(t *testing.T, p *Location, dir, base, file string) {
-	t.Helper()
-	got, err := sys.Fstat(p.DirFD)
-	want, wantErr := os.Stat(dir)
-	if err != nil || wantErr != nil || got.Ino != want.Sys().(*syscall.Stat_t).Ino || p.Name != base {
-		t.Errorf("name %q, want %q in %s: %v, %v", p.Name, base, dir, err, wantErr)
-	}
-	if file == "" {
-		if p.FD != -1 {
-			t.Errorf("%s: there is a file", base)
-		}
-		return
-	}
-	st, err := os.Stat(file)
-	if err != nil || p.FD < 0 || p.Stat.Ino != st.Sys().(*syscall.Stat_t).Ino {
-		t.Errorf("%s: not %s: %v", base, file, err)
-	}
-}
-
 // A name resolves to the directory, the last name and the file that the kernel finds, through
 // symbolic links. With create, the file need not be there.
 func TestResolve(t *testing.T) {
@@ -82,7 +44,7 @@ func TestResolve(t *testing.T) {
 		filepath.Join(dir, "dangling"): fs.ErrNotExist,
 		filepath.Join(sub, "new"):      fs.ErrNotExist,
 	} {
-		if p, err := Resolve(name, false); !errors.Is(err, want) {
+		if p, err := Resolve(nil, name, false); !errors.Is(err, want) {
 			t.Errorf("%q: %v, %v, want %v", name, p, err, want)
 		}
 	}
@@ -103,7 +65,7 @@ func TestResolveOpensNothing(t *testing.T) {
 		return nil
 	})
 	for _, name := range []string{fifo, fifo + "link"} {
-		if _, err := Resolve(name, false); !errors.Is(err, fs.ErrInvalid) {
+		if _, err := Resolve(nil, name, false); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -94,15 +94,37 @@ func (p *Location) CheckSticky() error {
 		return err
 	}
 	const sticky, othersWrite = 0o1000, 0o022
-	if dir.Perm&sticky == 0 || dir.Perm&othersWrite == 0 {
+	if dir.Perm&sticky == 0 || dir.Perm&othersWrite == 0 || p.isTrusted(dir) {
 		return nil
 	}
+	return fmt.Errorf("a file or link of another user (%d) in a sticky directory: %w",
+		p.Stat.UID, syscall.EACCES)
+}
+
+// protectedSymlinks holds 1 if the kernel protects links in sticky directories (proc(5)). It is a
+// constant, but in tests.
+var protectedSymlinks = "/proc/sys/fs/protected_symlinks"
+
+// checkProtectedLink returns an error if the kernel does not follow the symbolic link at p, which
+// lies in the directory dir: fs.protected_symlinks (proc(5)).
+func (p *Location) checkProtectedLink(dir syscalls.Stat) error {
+	const sticky, othersWrite = 0o1000, 0o002
+	if dir.Perm&sticky == 0 || dir.Perm&othersWrite == 0 || p.isTrusted(dir) {
+		return nil
+	}
+	text, err := os.ReadFile(protectedSymlinks)
+	if err == nil && strings.TrimSpace(string(text)) == "0" {
+		return nil
+	}
+	return syscall.EACCES
+}
+
+// isTrusted reports whether the file or link at p belongs to this process's user or to the owner of
+// the directory dir that it lies in.
+func (p *Location) isTrusted(dir syscalls.Stat) bool {
 	owner := p.Stat.UID
-	if owner == uint32(os.Geteuid()) && p.belongsToCaller() ||
-		owner == dir.UID && certainID(owner, "uid") {
-		return nil
-	}
-	return fmt.Errorf("a file or link of another user (%d) in a sticky directory: %w", owner, syscall.EACCES)
+	return owner == uint32(os.Geteuid()) && p.belongsToCaller() ||
+		owner == dir.UID && certainID(owner, "uid")
 }
 
 // belongsToCaller reports whether the file at p, whose owner has the number of this process's user,

@@ -3,9 +3,11 @@ package pathname
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -14,15 +16,33 @@ import (
 // nothing that blocks or has effects: a FIFO, a device or a file under a lease is only looked
 // at.
 //
+// If root is not nil, name is looked up below it and never leads out of it: the error is then the
+// error of os.Root, "path escapes from parent". That holds beside renames of directories, too.
+//
 // A symbolic link is followed twice: by hand, to learn the directory and the name it leads to,
 // and by the kernel, whose word counts. The kernel enforces fs.protected_symlinks (proc(5)),
 // and it knows where a link in /proc/self/fd leads, whose text may be the name of another file
 // by now. If the two disagree, the place has the kernel's file and no directory.
-func Resolve(name string, create bool) (*Location, error) {
-	if name == "" {
-		return nil, syscall.ENOENT
+func Resolve(root *os.Root, name string, create bool) (*Location, error) {
+	s, done, err := startAt(root)
+	if err != nil {
+		return nil, err
 	}
-	p, err := Lookup(syscalls.AtFdcwd, name, create)
+	defer done()
+	for range retry.Attempts - 1 {
+		p, err := s.resolve(name, create)
+		// Below a root, where links of /proc are not followed, only a rename makes the two ways
+		// disagree.
+		if root == nil || err != nil || p.DirFD != NoDir {
+			return p, err
+		}
+		p.Close()
+	}
+	return s.resolve(name, create)
+}
+
+func (s start) resolve(name string, create bool) (*Location, error) {
+	p, err := s.lookup(name, create)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +55,7 @@ func Resolve(name string, create bool) (*Location, error) {
 				return nil, err
 			}
 		}
-		p, err = p.follow(name, create)
+		p, err = s.follow(p, name, create)
 		if err != nil {
 			return nil, err
 		}
@@ -48,14 +68,13 @@ func Resolve(name string, create bool) (*Location, error) {
 }
 
 // follow returns where the symbolic link at p leads, whose name was given, and closes p.
-func (p *Location) follow(name string, create bool) (*Location, error) {
-	slash := name[len(strings.TrimRight(name, "/")):] // whoever writes that wants a directory
-	file, err := sys.OpenPathFollow(p.DirFD, p.Name+slash)
+func (s start) follow(p *Location, name string, create bool) (*Location, error) {
+	file, err := s.openFollow(p, name)
 	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
 		p.Close()
 		return nil, err
 	}
-	manual, manualErr := p.followManually(name, create)
+	manual, manualErr := s.followManually(p, name, create)
 	if file < 0 {
 		return manual, manualErr
 	}
@@ -74,7 +93,16 @@ func (p *Location) follow(name string, create bool) (*Location, error) {
 	return &Location{DirFD: NoDir, FD: file, Stat: stat}, nil
 }
 
-func (p *Location) followManually(name string, create bool) (*Location, error) {
+// openFollow opens what the symbolic link at p, whose name was given, leads to.
+func (s start) openFollow(p *Location, name string) (int, error) {
+	if s.root != nil {
+		return s.openBeneath(name)
+	}
+	slash := name[len(strings.TrimRight(name, "/")):] // which asks for a directory
+	return sys.OpenPathFollow(p.DirFD, p.Name+slash)
+}
+
+func (s start) followManually(p *Location, name string, create bool) (*Location, error) {
 	for range syscalls.MaxLinks {
 		target, err := sys.Readlinkat(p.FD)
 		if err == nil && create {
@@ -87,8 +115,16 @@ func (p *Location) followManually(name string, create bool) (*Location, error) {
 		if strings.HasSuffix(name, "/") {
 			target += "/"
 		}
+		at := start{fd: p.DirFD}
+		if s.root != nil {
+			// From the root, because ".." may lead out of the directory of the link.
+			at = s
+			if dir, _ := Split(name); !strings.HasPrefix(target, "/") {
+				target = dir + "/" + target
+			}
+		}
 		name = target
-		next, err := Lookup(p.DirFD, name, create)
+		next, err := at.lookup(name, create)
 		p.Close()
 		if err != nil || !next.isLink() {
 			return next, err
@@ -99,19 +135,28 @@ func (p *Location) followManually(name string, create bool) (*Location, error) {
 	return nil, syscall.ELOOP
 }
 
-func (p *Location) isLink() bool {
-	return p.FD >= 0 && p.Stat.Mode.Type() == fs.ModeSymlink
-}
-
-// Lookup opens the directory part of name, which starts at the directory at, and looks at what
-// is there.
-func Lookup(at int, name string, create bool) (*Location, error) {
-	dir, base := Split(name)
-	fd, err := sys.OpenDir(at, dir)
+// Lookup opens the directory part of name and looks at the file or symbolic link that has the name.
+// If root is not nil, name is looked up below it, as with Resolve.
+func Lookup(root *os.Root, name string, create bool) (*Location, error) {
+	s, done, err := startAt(root)
 	if err != nil {
 		return nil, err
 	}
-	p := &Location{DirFD: fd, Name: base, FD: -1}
+	defer done()
+	return s.lookup(name, create)
+}
+
+func (s start) lookup(name string, create bool) (*Location, error) {
+	if name == "" {
+		return nil, syscall.ENOENT
+	}
+	p, err := s.openParent(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.FD >= 0 {
+		return p, nil
+	}
 	if err := p.OpenPath(); err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
 		p.Close()
 		return nil, err
@@ -119,6 +164,30 @@ func Lookup(at int, name string, create bool) (*Location, error) {
 	if strings.HasSuffix(name, "/") && (p.FD < 0 || p.Stat.Mode.IsRegular()) {
 		p.Close()
 		return nil, syscall.ENOTDIR
+	}
+	return p, nil
+}
+
+// openParent opens the directory part of name. Below a root, for a name that ends with "." or
+// "..", it opens the directory that has the name, because its parent may lie outside.
+func (s start) openParent(name string) (*Location, error) {
+	dir, base := Split(name)
+	if s.root == nil {
+		fd, err := sys.OpenDir(s.fd, dir)
+		return &Location{DirFD: fd, Name: base, FD: -1}, err
+	}
+	if base != "." && base != ".." {
+		fd, err := s.openBeneath(dir + "/")
+		return &Location{DirFD: fd, Name: base, FD: -1}, err
+	}
+	fd, err := s.openBeneath(name + "/")
+	if err != nil {
+		return nil, err
+	}
+	p := &Location{DirFD: NoDir, Name: base, FD: fd}
+	if p.Stat, err = sys.Fstat(fd); err != nil {
+		p.Close()
+		return nil, err
 	}
 	return p, nil
 }

@@ -26,7 +26,7 @@ func eachTemporary(t *testing.T, f func(t *testing.T, name string, r Request)) {
 			if err := os.WriteFile(name, []byte("old"), 0o640); err != nil {
 				t.Fatal(err)
 			}
-			to, err := pathname.Resolve(name, false)
+			to, err := pathname.Resolve(nil, name, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,207 @@
+package pathname
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// EAGAIN of openat2 is retried. If it does not end, the name is followed by hand.
+func TestOpenat2Again(t *testing.T) {
+	for failures, wantWalks := range map[int]int{0: 0, 1: 0, retry.Attempts - 1: 0, 1 << 30: 1} {
+		calls, walks := 0, 0
+		_, root := newRoot(t)
+		s, done, err := startAt(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		undo := systest.Intercept(t, func(call string) error {
+			switch call {
+			case "openat2":
+				if calls++; calls <= failures {
+					return os.NewSyscallError("openat2", syscall.EAGAIN)
+				}
+			case "opendir":
+				walks++
+			}
+			return nil
+		})
+		fd, err := s.openBeneath("sub/up")
+		undo()
+		done()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = syscalls.Close(fd)
+		if want := min(failures+1, retry.Attempts); calls != want || walks != wantWalks {
+			t.Errorf("%d failures: %d calls, %d walks, want %d, %d", failures, calls, walks, want, wantWalks)
+		}
+	}
+}
+
+// A seccomp filter that returns EPERM is a kernel without openat2. Another error is returned as it is.
+func TestOpenat2Refused(t *testing.T) {
+	mounttest.Leaks(t)
+	_, root := newRoot(t)
+	s, done, err := startAt(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	mounttest.OnThread(t, func() error {
+		if err := mounttest.Refuse(unix.SYS_OPENAT2, syscall.EPERM); err != nil {
+			return err
+		}
+		fd, err := s.openBeneath("sub/up")
+		if err == nil {
+			err = syscalls.Close(fd)
+		}
+		return err
+	})
+	failOpenat2(t, func(int) error { return syscall.EIO })
+	if fd, err := s.openBeneath("sub/up"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("descriptor %d, error %v", fd, err)
+	}
+}
+
+// By hand, a name keeps a bounded number of descriptors open.
+func TestWalkDepth(t *testing.T) {
+	mounttest.Leaks(t)
+	failOpenat2(t, func(int) error { return syscall.ENOSYS })
+	dir := t.TempDir()
+	deep := strings.Repeat("d/", maxDepth+5)
+	at, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.Close()
+	if err := at.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, done, err := startAt(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	for depth, want := range map[int]error{maxDepth: nil, maxDepth + 1: syscall.ENAMETOOLONG} {
+		fd, err := s.openBeneath(strings.Repeat("d/", depth))
+		if !errors.Is(err, want) {
+			t.Errorf("depth %d: %v, want %v", depth, err, want)
+		}
+		if err == nil {
+			_ = syscalls.Close(fd)
+		}
+	}
+}
+
+// By hand, ".." leads to where the name came from, also if the directory was moved out of the root
+// meanwhile.
+func TestWalkFromMovedDirectory(t *testing.T) {
+	mounttest.Leaks(t)
+	dir, root := newRoot(t)
+	if err := os.Mkdir(filepath.Join(dir, "gone"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	makeFile(t, filepath.Join(dir, "file"))
+	moved := 0
+	systest.Intercept(t, func(call string) error {
+		switch {
+		case call == "openat2":
+			return syscall.ENOSYS
+		case call == "openpath":
+			// Before the component after "deep".
+			if moved++; moved == 3 {
+				return os.Rename(filepath.Join(dir, "root/sub/deep"), filepath.Join(dir, "gone/deep"))
+			}
+		}
+		return nil
+	})
+	s, done, err := startAt(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	fd, err := s.openBeneath("sub/deep/../../file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscalls.Close(fd)
+	got, err := sys.Fstat(fd)
+	want, wantErr := os.Stat(filepath.Join(dir, "root/file"))
+	if err != nil || wantErr != nil || got.Ino != want.Sys().(*syscall.Stat_t).Ino || moved < 3 {
+		t.Errorf("opened %+v: %v, %v", got, err, wantErr)
+	}
+}
+
+// By hand, a symbolic link of another user in a sticky directory is followed where proc(5) says so, and
+// where the kernel follows it.
+func TestProtectedLinks(t *testing.T) {
+	mounttest.Need(t, "CAP_CHOWN", "CAP_FOWNER")
+	mounttest.Leaks(t)
+	dir, root := newRoot(t)
+	real := protectedSymlinks
+	defer func() { protectedSymlinks = real }()
+	text, err := os.ReadFile(real)
+	kernelProtects := err == nil && strings.TrimSpace(string(text)) == "1"
+	at := filepath.Join(dir, "root/sub")
+	me := os.Geteuid()
+	for _, c := range []struct {
+		mode            fs.FileMode
+		link, directory int // owners
+		refused         bool
+	}{
+		{0o777 | fs.ModeSticky, 1234, me, true},
+		{0o777 | fs.ModeSticky, 1234, 4321, true},
+		{0o777 | fs.ModeSticky, 1234, 1234, false},
+		{0o777 | fs.ModeSticky, me, 1234, false},
+		{0o775 | fs.ModeSticky, 1234, me, false},
+		{0o755 | fs.ModeSticky, 1234, me, false},
+		{0o777, 1234, me, false},
+	} {
+		err := errors.Join(os.Chown(at, c.directory, -1), os.Chmod(at, c.mode),
+			os.Lchown(filepath.Join(at, "up"), c.link, -1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(way string, refused bool) {
+			t.Helper()
+			p, err := Resolve(root, "sub/up", false)
+			if err == nil {
+				p.Close()
+			}
+			if refused && !errors.Is(err, syscall.EACCES) || !refused && err != nil {
+				t.Errorf("%s: %+v: %v", way, c, err)
+			}
+		}
+		check("openat2", c.refused && kernelProtects)
+		undo := systest.Intercept(t, func(call string) error {
+			if call == "openat2" {
+				return syscall.ENOSYS
+			}
+			return nil
+		})
+		check("by hand", c.refused && kernelProtects)
+		for text, protects := range map[string]bool{"0\n": false, "1\n": true, "": true} {
+			protectedSymlinks = filepath.Join(t.TempDir(), "protected")
+			if text != "" { // else, as where /proc is missing, it cannot be read
+				if err := os.WriteFile(protectedSymlinks, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check("by hand, "+text, c.refused && protects)
+		}
+		protectedSymlinks = real
+		undo()
+	}
+}
