@@ -139,23 +139,18 @@ func (c *cache) make(mk *making, id identity, found *os.File) {
 // take makes a snapshot of the file found. It returns which state of the file the snapshot shows,
 // and whether every later change gives the file another identity.
 func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled bool, err error) {
-	f, err := reopen(found)
-	if err != nil {
-		return nil, id, false, err
-	}
-	defer f.Close()
 	reflink := c.config
 	reflink.NoCopy = true
 	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
-	m, err = reflink.FromFile(context.Background(), f)
+	m, err = reflink.FromFile(context.Background(), found)
 	if errors.Is(err, errors.ErrUnsupported) && !c.config.NoCopy {
-		begun = settle(f)
-		m, err = c.config.FromFile(context.Background(), f)
+		begun = settle(found)
+		m, err = c.config.FromFile(context.Background(), found)
 	}
 	if err != nil {
 		return nil, id, false, err
 	}
-	now, err := syscalls.Fstat(int(f.Fd()))
+	now, err := syscalls.Fstat(int(found.Fd()))
 	if err != nil {
 		_ = m.Close()
 		return nil, id, false, err

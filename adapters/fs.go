@@ -23,7 +23,8 @@ import (
 // # What it opens
 //
 // It never leaves the directory, which is an [os.Root]: a symbolic link is followed as long as
-// it leads to somewhere inside. Regular files and directories are opened, and nothing else: a
+// it leads to somewhere inside. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
+// some calls for each directory in it. Regular files and directories are opened, and nothing else: a
 // FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
 // *[fs.PathError] with the name as it was given.
 //
@@ -60,18 +61,28 @@ import (
 type FS struct {
 	// Constant after creation.
 	root   *os.Root
+	dir    *os.File // of root, for OpenPathBeneath
 	shared *cache
 	prefix string // of what Sub returned, else "."
 }
 
 // NewFS returns the tree of files below dir. Snapshots are made with c: TempDir, NoCopy,
-// RequireConsistent and Progress apply. The FS must be closed.
+// RequireConsistent and Progress apply. With Root, dir is below that; the FS does not need Root any
+// more when NewFS has returned. The FS must be closed.
 func NewFS(dir string, c snapshot.Config) (*FS, error) {
-	root, err := os.OpenRoot(dir)
+	open := os.OpenRoot
+	if c.Root != nil {
+		open = c.Root.OpenRoot
+	}
+	root, err := open(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &FS{root, newCache(c), "."}, nil
+	at, err := openBase(root)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &FS{root, at, newCache(c), "."}, nil
 }
 
 // Close gives back the directory and what is kept for those who open a file next. Files that
@@ -84,7 +95,7 @@ func (f *FS) Close() error {
 	if !f.shared.close() {
 		return &fs.PathError{Op: "close", Path: f.root.Name(), Err: fs.ErrClosed}
 	}
-	return f.root.Close()
+	return errors.Join(f.dir.Close(), f.root.Close())
 }
 
 // within returns the name of a file from the root, or an error if name is not valid.
@@ -117,7 +128,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 const staleTries = 9
 
 func (f *FS) open(full, name string) (fs.File, error) {
-	found, st, err := lookUp(f.root, full)
+	found, st, err := lookUp(f.root, f.dir, full)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +230,7 @@ func (f *FS) Sub(dir string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FS{f.root, f.shared, full}, nil
+	return &FS{f.root, f.dir, f.shared, full}, nil
 }
 
 // named gives an error of package os or snapshot the operation and the name that were asked for.

@@ -1,7 +1,6 @@
 package adapters
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,12 +10,51 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+// openBase opens the directory that root is.
+func openBase(root *os.Root) (*os.File, error) { return root.OpenFile(".", syscalls.OPath, 0) }
+
 // lookUp returns the file that name leads to, without opening it: a FIFO does not block, a
-// device does not notice. What is then opened is this very file, whatever becomes of the name.
+// device does not notice. What is then opened is this very file, whatever becomes of the name. dir
+// is the directory that root is.
+func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, error) {
+	conn, err := dir.SyscallConn()
+	if err != nil {
+		return nil, syscalls.Stat{}, err
+	}
+	var fd int
+	if conn.Control(func(at uintptr) { fd, err = syscalls.OpenPathBeneath(int(at), name) }) != nil {
+		return nil, syscalls.Stat{}, fs.ErrClosed
+	}
+	for _, e := range []error{errors.ErrUnsupported, syscall.EAGAIN, syscall.EXDEV, syscall.ELOOP} {
+		if errors.Is(err, e) { // Root needs no openat2, and has the error for a name that leads out
+			return lookUpByHand(root, name)
+		}
+	}
+	if err != nil {
+		return nil, syscalls.Stat{}, errors.Unwrap(err) // os.IsNotExist finds no errno in a SyscallError
+	}
+	f := os.NewFile(uintptr(fd), name)
+	st, err := syscalls.Fstat(fd)
+	if err != nil {
+		_ = f.Close()
+		return nil, st, stale(err)
+	}
+	return f, st, nil
+}
+
+// stale returns the error of a look at a file that was there a moment ago.
+func stale(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return syscall.ESTALE
+	}
+	return err
+}
+
+// lookUpByHand is lookUp by the calls of Root.
 //
 // Root follows links in the directories of name. The last one has to be followed here, because
 // O_PATH with O_NOFOLLOW, which Root adds, opens the link itself.
-func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
+func lookUpByHand(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 	for range syscalls.MaxLinks {
 		f, err := root.OpenFile(name, syscalls.OPath, 0)
 		if err != nil {
@@ -27,11 +65,8 @@ func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 			return f, st, nil
 		}
 		_ = f.Close()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = syscall.ESTALE // it was there a moment ago
-		}
 		if err != nil {
-			return nil, syscalls.Stat{}, err
+			return nil, syscalls.Stat{}, stale(err)
 		}
 		target, err := root.Readlink(name)
 		switch {
@@ -51,21 +86,4 @@ func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 // openDir opens a directory, and nothing that is none.
 func openDir(root *os.Root, name string) (*os.File, error) {
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
-}
-
-// reopen opens for reading the regular file that lookUp found. fs.FS has no context, so a lease of
-// another process is awaited for as long as AwaitLease does at most.
-func reopen(found *os.File) (*os.File, error) {
-	fd, err := syscalls.AwaitLease(context.Background(), func() (int, error) {
-		fd, err := syscalls.Reopen(int(found.Fd()))
-		// FS names the call, and os.IsPermission knows no error within a SyscallError.
-		if e, ok := errors.AsType[*os.SyscallError](err); ok {
-			err = e.Err
-		}
-		return fd, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), found.Name()), nil
 }

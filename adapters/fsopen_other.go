@@ -14,7 +14,7 @@ var errOther = fmt.Errorf("needs Linux: %w", errors.ErrUnsupported)
 
 // Off Linux there are directories, but no snapshots.
 
-func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
+func lookUp(root *os.Root, _ *os.File, name string) (*os.File, syscalls.Stat, error) {
 	info, err := root.Stat(name)
 	if err != nil {
 		return nil, syscalls.Stat{}, err
@@ -25,6 +25,6 @@ func lookUp(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 	return nil, syscalls.Stat{Mode: info.Mode()}, err
 }
 
-func openDir(root *os.Root, name string) (*os.File, error) { return root.Open(name) }
+func openBase(root *os.Root) (*os.File, error) { return root.Open(".") }
 
-func reopen(*os.File) (*os.File, error) { return nil, errOther }
+func openDir(root *os.Root, name string) (*os.File, error) { return root.Open(name) }

@@ -85,6 +85,9 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 // on another filesystem, the data are copied. f stays open, and its offset where it was. If f
 // can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
 // where f cannot be opened a second time: that takes /proc, and permission to read the file.
+//
+// f may be a descriptor of O_PATH. Then the file behind it is opened for reading, whatever name it has
+// by now; the error is errors.ErrUnsupported where /proc is not mounted.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {
@@ -134,20 +137,41 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if !st.Mode.IsRegular() {
 		return nil, pathname.NotRegular(st.Mode)
 	}
+	src := privatefile.Source{FD: fd, Stat: st}
 	if ok, err := sys.IsReadable(fd); err != nil {
 		return nil, err
 	} else if !ok {
-		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
+		if src.FD, err = openPathDescriptor(ctx, fd, st); err != nil {
+			return nil, err
+		}
+		defer syscalls.Close(src.FD)
+		src.Exclusive = true
 	}
-	dir := directoryOf(fd, st)
-	if dir != pathname.NoDir {
-		defer syscalls.Close(dir)
+	src.Dir = directoryOf(fd, st)
+	if src.Dir != pathname.NoDir {
+		defer syscalls.Close(src.Dir)
 	}
-	copied, err := c.options(true).Copy(ctx, privatefile.Source{FD: fd, Stat: st, Dir: dir}, false)
+	copied, err := c.options(true).Copy(ctx, src, false)
 	if err != nil {
 		return nil, err
 	}
 	return newMmap(copied, name, st)
+}
+
+// openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.
+func openPathDescriptor(ctx context.Context, fd int, st syscalls.Stat) (int, error) {
+	if ok, err := sys.IsPath(fd); err != nil {
+		return -1, err
+	} else if !ok {
+		return -1, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
+	}
+	p := pathname.Location{DirFD: pathname.NoDir, FD: fd, Stat: st}
+	src, err := p.OpenRead(ctx)
+	// os.IsPermission finds no errno in a SyscallError.
+	if e, ok := errors.AsType[*os.SyscallError](err); ok && errors.Is(e, fs.ErrPermission) {
+		err = e.Err
+	}
+	return src, err
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
