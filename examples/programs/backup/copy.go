@@ -9,7 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
@@ -85,13 +85,14 @@ func (c *copier) open(ctx context.Context, name string) (*os.File, error) {
 // nothing, where that cannot be: the two are on different filesystems, or on one without reflinks;
 // or f may not be written to, which a snapshot that can be committed asks for.
 func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n int)) (bool, error) {
-	// NoSync: the whole filesystem is synced before the manifest is written.
+	// NoSync: the whole filesystem is synced before the manifest is written. No Root, because source and
+	// destination have two: each of the names begins with a descriptor that is below one of them.
 	m, err := snapshot.Config{NoCopy: true, NoSync: true}.OpenMut(ctx, nameOf(f))
 	if err != nil {
 		return false, ctx.Err()
 	}
 	defer m.Close()
-	if err := m.Link(filepath.Join(c.tree, filepath.FromSlash(string(e.Path)))); err != nil {
+	if err := m.Link(path.Join(nameOf(c.dir), string(e.Path))); err != nil {
 		return false, ctx.Err() // copying will tell whether it is serious
 	}
 	fi, err := m.Stat()
@@ -110,7 +111,7 @@ func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n
 func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n int)) error {
 	// TempDir: where the directory of f may not be written to, the snapshot is made in the copy's,
 	// which is as good if the two are on one filesystem.
-	m, err := snapshot.Config{TempDir: c.tree}.FromFile(ctx, f)
+	m, err := snapshot.Config{TempDir: c.dst.Name()}.FromFile(ctx, f)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			return err // no other file will fare better

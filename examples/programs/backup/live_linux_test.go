@@ -21,9 +21,13 @@ func TestChangedSinceListed(t *testing.T) {
 		mounttest.Leaks(t)
 		tree, secret := makeTree(t, dir), programtest.Put(t, dir, "outside", "outside")
 		var said strings.Builder
-		c := newCopier(t, tree, filepath.Join(dir, "copy"), &said)
+		c := newCopier(t, tree, &said)
 		must(t, c.walk(t.Context()))
-		must(t, c.makeDirectories())
+		to, err := os.OpenRoot(dir)
+		must(t, err)
+		defer to.Close()
+		must(t, c.makeTree(to))
+		defer c.close()
 		at := func(name string) string { return filepath.Join(tree, name) }
 		must(t, os.Remove(at("a")))
 		must(t, os.Remove(at("none")))
@@ -34,7 +38,6 @@ func TestChangedSinceListed(t *testing.T) {
 		must(t, os.Symlink(dir, at("d/e")))
 		must(t, os.Chmod(at("secret"), 0o400))
 		programtest.Put(t, tree, "large", "other")
-		openCopy(t, c)
 		must(t, c.copyAll(t.Context(), 2))
 		must(t, c.finishDirectories())
 		for _, line := range []string{"a: left out: vanished\n", "none: left out: ", "run: left out: no longer a regular file\n", "d/e/c: left out: "} {
@@ -45,7 +48,7 @@ func TestChangedSinceListed(t *testing.T) {
 		if c.lacking != 4 {
 			t.Errorf("%d lacking", c.lacking)
 		}
-		got := content(t, c.tree)
+		got := content(t, filepath.Join(dir, treeName))
 		for _, e := range c.entries {
 			if !strings.HasPrefix(got[string(e.Path)], e.Mode) || strings.Contains(got[string(e.Path)], "outside\"") {
 				t.Errorf("%s: %+v, %.100q", e.Path, e, got[string(e.Path)])
@@ -60,23 +63,43 @@ func TestChangedSinceListed(t *testing.T) {
 				t.Errorf("%+v", c.entries[i])
 			}
 		}
-		must(t, os.Chmod(filepath.Join(c.tree, "closed"), 0o755))
+		must(t, os.Chmod(filepath.Join(dir, treeName, "closed"), 0o755))
 	})
 }
 
-func newCopier(t *testing.T, source, tree string, said *strings.Builder) *copier {
+// The copy goes to the directory that was made, also if the destination's name leads elsewhere meanwhile.
+func TestDestinationMoved(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		source, at := makeTree(t, dir), func(name string) string { return filepath.Join(dir, name) }
+		for _, name := range []string{"copy", "outside", "outside/tree"} {
+			must(t, os.Mkdir(at(name), 0o755))
+		}
+		to, err := os.OpenRoot(at("copy"))
+		must(t, err)
+		defer to.Close()
+		var said strings.Builder
+		c := newCopier(t, source, &said)
+		must(t, c.walk(t.Context()))
+		must(t, c.makeTree(to))
+		defer c.close()
+		must(t, os.Rename(at("copy"), at("moved")))
+		must(t, os.Symlink("outside", at("copy")))
+		must(t, c.copyAll(t.Context(), 2))
+		must(t, c.finishDirectories())
+		must(t, writeManifest(t.Context(), to, c.entries))
+		programtest.Call(t, run, "-verify", at("moved")).Want(t, 0, "as in the manifest", "")
+		mounttest.WantNames(t, at("outside"), "tree")
+		mounttest.WantNames(t, at("outside/tree"))
+		must(t, os.Chmod(at("moved/tree/closed"), 0o755))
+	})
+}
+
+func newCopier(t *testing.T, source string, said *strings.Builder) *copier {
 	src, err := os.OpenRoot(source)
 	must(t, err)
 	t.Cleanup(func() { _ = src.Close() })
-	return &copier{std: program.Std{Err: said}, src: src, tree: tree}
-}
-
-// openCopy opens the copy, whose directories have been made.
-func openCopy(t *testing.T, c *copier) {
-	dst, err := os.OpenRoot(c.tree)
-	must(t, err)
-	t.Cleanup(func() { _ = dst.Close() })
-	c.dst = dst
+	return &copier{std: program.Std{Err: said}, src: src}
 }
 
 // A tree in which somebody replaces, truncates, makes and removes files all the time: each file

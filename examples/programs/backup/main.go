@@ -105,30 +105,30 @@ func backup(ctx context.Context, std program.Std, source, destination string, jo
 			err = &program.Exit{Status: incomplete, Err: fmt.Errorf("%d files are not in the copy", lacking)}
 		}
 	}()
-	c := &copier{std: std, src: src, tree: filepath.Join(destination, treeName)}
-	if err := c.walk(ctx); err != nil {
-		return err
-	}
-	if err := c.makeDirectories(); err != nil {
-		return err
-	}
-	dst, err := os.OpenRoot(c.tree)
+	to, err := os.OpenRoot(destination)
 	if err != nil {
 		return err
 	}
-	defer dst.Close()
-	c.dst = dst
+	defer to.Close()
+	c := &copier{std: std, src: src}
+	if err := c.walk(ctx); err != nil {
+		return err
+	}
+	if err := c.makeTree(to); err != nil {
+		return err
+	}
+	defer c.close()
 	if err := c.copyAll(ctx, jobs); err != nil {
 		return err
 	}
 	if err := c.finishDirectories(); err != nil {
 		return err
 	}
-	if err := syncFilesystem(c.tree); err != nil {
+	if err := syncFilesystem(c.dir); err != nil {
 		return err
 	}
 	lacking = c.lacking
-	if err := writeManifest(ctx, filepath.Join(destination, manifestName), c.entries); err != nil {
+	if err := writeManifest(ctx, to, c.entries); err != nil {
 		return err
 	}
 	c.report()

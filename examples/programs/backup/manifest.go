@@ -52,10 +52,10 @@ type preamble struct {
 
 const format = "backup 1"
 
-// writeManifest writes the entries to a new file that is there, and on the disk, as a whole or
-// not at all.
-func writeManifest(ctx context.Context, name string, entries []*entry) error {
-	m, err := snapshot.Config{}.Create(ctx, name)
+// writeManifest writes the entries to a new file of the destination that is there, and on the disk, as
+// a whole or not at all.
+func writeManifest(ctx context.Context, destination *os.Root, entries []*entry) error {
+	m, err := snapshot.Config{Root: destination}.Create(ctx, manifestName)
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,10 @@ func writeManifest(ctx context.Context, name string, entries []*entry) error {
 	return m.CommitAndClose()
 }
 
-// readManifest reads a manifest.
-func readManifest(ctx context.Context, name string) ([]*entry, error) {
-	f, err := openFile(ctx, name, os.OpenFile)
+// readManifest reads the manifest of a copy.
+func readManifest(ctx context.Context, copied *os.Root) ([]*entry, error) {
+	name := filepath.Join(copied.Name(), manifestName)
+	f, err := openFile(ctx, manifestName, copied.OpenFile)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,12 +20,8 @@ func owner(fi fs.FileInfo) (uid, gid int, ok bool) {
 
 // syncFilesystem brings all that was written below dir to the disk, in one call rather than one
 // for each file. Since Linux 5.8 it tells of data that could not be written (syncfs(2)).
-func syncFilesystem(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd()))), f.Close())
+func syncFilesystem(dir *os.File) error {
+	return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd())))
 }
 
 // nameOf returns a name that leads to the open file itself, wherever its own name leads by now.

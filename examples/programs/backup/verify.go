@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
@@ -16,14 +15,19 @@ import (
 
 // verify reads all of a copy, compares it with the manifest, and prints what differs.
 func verify(ctx context.Context, std program.Std, destination string, jobs int) error {
-	entries, err := readManifest(ctx, filepath.Join(destination, manifestName))
+	var entries []*entry
+	copied, err := os.OpenRoot(destination)
+	if err == nil {
+		defer copied.Close()
+		entries, err = readManifest(ctx, copied)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("not a complete copy: %w", err)
 	}
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(filepath.Join(destination, treeName))
+	root, err := copied.OpenRoot(treeName)
 	if err != nil {
 		return err
 	}

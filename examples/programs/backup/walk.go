@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -16,10 +15,10 @@ import (
 
 // A copier copies a tree.
 type copier struct {
-	std  program.Std
-	src  *os.Root // never left, whatever symbolic links are put into it meanwhile
-	dst  *os.Root
-	tree string // the name of dst
+	std program.Std
+	src *os.Root // never left, whatever symbolic links are put into it meanwhile
+	dst *os.Root // the tree in the destination
+	dir *os.File // the directory that dst is
 
 	entries []*entry // in the order of their names in directories, each after its own directory
 	size    int64    // of all files, when they were listed
@@ -106,16 +105,32 @@ func (c *copier) lack(name string, err error) {
 	fmt.Fprintf(c.std.Err, "backup: %s: left out: %s\n", program.Printable(name), program.Printable(err.Error()))
 }
 
-// makeDirectories makes the directories, writable for now.
-func (c *copier) makeDirectories() error {
+// makeTree makes the tree in the destination, and its directories, writable for now. The caller
+// calls close if there is no error.
+func (c *copier) makeTree(destination *os.Root) (err error) {
+	if err := destination.Mkdir(treeName, 0o700); err != nil {
+		return err
+	}
+	if c.dst, err = destination.OpenRoot(treeName); err != nil {
+		return err
+	}
+	if c.dir, err = c.dst.Open("."); err != nil {
+		return errors.Join(err, c.dst.Close())
+	}
 	for _, e := range c.entries {
-		if e.isDir() {
-			if err := os.Mkdir(filepath.Join(c.tree, filepath.FromSlash(string(e.Path))), 0o700); err != nil {
+		if e.isDir() && e.Path != "." {
+			if err := c.dst.Mkdir(string(e.Path), 0o700); err != nil {
+				c.close()
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (c *copier) close() {
+	_ = c.dir.Close()
+	_ = c.dst.Close()
 }
 
 // finishDirectories gives the directories what they had, those inside first: to change something
