@@ -52,7 +52,8 @@
 //	a File that grows   a copy of each write of up to 32 KiB, and a pwrite for 128 KiB of them; a pwrite for each that is
 //	                    larger; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
-//	FS.Open             four system calls if somebody opened the file since it changed; else also a snapshot
+//	FS.Open             four system calls if the file was opened since it changed; else a snapshot
+//	                    as well
 //
 // # ReadByte and ReadRune
 //

@@ -22,10 +22,10 @@ import (
 //
 // # What it opens
 //
-// It never leaves the directory, which is an [os.Root]: a symbolic link is followed as long as
-// it leads to somewhere inside. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
-// some calls for each directory in it. Regular files and directories are opened, and nothing else: a
-// FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
+// It never leaves the directory, which is an [os.Root]: a symbolic link is followed as long as it
+// leads to somewhere inside. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
+// some calls for each directory in it. Regular files and directories are opened, and nothing else:
+// a FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
 // *[fs.PathError] with the name as it was given.
 //
 // If another process holds a write lease on a file (fcntl(2), F_SETLEASE), Open asks for the lease
@@ -113,7 +113,8 @@ func (f *FS) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	file, err := f.open(full, name)
-	// On a server that goes by names (NFS, FUSE) that is a file that was replaced since it was looked up.
+	// On a server that goes by names (NFS, FUSE) that is a file that was replaced since it was
+	// looked up.
 	for i := 0; i < staleTries && errors.Is(err, syscall.ESTALE); i++ {
 		time.Sleep(time.Millisecond << i)
 		file, err = f.open(full, name)

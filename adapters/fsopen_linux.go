@@ -14,8 +14,8 @@ import (
 func openBase(root *os.Root) (*os.File, error) { return root.OpenFile(".", syscalls.OPath, 0) }
 
 // lookUp returns the file that name leads to, without opening it: a FIFO does not block, a
-// device does not notice. What is then opened is this very file, whatever becomes of the name. dir
-// is the directory that root is.
+// device does not notice. The caller opens this very file, whatever becomes of the name. dir is the
+// directory that root is.
 func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, error) {
 	conn, err := dir.SyscallConn()
 	if err != nil {
@@ -25,13 +25,14 @@ func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, 
 	if conn.Control(func(at uintptr) { fd, err = syscalls.OpenPathBeneath(int(at), name) }) != nil {
 		return nil, syscalls.Stat{}, fs.ErrClosed
 	}
-	for _, e := range []error{errors.ErrUnsupported, syscall.EAGAIN, syscall.EXDEV, syscall.ELOOP} {
+	for _, e := range []error{errors.ErrUnsupported, syscall.EAGAIN, syscall.EXDEV} {
 		if errors.Is(err, e) { // Root needs no openat2, and has the error for a name that leads out
 			return lookUpByHand(root, name)
 		}
 	}
 	if err != nil {
-		return nil, syscalls.Stat{}, errors.Unwrap(err) // os.IsNotExist finds no errno in a SyscallError
+		// os.IsNotExist finds no errno in a SyscallError.
+		return nil, syscalls.Stat{}, errors.Unwrap(err)
 	}
 	f := os.NewFile(uintptr(fd), name)
 	st, err := syscalls.Fstat(fd)

@@ -87,8 +87,8 @@ func (m *MmapMut) publishCopy(
 // attributes of the snapshot's file, wherever that is by now, or the mode Config.Perm. A file that
 // is replaced keeps its own, without set-id bits and capabilities. In a sticky directory that is
 // writable for group or others, a file that belongs neither to the caller nor to the owner of the
-// directory is not replaced: the error is syscall.EACCES. The name is looked up below Config.Root if
-// that is set.
+// directory is not replaced: the error is syscall.EACCES. The name is looked up below Config.Root,
+// if that is set.
 func (m *MmapMut) CommitTo(name string) error {
 	return m.CommitToContext(context.Background(), name)
 }
@@ -121,7 +121,7 @@ func (m *MmapMut) commitTo(ctx context.Context, name string) error {
 }
 
 // Link gives a copy of the contents, by reflink where the filesystem has them, a new name, durably.
-// The name is looked up below Config.Root if that is set.
+// The name is looked up below Config.Root, if that is set.
 // The error is fs.ErrExist if the name is taken; nothing of the file that has it matters. Owner,
 // mode and attributes are those of the file that was opened or last committed, wherever that is by
 // now, with the exceptions that Commit makes; or, if there was none yet, the mode is Config.Perm.

@@ -10,17 +10,17 @@ import (
 // Config says how snapshots are made and committed. The zero value holds the defaults; the
 // functions [Open], [OpenMut], [Create] and [FromFile] use it.
 type Config struct {
-	// Root, if not nil, is the directory that the names given to Open, OpenMut, Create, CommitTo and
-	// Link are looked up below. A name never leads out of it, neither by symbolic links nor by "..",
-	// also while other processes rename directories: the error is then that of os.Root, "path escapes
-	// from parent", as it is for an absolute name. Symbolic links that lead to a place below Root are
-	// followed, where the kernel would follow them (fs.protected_symlinks, proc(5)). The kernel looks
-	// names up in one call (openat2(2), Linux 5.6); elsewhere this takes some calls for each component
-	// of the name, and a name with more than 255 components is ENAMETOOLONG.
+	// Root, if not nil, is the directory that Open, OpenMut, Create, CommitTo and Link look their
+	// names up below. A name never leads out of it, neither by symbolic links nor by "..", also
+	// while other processes rename directories: the error is then the error of os.Root, "path
+	// escapes from parent", as it is for an absolute name. A symbolic link that leads to a place
+	// below Root is followed unless fs.protected_symlinks forbids it (proc(5)). The kernel looks a
+	// name up by one call (openat2(2), Linux 5.6), or this package does it by some calls for each
+	// component. Then a name with more than 255 components is ENAMETOOLONG.
 	//
-	// A MmapMut stays with the directory that it opened, wherever that is moved: a Commit goes there
-	// even if that is no longer below Root, and after Root.Close. Open, CommitTo and the others that
-	// look names up are fs.ErrClosed then. TempDir is not below Root, and FromFile ignores Root.
+	// A MmapMut stays with the directory that it opened: a Commit goes there wherever the directory
+	// was moved, also after Root.Close. Open, OpenMut, Create, CommitTo and Link then return
+	// fs.ErrClosed. TempDir is not below Root, and FromFile ignores Root.
 	Root *os.Root
 
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be

@@ -22,8 +22,8 @@ func openPathFile(t *testing.T, name string) *os.File {
 	return f
 }
 
-// A descriptor of O_PATH stands for the file, whatever name that has. It is opened for reading once,
-// and no name is looked up.
+// A descriptor of O_PATH stands for the file, whatever name that has. It is opened for reading
+// once, and no name is looked up.
 //
 //promise:snapshot.Config.FromFile a file opened with O_PATH is opened for reading once, by no name
 func TestFromPathDescriptor(t *testing.T) {
@@ -65,14 +65,16 @@ func TestFromPathDescriptor(t *testing.T) {
 	})
 }
 
-//promise:snapshot.Config.FromFile a directory or FIFO opened with O_PATH is an error and stays closed
+//promise:snapshot.Config.FromFile a directory or FIFO opened with O_PATH is an error, and not opened
 func TestFromPathDescriptorOfNoFile(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	mounttest.Leaks(t)
 	must(t, unix.Mkfifo(join(dir, "fifo"), 0o600))
 	must(t, os.Symlink("fifo", join(dir, "link")))
 	calls := systest.CountCalls(t)
-	for name, want := range map[string]error{"fifo": fs.ErrInvalid, "link": fs.ErrInvalid, "": unix.EISDIR} {
+	for name, want := range map[string]error{
+		"fifo": fs.ErrInvalid, "link": fs.ErrInvalid, "": unix.EISDIR,
+	} {
 		if m, err := snapshot.FromFile(openPathFile(t, join(dir, name))); !errors.Is(err, want) {
 			t.Errorf("%s: %v, %v", name, m, err)
 		}
@@ -81,8 +83,9 @@ func TestFromPathDescriptorOfNoFile(t *testing.T) {
 		t.Errorf("%d files were opened", n)
 	}
 	write(t, join(dir, "f"), nil)
-	_, err := snapshot.FromFile(openFile(t, join(dir, "f"), os.O_WRONLY))
-	wantError(t, err, fs.ErrInvalid, "open "+join(dir, "f")+": not open for reading: invalid argument")
+	name := join(dir, "f")
+	_, err := snapshot.FromFile(openFile(t, name, os.O_WRONLY))
+	wantError(t, err, fs.ErrInvalid, "open "+name+": not open for reading: invalid argument")
 }
 
 // Permission to read the file is asked for when it is opened, and the error works with

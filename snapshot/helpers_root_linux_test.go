@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withAndWithoutOpenat2 runs f twice, the second time with an openat2 that fails as on a kernel that
-// lacks it. Each run gets a new directory in dir.
+// withAndWithoutOpenat2 runs f twice, the second time with an openat2 that fails as on a kernel
+// that lacks it. Each run gets a new directory in dir.
 func withAndWithoutOpenat2(t *testing.T, dir string, f func(t *testing.T, dir string)) {
 	for _, way := range []string{"openat2", "byhand"} {
 		t.Run(way, func(t *testing.T) {
@@ -74,8 +74,12 @@ var rootCalls = []rootCall{
 		}
 		return err
 	}},
-	{"CommitTo", func(_ snapshot.Config, m *snapshot.MmapMut, name string) error { return m.CommitTo(name) }},
-	{"Link", func(_ snapshot.Config, m *snapshot.MmapMut, name string) error { return m.Link(name) }},
+	{"CommitTo", func(_ snapshot.Config, m *snapshot.MmapMut, name string) error {
+		return m.CommitTo(name)
+	}},
+	{"Link", func(_ snapshot.Config, m *snapshot.MmapMut, name string) error {
+		return m.Link(name)
+	}},
 }
 
 // exchange exchanges a and b, some ten thousand times in a second, until the test ends, and counts.
@@ -91,7 +95,8 @@ func exchange(t *testing.T, a, b string) (count *atomic.Int64) {
 				return
 			default:
 			}
-			if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
+			err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+			if err != nil {
 				t.Errorf("exchange: %v", err)
 				return
 			}

@@ -86,8 +86,8 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 // can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
 // where f cannot be opened a second time: that takes /proc, and permission to read the file.
 //
-// f may be a descriptor of O_PATH. Then the file behind it is opened for reading, whatever name it has
-// by now; the error is errors.ErrUnsupported where /proc is not mounted.
+// f may be a descriptor of O_PATH. Then the file behind it is opened for reading, whatever name it
+// has by now; the error is errors.ErrUnsupported where /proc is not mounted.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {

@@ -46,7 +46,9 @@ func TestRootReadBesideExchange(t *testing.T) {
 			exchanges := exchange(t, join(dir, "root/d"), join(dir, "root/link"))
 			tries := int64(mounttest.Count(2000, 10_000, 500_000))
 			var read, escaped, control int64
-			enough := func() bool { return exchanges.Load() >= tries/10 && min(read, escaped, control) >= tries/50 }
+			enough := func() bool {
+				return exchanges.Load() >= tries/10 && min(read, escaped, control) >= tries/50
+			}
 			for i := int64(0); i < tries || !enough(); i++ {
 				name := []string{"d/f", "d/../d/f", "tofile", "d/up"}[i%4]
 				m, err := c.Open(context.Background(), name)
@@ -68,7 +70,8 @@ func TestRootReadBesideExchange(t *testing.T) {
 					control++
 				}
 			}
-			t.Logf("%d exchanges, %d read, %d refused; by plain name %d escapes", exchanges.Load(), read, escaped, control)
+			t.Logf("%d exchanges, %d read, %d refused; by plain name %d escapes",
+				exchanges.Load(), read, escaped, control)
 		})
 	})
 }

@@ -29,8 +29,9 @@ func OpenPathFollow(dirfd int, name string) (int, error) {
 // with a slash leads to a directory only.
 //
 // The error is EXDEV for an absolute name and for a name that leads out of the directory. It is
-// ELOOP for a link of /proc that the kernel follows by other means than its text. It is EAGAIN for a
-// name with ".." if any process renamed or mounted a directory meanwhile; the next call may succeed.
+// ELOOP for a link of /proc that the kernel follows by other means than its text. It is EAGAIN for
+// a name with ".." if any process renamed or mounted a directory meanwhile; the next call may
+// succeed.
 func OpenPathBeneath(dirfd int, name string) (int, error) {
 	return open("openat2", func() (int, error) {
 		fd, err := openPathBeneath(dirfd, name)

@@ -157,7 +157,9 @@ func TestCloseOnExec(t *testing.T) {
 			"TmpfileExcl":     func() (int, error) { return syscalls.TmpfileExcl(dirfd, 0) },
 		}
 		if !lacks(t, "openat2") {
-			descriptors["OpenPathBeneath"] = func() (int, error) { return syscalls.OpenPathBeneath(dirfd, ".") }
+			descriptors["OpenPathBeneath"] = func() (int, error) {
+				return syscalls.OpenPathBeneath(dirfd, ".")
+			}
 		}
 		for name, call := range descriptors {
 

@@ -85,8 +85,9 @@ func (c *copier) open(ctx context.Context, name string) (*os.File, error) {
 // nothing, where that cannot be: the two are on different filesystems, or on one without reflinks;
 // or f may not be written to, which a snapshot that can be committed asks for.
 func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n int)) (bool, error) {
-	// NoSync: the whole filesystem is synced before the manifest is written. No Root, because source and
-	// destination have two: each of the names begins with a descriptor that is below one of them.
+	// NoSync: the whole filesystem is synced before the manifest is written. No Root, because
+	// source and destination have two: each name begins with a descriptor that is below one of
+	// them.
 	m, err := snapshot.Config{NoCopy: true, NoSync: true}.OpenMut(ctx, nameOf(f))
 	if err != nil {
 		return false, ctx.Err()

@@ -67,7 +67,8 @@ func TestChangedSinceListed(t *testing.T) {
 	})
 }
 
-// The copy goes to the directory that was made, also if the destination's name leads elsewhere meanwhile.
+// The copy goes to the directory that was made, also if the destination's name leads elsewhere
+// meanwhile.
 func TestDestinationMoved(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -52,8 +52,8 @@ type preamble struct {
 
 const format = "backup 1"
 
-// writeManifest writes the entries to a new file of the destination that is there, and on the disk, as
-// a whole or not at all.
+// writeManifest writes the entries to a new file of the destination that is there, and on the disk,
+// as a whole or not at all.
 func writeManifest(ctx context.Context, destination *os.Root, entries []*entry) error {
 	m, err := snapshot.Config{Root: destination}.Create(ctx, manifestName)
 	if err != nil {

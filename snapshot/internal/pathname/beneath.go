@@ -18,8 +18,8 @@ type start struct {
 	root *os.Root
 }
 
-// startAt returns where names below root begin, or, if root is nil, names that the working directory
-// completes. The caller calls done when it needs the start no longer.
+// startAt returns where names below root begin, or, if root is nil, names that the working
+// directory completes. The caller calls done when it needs the start no longer.
 func startAt(root *os.Root) (s start, done func(), err error) {
 	if root == nil {
 		return start{fd: syscalls.AtFdcwd}, func() {}, nil
@@ -48,11 +48,11 @@ func (s start) escape() error {
 	return fs.ErrInvalid
 }
 
-// openBeneath opens what name leads to below the root with O_PATH, and follows symbolic links. A name
-// that ends with a slash leads to a directory.
+// openBeneath opens what name leads to below the root with O_PATH, and follows symbolic links. A
+// name that ends with a slash leads to a directory.
 //
-// The kernel does so (openat2), or else walk: if openat2 is not available; if a rename disturbs it
-// each time; and for a link of /proc, which openat2 reports as ELOOP and os.Root follows by its text.
+// The kernel does so (openat2), or else walk: if openat2 is not available, or if a rename disturbs
+// it each time.
 func (s start) openBeneath(name string) (int, error) {
 	if strings.HasPrefix(name, "/") {
 		return -1, s.escape()
@@ -64,7 +64,9 @@ func (s start) openBeneath(name string) (int, error) {
 			continue // without a pause: a call takes microseconds, and walk needs no luck
 		case errors.Is(err, syscall.EXDEV):
 			return -1, s.escape()
-		case errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ELOOP):
+		case errors.Is(err, syscall.ELOOP):
+			return -1, s.explainLoop(name, err)
+		case errors.Is(err, errors.ErrUnsupported):
 			return s.walk(name)
 		}
 		return fd, err
@@ -72,12 +74,24 @@ func (s start) openBeneath(name string) (int, error) {
 	return s.walk(name)
 }
 
+// explainLoop returns the error for a name for which openat2 fails with loop, an ELOOP. A link of
+// /proc is ELOOP for openat2, but an escape for os.Root, which goes by its text. The kernel forbids
+// other links, too (mount(8), nosymfollow): a name that walk can follow stays ELOOP.
+func (s start) explainLoop(name string, loop error) error {
+	fd, err := s.walk(name)
+	if err == nil {
+		_ = syscalls.Close(fd)
+		return loop
+	}
+	return err
+}
+
 // maxDepth is how many directories below the root walk keeps open at most, as many as os.Root
 // goes through in one name before it limits the number of "..".
 const maxDepth = 255
 
-// walk does what openBeneath does, by opening one component after the other. It never opens "..", as
-// the directory may have been moved: it goes back to the directory that it came from.
+// walk does what openBeneath does, by opening one component after the other. It never opens "..",
+// as the directory may have been moved: it goes back to the directory that it came from.
 func (s start) walk(name string) (int, error) {
 	top, err := sys.OpenDir(s.fd, ".")
 	if err != nil {
@@ -139,8 +153,8 @@ func (s start) walk(name string) (int, error) {
 	return last.FD, nil
 }
 
-// readLink returns where the symbolic link at p leads, which lies in the directory dir, or an error if
-// the kernel would not follow it.
+// readLink returns where the symbolic link at p leads, which lies in the directory dir, or an error
+// if the kernel would not follow it.
 func (p *Location) readLink(dir syscalls.Stat) (string, error) {
 	if err := p.checkProtectedLink(dir); err != nil {
 		return "", err

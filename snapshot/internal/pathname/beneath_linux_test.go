@@ -24,8 +24,8 @@ func TestResolveBelowRoot(t *testing.T) {
 		at := func(name string) string { return filepath.Join(dir, "root", name) }
 		for name, want := range map[string]string{
 			"file": "file", "./file": "file", "sub/../file": "file", "sub/deep/../../file": "file",
-			"link": "sub/file", "sub/up": "file", "sub/deep/up": "sub/file", "dirlink/../file": "sub/file",
-			"dirlink/up": "sub/file", "sub//file": "sub/file", "self/self/sub/dirup/file": "file",
+			"link": "sub/file", "sub/up": "file", "sub/deep/up": "sub/file",
+			"dirlink/../file": "sub/file", "dirlink/up": "sub/file", "sub//file": "sub/file", "self/self/sub/dirup/file": "file",
 			"sub/dirup/sub/./file": "sub/file", "sub/long": "sub/file",
 		} {
 			for _, create := range []bool{false, true} {
@@ -39,8 +39,8 @@ func TestResolveBelowRoot(t *testing.T) {
 			}
 		}
 		for _, name := range []string{
-			"..", "../root/file", "sub/../../outside", "sub/../..", "out", "sub/out", "dirout/outside",
-			"absolute", at("file"), "/", "//", "dirlink/../../../outside", "dirout", "danglingout",
+			"..", "../root/file", "sub/../../outside", "sub/../..", "out", "sub/out",
+			"dirout/outside", "absolute", at("file"), "/", "//", "dirlink/../../../outside", "dirout", "danglingout",
 			"sub/dirup/../outside", "dirout/", "out/", "/.", "../", "../.", "dirlink/../../..",
 		} {
 			_, want := root.Stat(name)
@@ -101,10 +101,11 @@ func TestLookupBelowRoot(t *testing.T) {
 			}
 			p.Close()
 		}
-		for _, name := range []string{"..", "sub/../..", "dirout/..", "dirout/new", "../new", "/new"} {
-			if p, err := Lookup(root, name, true); err == nil || err.Error() != "path escapes from parent" {
-				t.Errorf("%s: %v, %v", name, p, err)
-			}
+		for _, name := range []string{
+			"..", "sub/../..", "dirout/..", "dirout/new", "../new", "/new",
+		} {
+			p, err := Lookup(root, name, true)
+			wantEscape(t, name, p, err)
 		}
 	})
 }
@@ -115,10 +116,10 @@ func TestClosedRoot(t *testing.T) {
 	_, root := newRoot(t)
 	_ = root.Close()
 	for _, name := range []string{"file", "", "/", "..", "none"} {
-		if _, err := Resolve(root, name, true); err != fs.ErrClosed { //nolint:errorlint // it is bare
+		if _, err := Resolve(root, name, true); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("Resolve %q: %v", name, err)
 		}
-		if _, err := Lookup(root, name, true); err != fs.ErrClosed { //nolint:errorlint // it is bare
+		if _, err := Lookup(root, name, true); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("Lookup %q: %v", name, err)
 		}
 	}
@@ -138,10 +139,10 @@ func TestMagicLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		for _, name := range []string{"self/cwd/f", "self/root", fmt.Sprintf("self/fd/%d/f", f.Fd())} {
-			if p, err := Resolve(root, name, true); err == nil || err.Error() != "path escapes from parent" {
-				t.Errorf("%s: %v, %v", name, p, err)
-			}
+		byFD := fmt.Sprintf("self/fd/%d/f", f.Fd())
+		for _, name := range []string{"self/cwd/f", "self/root", byFD} {
+			p, err := Resolve(root, name, true)
+			wantEscape(t, name, p, err)
 		}
 		p, err := Resolve(root, "self/status", false) // a link that is a name
 		if err != nil {

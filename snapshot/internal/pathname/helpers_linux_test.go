@@ -70,6 +70,13 @@ func failOpenat2(t *testing.T, before func(n int) error) {
 	})
 }
 
+func wantEscape(t *testing.T, name string, p *Location, err error) {
+	t.Helper()
+	if err == nil || err.Error() != "path escapes from parent" {
+		t.Errorf("%s: %v, %v", name, p, err)
+	}
+}
+
 // newRoot makes a tree, and a root in it:
 //
 //	outside
@@ -86,8 +93,9 @@ func newRoot(t *testing.T) (dir string, root *os.Root) {
 	}
 	for link, target := range map[string]string{
 		"link": "sub/file", "sub/up": "../file", "sub/deep/up": "../../link", "dirlink": "sub/deep",
-		"out": "../outside", "sub/out": "../../outside", "absolute": filepath.Join(dir, "root/file"),
-		"dirout": "..", "sub/dirup": "..", "dangling": "sub/new", "loop": "sub/loop",
+		"out": "../outside", "sub/out": "../../outside",
+		"absolute": filepath.Join(dir, "root/file"),
+		"dirout":   "..", "sub/dirup": "..", "dangling": "sub/new", "loop": "sub/loop",
 		"sub/loop": "../loop", "slash": "file/", "danglingout": "../new", "self": ".",
 		"sub/long": strings.Repeat("./", 300) + "file",
 	} {

@@ -45,12 +45,14 @@ func TestOpenat2Again(t *testing.T) {
 		}
 		_ = syscalls.Close(fd)
 		if want := min(failures+1, retry.Attempts); calls != want || walks != wantWalks {
-			t.Errorf("%d failures: %d calls, %d walks, want %d, %d", failures, calls, walks, want, wantWalks)
+			t.Errorf("%d failures: %d calls, %d walks, want %d, %d",
+				failures, calls, walks, want, wantWalks)
 		}
 	}
 }
 
-// A seccomp filter that returns EPERM is a kernel without openat2. Another error is returned as it is.
+// A seccomp filter that returns EPERM is a kernel without openat2. Another error is returned as it
+// is.
 func TestOpenat2Refused(t *testing.T) {
 	mounttest.Leaks(t)
 	_, root := newRoot(t)
@@ -69,9 +71,12 @@ func TestOpenat2Refused(t *testing.T) {
 		}
 		return err
 	})
-	failOpenat2(t, func(int) error { return syscall.EIO })
-	if fd, err := s.openBeneath("sub/up"); !errors.Is(err, syscall.EIO) {
-		t.Errorf("descriptor %d, error %v", fd, err)
+	// ELOOP: a filesystem that is mounted with nosymfollow.
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ELOOP, syscall.EACCES} {
+		failOpenat2(t, func(int) error { return errno })
+		if fd, err := s.openBeneath("sub/up"); !errors.Is(err, errno) {
+			t.Errorf("descriptor %d, error %v, want %v", fd, err, errno)
+		}
 	}
 }
 
@@ -114,6 +119,7 @@ func TestWalkFromMovedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	makeFile(t, filepath.Join(dir, "file"))
+	from, to := filepath.Join(dir, "root/sub/deep"), filepath.Join(dir, "gone/deep")
 	moved := 0
 	systest.Intercept(t, func(call string) error {
 		switch {
@@ -122,7 +128,7 @@ func TestWalkFromMovedDirectory(t *testing.T) {
 		case call == "openpath":
 			// Before the component after "deep".
 			if moved++; moved == 3 {
-				return os.Rename(filepath.Join(dir, "root/sub/deep"), filepath.Join(dir, "gone/deep"))
+				return os.Rename(from, to)
 			}
 		}
 		return nil
@@ -144,8 +150,8 @@ func TestWalkFromMovedDirectory(t *testing.T) {
 	}
 }
 
-// By hand, a symbolic link of another user in a sticky directory is followed where proc(5) says so, and
-// where the kernel follows it.
+// By hand, a symbolic link of another user in a sticky directory is followed where proc(5) says so,
+// and where the kernel follows it.
 func TestProtectedLinks(t *testing.T) {
 	mounttest.Need(t, "CAP_CHOWN", "CAP_FOWNER")
 	mounttest.Leaks(t)
