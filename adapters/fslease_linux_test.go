@@ -70,7 +70,7 @@ func TestFSLeaseThatStays(t *testing.T) {
 				}
 				err := <-opened
 				const text = "open f: another process holds a lease on the file: " +
-					"resource temporarily unavailable"
+					"openat: resource temporarily unavailable"
 				if !errors.Is(err, syscall.EAGAIN) || err.Error() != text {
 					t.Errorf("%v, want %s", err, text)
 				}
