@@ -3,8 +3,11 @@ package snapshot_test
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"syscall"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -91,5 +94,39 @@ func TestCommitAndCloseInsideView(t *testing.T) {
 		data[0]++
 		wantFile(t, name, data)
 		wantNames(t, dir, "f")
+	})
+}
+
+// A private file that was given the owner and mode of a file, which is gone since, is not published by
+// a second CommitAndClose: what it publishes then is new, and nobody else's.
+//
+//promise:snapshot.MmapMut.CommitAndClose after a failure nothing remains of the attributes of a file that is gone
+func TestCommitAndCloseAgain(t *testing.T) {
+	mounttest.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		must(t, os.Chown(dir, attackerID, attackerID))
+		attacker := newUser(t, attackerID, attackerID)
+		name := join(dir, "f")
+		m, err := snapshot.Config{Perm: 0o600}.Create(t.Context(), name)
+		must(t, err)
+		closeLater(t, m)
+		_, err = m.WriteGrow([]byte("secret"), 0)
+		must(t, err)
+		attacker.do(func() { must(t, plant("f")(dir)) })
+		undo := systest.Intercept(t, func(call string) error {
+			if call == "fsync" {
+				attacker.do(func() { must(t, errors.Join(os.Remove(name), os.Mkdir(name, 0o700))) })
+			}
+			return nil
+		})
+		wantIs(t, m.CommitAndClose(), syscall.EISDIR)
+		undo()
+		attacker.do(func() { must(t, os.Remove(name)) })
+		must(t, m.CommitAndClose())
+		wantFile(t, name, []byte("secret"))
+		if harm := exposed(0)(dir, nil); harm != "" {
+			t.Error(harm)
+		}
 	})
 }

@@ -91,3 +91,34 @@ func TestUnnamedFileCannotBePublished(t *testing.T) {
 		}
 	})
 }
+
+// In place, the name is looked at again, and nobody has to wait meanwhile for the lock on the directory.
+//
+//promise:snapshot.Config.InPlace a file that a server calls stale once is looked for again
+func TestInPlaceStaleOnce(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, []byte("old"))
+		m, err := snapshot.Config{InPlace: true, CheckConflict: true}.OpenMut(t.Context(), name)
+		must(t, err)
+		closeLater(t, m)
+		_, err = m.WriteAt([]byte("new"), 0)
+		must(t, err)
+		stale, unlocked := false, false
+		undo := systest.Intercept(t, func(call string) error {
+			unlocked = unlocked || stale && call == "funlock"
+			if call != "openpath" || stale {
+				return nil
+			}
+			stale = true
+			return syscall.ESTALE
+		})
+		must(t, m.Commit())
+		undo()
+		if !stale || !unlocked {
+			t.Errorf("stale %v, unlocked %v", stale, unlocked)
+		}
+		wantFile(t, name, []byte("new"))
+	})
+}
