@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
@@ -40,15 +41,10 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	dirFD, err := sys.ReopenDir(m.origin.At.DirFD)
 	if err == nil {
 		defer syscalls.Close(dirFD)
-		err = publish.LockDirectory(ctx, dirFD)
-	}
-	if m.config.CheckConflict && err != nil {
+	} else if m.config.CheckConflict {
 		return file, fmt.Errorf("directory: %w", err)
 	}
-	if err := ctx.Err(); err != nil {
-		return file, err
-	}
-	if err := m.origin.Find(m.config.CheckConflict); err != nil {
+	if err := retry.Do(ctx, func() error { return m.lockAndFind(ctx, dirFD) }); err != nil {
 		return file, err
 	}
 	if openErr != nil {
@@ -68,6 +64,22 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 		err = fmt.Errorf("%w: it has %d bytes, not the %d committed", ErrConflict, after.Size, size)
 	}
 	return file, err
+}
+
+// lockAndFind locks the directory, if it can be opened and locked or CheckConflict needs it, and returns
+// an error if the name does not lead to the file that is to be overwritten.
+func (m *MmapMut) lockAndFind(ctx context.Context, dirFD int) error {
+	err := publish.LockDirectory(ctx, dirFD)
+	if m.config.CheckConflict && err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err = m.origin.Find(m.config.CheckConflict); err != nil {
+		_ = sys.Funlock(dirFD) // others need not wait for the next attempt
+	}
+	return err
 }
 
 // reflinkOver clones the private file over file while nobody stores into it, and returns its
