@@ -39,7 +39,7 @@ func (m *MmapMut) commitAndClose() error {
 	if published {
 		return err
 	}
-	m.cannotLink = private.HadName
+	m.cannotLink = private.Spent
 	if publish.IsSyncError(err) {
 		_ = m.markBroken(err)
 	}

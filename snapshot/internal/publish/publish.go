@@ -81,6 +81,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	var given *Attributes
 	var stat syscalls.Stat
 	for try := 1; ; try++ {
+		t.Spent = t.Spent || want != nil && r.Origin.Stat == nil
 		// The data reach the disk before the name, always: else a crash would leave zeros or an
 		// empty file.
 		if given, stat, err = t.complete(want, r.Origin.Perm&setID); err != nil {

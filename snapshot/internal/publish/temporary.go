@@ -15,15 +15,17 @@ import (
 // A Temporary is a file that is made ready, in its directory, to get a name. It has none until
 // then, or, where the filesystem knows no unnamed files (O_TMPFILE), a temporary one.
 type Temporary struct {
-	FD      int // -1 once it is closed
-	Name    string
-	HadName bool // it was unnamed and had a temporary name: it can never get a name again
-	dir     int
-	owner   func() error // closes it; nil if it is ours
+	FD    int // -1 once it is closed
+	Name  string
+	Spent bool // it must not be published any more: see Ready
+	dir   int
+	owner func() error // closes it; nil if it is ours
 }
 
 // Ready is the complete, unnamed file fd, which is to get a name in the directory dir. closeFile is
-// called as soon as it has got it.
+// called as soon as it has got it. If it gets none, it may be Spent: it was unnamed and had a temporary
+// name, so that the kernel gives it no other; or it has got attributes of a file that was to be
+// replaced, and would keep them if it was new in every respect the next time.
 func Ready(fd, dir int, closeFile func() error) *Temporary {
 	return &Temporary{FD: fd, dir: dir, owner: closeFile}
 }
@@ -257,7 +259,7 @@ func (t *Temporary) linkTemporary(base string, owner uint32) error {
 	return withTempName(base, clear, func(name string) error {
 		err := sys.Linkat(t.FD, t.dir, name)
 		if err == nil {
-			t.Name, t.HadName = name, true
+			t.Name, t.Spent = name, true
 		}
 		return err
 	})
