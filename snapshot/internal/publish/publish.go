@@ -68,6 +68,15 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 		}
 	}
 	unnamed = t.Name == ""
+	if want != nil && !unnamed {
+		// Others can open it as soon as its attributes allow that: they must be more than a guess.
+		if want, err = r.lookRetrying(ctx); err != nil {
+			return false, false, err
+		}
+		if want == nil {
+			return false, false, errAnew
+		}
+	}
 
 	// The directory is opened before anything changes, so that lacking the permission to make it
 	// durable leaves everything as it was.

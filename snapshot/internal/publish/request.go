@@ -38,7 +38,7 @@ type Request struct {
 
 // guess returns what look will probably return, in most cases without looking at the name. It saves
 // work if it is right, and fails early if the name leads to a file that must not be replaced.
-func (r *Request) guess(ctx context.Context) (a *Attributes, err error) {
+func (r *Request) guess(ctx context.Context) (*Attributes, error) {
 	o := r.Origin
 	if r.To == o.At && o.Stat != nil && o.known != nil && o.At.FD >= 0 {
 		// A change of its attributes, and another file in its place, change its change time.
@@ -46,6 +46,11 @@ func (r *Request) guess(ctx context.Context) (a *Attributes, err error) {
 			return o.keep(o.known, true), nil
 		}
 	}
+	return r.lookRetrying(ctx)
+}
+
+// lookRetrying is look, again after a pause if the error is transient.
+func (r *Request) lookRetrying(ctx context.Context) (a *Attributes, err error) {
 	err = retry.Do(ctx, func() error {
 		a, err = r.look()
 		return err
