@@ -11,9 +11,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// A chmod that the change time of the file does not show, because it came between the rename of a commit
-// and the look at the new file, or because the clock is coarse, counts for the next commit: without
-// O_TMPFILE, too, where no moment may show the new contents with the old mode.
+// A chmod that the change time of the file does not show, because the clock is coarse, counts for the next
+// commit: without O_TMPFILE, too, where no moment may show the new contents with the old mode.
 //
 //promise:snapshot.MmapMut.Commit a chmod that the change time does not show counts
 func TestChmodUnseen(t *testing.T) {
@@ -28,23 +27,12 @@ func TestChmodUnseen(t *testing.T) {
 			m, err := snapshot.Config{TempDir: dir}.OpenMut(t.Context(), name)
 			must(t, err)
 			closeLater(t, m)
-			renamed, changed := false, false
-			undo := systest.Intercept(t, func(call string) error {
-				if call == "fstat" && renamed && !changed {
-					changed = true
-					return os.Chmod(name, 0o600)
-				}
-				renamed = renamed || call == "renameat"
-				return nil
-			})
+			systest.IgnoreTimes(t)
 			must(t, m.Commit())
-			undo()
-			if !changed {
-				t.Fatal("nothing is tested")
-			}
+			must(t, os.Chmod(name, 0o600))
 			_, err = m.WriteAt([]byte("a secret"), 0)
 			must(t, err)
-			undo = systest.Intercept(t, func(string) error {
+			undo := systest.Intercept(t, func(string) error {
 				files(dir, func(name string, data []byte, st *syscall.Stat_t) {
 					if !t.Failed() && strings.Contains(string(data), "secret") && st.Mode&0o077 != 0 {
 						t.Errorf("%s has the mode %#o", name, st.Mode)
@@ -60,4 +48,31 @@ func TestChmodUnseen(t *testing.T) {
 			wantMode(t, name, 0o600)
 		})
 	}
+}
+
+// With CheckConflict, such a chmod is a change like any other.
+//
+//promise:snapshot.Config.CheckConflict a chmod between the rename of a commit and its end is a conflict
+func TestChmodBeforeBaseline(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, []byte("old"))
+		m, err := snapshot.Config{CheckConflict: true}.OpenMut(t.Context(), name)
+		must(t, err)
+		closeLater(t, m)
+		renamed := false
+		undo := systest.Intercept(t, func(call string) error {
+			if call == "fstat" && renamed {
+				renamed = false
+				return os.Chmod(name, 0o640)
+			}
+			renamed = renamed || call == "renameat"
+			return nil
+		})
+		must(t, m.Commit())
+		undo()
+		wantIs(t, m.Commit(), snapshot.ErrConflict)
+		wantMode(t, name, 0o640)
+	})
 }

@@ -163,8 +163,10 @@ func (r *Request) published(t *Temporary, file int, stat syscalls.Stat, a *Attri
 		}
 		return
 	}
-	// Naming it changed its change time. The rest is from when no other process could change it.
-	if after, err := sys.Fstat(t.FD); err == nil {
+	// Naming it changed its change time. The rest is from when no other process could change it. If it
+	// is different by now, the change time is that of a change, and must not look like ours.
+	if after, err := sys.Fstat(t.FD); err == nil &&
+		after.Perm == stat.Perm && after.UID == stat.UID && after.GID == stat.GID {
 		stat.Ctime = after.Ctime
 	}
 	r.Origin.set(stat, a, file)
