@@ -66,8 +66,8 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	return file, err
 }
 
-// lockAndFind locks the directory, if it can be opened and locked or CheckConflict needs it, and returns
-// an error if the name does not lead to the file that is to be overwritten.
+// lockAndFind locks the directory, if it can be opened and locked or CheckConflict needs it, and
+// returns an error if the name does not lead to the file that is to be overwritten.
 func (m *MmapMut) lockAndFind(ctx context.Context, dirFD int) error {
 	err := publish.LockDirectory(ctx, dirFD)
 	if m.config.CheckConflict && err != nil {

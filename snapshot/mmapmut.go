@@ -29,7 +29,7 @@ type MmapMut struct {
 	committing  sync.Mutex
 	origin      publish.Origin // the file that was opened or last committed, and where commits go
 	broken      error          // why nothing can be committed any more
-	cannotLink  bool           // the private file must get no name: it is publish.Temporary.Spent, or lies elsewhere
+	cannotLink  bool           // the private file must get no name: it is Spent, or lies elsewhere
 	defragState defrag.State
 
 	// store is shared by WriteAt, and owned by the clone of a commit, by what changes the size, and by

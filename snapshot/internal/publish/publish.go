@@ -89,8 +89,8 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 
 	var given *Attributes
 	var stat syscalls.Stat
+	t.Spent = true
 	for try := 1; ; try++ {
-		t.Spent = t.Spent || want != nil && r.Origin.Stat == nil
 		// The data reach the disk before the name, always: else a crash would leave zeros or an
 		// empty file.
 		if given, stat, err = t.complete(want, r.Origin.Perm&setID); err != nil {
@@ -163,8 +163,8 @@ func (r *Request) published(t *Temporary, file int, stat syscalls.Stat, a *Attri
 		}
 		return
 	}
-	// Naming it changed its change time. The rest is from when no other process could change it. If it
-	// is different by now, the change time is that of a change, and must not look like ours.
+	// Naming it changed its change time. The rest is from when no other process could change it. If
+	// it is different by now, the change time is that of a change, and must not look like ours.
 	if after, err := sys.Fstat(t.FD); err == nil &&
 		after.Perm == stat.Perm && after.UID == stat.UID && after.GID == stat.GID {
 		stat.Ctime = after.Ctime

@@ -23,9 +23,9 @@ type Temporary struct {
 }
 
 // Ready is the complete, unnamed file fd, which is to get a name in the directory dir. closeFile is
-// called as soon as it has got it. If it gets none, it may be Spent: it was unnamed and had a temporary
-// name, so that the kernel gives it no other; or it has got attributes of a file that was to be
-// replaced, and would keep them if it was new in every respect the next time.
+// called as soon as it has got it. If it gets none, it may be Spent: it may have had a temporary
+// name, after which the kernel gives it no other; and it may have attributes of a file that was to
+// be replaced, which it must not have if it is new in every respect the next time.
 func Ready(fd, dir int, closeFile func() error) *Temporary {
 	return &Temporary{FD: fd, dir: dir, owner: closeFile}
 }
@@ -259,7 +259,7 @@ func (t *Temporary) linkTemporary(base string, owner uint32) error {
 	return withTempName(base, clear, func(name string) error {
 		err := sys.Linkat(t.FD, t.dir, name)
 		if err == nil {
-			t.Name, t.Spent = name, true
+			t.Name = name
 		}
 		return err
 	})
