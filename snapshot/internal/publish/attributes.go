@@ -89,7 +89,7 @@ func (a *Attributes) apply(fd int) error {
 	// A change of owner clears set-id bits.
 	if own.UID != a.UID || own.GID != a.GID {
 		if err := sys.Fchown(fd, a.UID, a.GID); err != nil {
-			return fmt.Errorf("owner %d:%d cannot be kept (Config.InPlace would): %w", a.UID, a.GID, err)
+			return fmt.Errorf("owner %d:%d cannot be kept: %w", a.UID, a.GID, err)
 		}
 	}
 	if err := a.applyExtended(fd, own.Perm); err != nil {
@@ -126,7 +126,7 @@ func (a *Attributes) applyExtended(fd int, perm uint32) error {
 			}
 		}
 		if err := sys.Fsetxattr(fd, name, a.values[i]); err != nil {
-			return fmt.Errorf("attribute cannot be kept (Config.InPlace would): %w", err)
+			return fmt.Errorf("attribute cannot be kept: %w", err)
 		}
 	}
 	return nil

@@ -238,7 +238,7 @@ func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err erro
 		_ = syscalls.Close(file)
 	}
 	if errors.Is(err, syscall.EBUSY) {
-		err = fmt.Errorf("the name is a mount point (Config.InPlace could change what is there): %w", err)
+		err = fmt.Errorf("the name is a mount point: %w", err)
 	}
 	err = errors.Join(err, sys.Unlinkat(t.dir, t.Name))
 	t.Name = ""
