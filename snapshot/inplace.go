@@ -37,7 +37,16 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	file, openErr := m.origin.OpenReadWrite(ctx) // before the lock, as it can wait for leases
+	// Before the lock, because it can wait for leases; but not for those of a file that has lost the
+	// name.
+	find := func() error { return m.origin.Find(m.config.CheckConflict) }
+	if err := retry.Do(ctx, find); err != nil {
+		return -1, err
+	}
+	file, err := m.origin.OpenReadWrite(ctx)
+	if err != nil {
+		return -1, err
+	}
 	dirFD, err := sys.ReopenDir(m.origin.At.DirFD)
 	if err == nil {
 		defer syscalls.Close(dirFD)
@@ -46,9 +55,6 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	}
 	if err := retry.Do(ctx, func() error { return m.lockAndFind(ctx, dirFD) }); err != nil {
 		return file, err
-	}
-	if openErr != nil {
-		return -1, openErr
 	}
 	size, err := m.reflinkOver(file)
 	if size < 0 {

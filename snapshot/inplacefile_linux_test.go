@@ -93,8 +93,12 @@ func TestInPlaceElsewhere(t *testing.T) {
 			must(t, err)
 			clear(m.Bytes())
 			must(t, since(name))
+			calls := systest.CountCalls(t)
 			if err := m.Commit(); !errors.Is(err, snapshot.ErrConflict) {
 				t.Errorf("%s: %v", what, err)
+			}
+			if n := calls("reopen writable"); n != 0 {
+				t.Errorf("%s: the file was opened, which asks for its leases", what)
 			}
 			got := make([]byte, 100)
 			_, err = opened.ReadAt(got, 0)

@@ -92,7 +92,7 @@ func TestUnnamedFileCannotBePublished(t *testing.T) {
 	})
 }
 
-// In place, the name is looked at again, and nobody has to wait meanwhile for the lock on the directory.
+// In place, the name is looked at again, and the directory is not locked meanwhile.
 //
 //promise:snapshot.Config.InPlace a file that a server calls stale once is looked for again
 func TestInPlaceStaleOnce(t *testing.T) {
@@ -105,10 +105,11 @@ func TestInPlaceStaleOnce(t *testing.T) {
 		closeLater(t, m)
 		_, err = m.WriteAt([]byte("new"), 0)
 		must(t, err)
-		stale, unlocked := false, false
+		locked, stale, unlocked := false, false, false
 		undo := systest.Intercept(t, func(call string) error {
+			locked = locked || call == "flock"
 			unlocked = unlocked || stale && call == "funlock"
-			if call != "openpath" || stale {
+			if call != "openpath" || stale || !locked {
 				return nil
 			}
 			stale = true
