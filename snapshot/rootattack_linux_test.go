@@ -49,7 +49,7 @@ func TestRootReadBesideExchange(t *testing.T) {
 			enough := func() bool {
 				return exchanges.Load() >= tries/10 && min(read, escaped, control) >= tries/50
 			}
-			for i := int64(0); i < tries || !enough(); i++ {
+			for i := int64(0); i < tries || !enough() && !t.Failed(); i++ {
 				name := []string{"d/f", "d/../d/f", "tofile", "d/up"}[i%4]
 				m, err := c.Open(context.Background(), name)
 				switch {
@@ -100,7 +100,7 @@ func TestRootWriteBesideExchange(t *testing.T) {
 				}
 				return exchanges.Load() >= tries/10 && least >= tries/50
 			}
-			for i := int64(0); i < tries || !enough(); i++ {
+			for i := int64(0); i < tries || !enough() && !t.Failed(); i++ {
 				call := rootCalls[i%int64(len(rootCalls))]
 				name := []string{"d/f", "d/../d/f", "tofile"}[i%3]
 				if call.name == "Link" {
@@ -132,7 +132,7 @@ func TestPlainWriteBesideExchange(t *testing.T) {
 	newSwappedRoot(t, dir)
 	happened := watch(t, join(dir, "outside"))
 	exchange(t, join(dir, "root/d"), join(dir, "root/link"))
-	for happened() == "" {
+	for happened() == "" && !t.Failed() {
 		m, err := snapshot.Config{NoSync: true}.Create(context.Background(), join(dir, "root/d/f"))
 		if err != nil {
 			continue
