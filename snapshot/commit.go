@@ -21,9 +21,9 @@ import (
 // Commit replaces it if owner, group, mode, ACL and security labels are the same, and fails with
 // [ErrConflict] if not, because either choice could make something readable or executable that
 // should not be. If the name is free, because the file was removed, Commit makes it again, with the
-// attributes of the file that was opened. Name and directory are those that were opened, even if the
-// working directory or a symbolic link changed since. A program can be executed as soon as its commit
-// is visible, but for the instant until the new file is closed (ETXTBSY).
+// attributes of the file that was opened. Name and directory are those that were opened, even if
+// the working directory or a symbolic link changed since. A program can be executed as soon as its
+// commit is visible, but for the instant until the new file is closed (ETXTBSY).
 //
 // It costs a reflink, where the filesystem has them, or else a copy of the data, plus writing
 // to the disk what is not there yet. WriteAt waits while the reflink or copy is made, ReadAt

@@ -97,10 +97,10 @@ func TestCommitAndCloseInsideView(t *testing.T) {
 	})
 }
 
-// A private file that was given the owner and mode of a file, which is gone since, is not published by
-// a second CommitAndClose: what it publishes then is new, and nobody else's.
+// A private file that was given the owner and mode of a file, which is gone since, is not published
+// by a second CommitAndClose: what it publishes then is new.
 //
-//promise:snapshot.MmapMut.CommitAndClose after a failure nothing remains of the attributes of a file that is gone
+//promise:snapshot.MmapMut.CommitAndClose after a failure no attributes of a lost file remain
 func TestCommitAndCloseAgain(t *testing.T) {
 	mounttest.Need(t, "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN")
 	mounttest.Each(t, func(t *testing.T, dir string) {

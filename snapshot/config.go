@@ -39,11 +39,11 @@ type Config struct {
 	// when it may not be written to, or its filesystem knows no unnamed files. "" means
 	// os.TempDir(). If the filesystem is the same, the copy is a reflink there, too.
 	//
-	// If TempDir cannot hold it either, the copy that an Mmap makes of a file of at most 64 MiB is kept
-	// in memory, sealed (memfd_create(2)): it counts as memory of the program's control group until
-	// Close. Opening a larger one fails with errors.ErrUnsupported, and so does opening or creating a
-	// MmapMut. No copy ever has a name, not for an instant. The directory of a MmapMut's file must be
-	// writable all the same, unless InPlace is set.
+	// If TempDir cannot hold it either, the copy that an Mmap makes of a file of at most 64 MiB is
+	// kept in memory, sealed (memfd_create(2)): it counts as memory of the program's control group
+	// until Close. Opening a larger one fails with errors.ErrUnsupported, and so does opening or
+	// creating a MmapMut. No copy ever has a name, not for an instant. The directory of a MmapMut's
+	// file must be writable all the same, unless InPlace is set.
 	TempDir string
 
 	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666. Set-id bits in
@@ -116,8 +116,8 @@ func unixPerm(mode fs.FileMode) uint32 {
 	return perm
 }
 
-// options returns the part of the configuration that says how private files are made. A snapshot that
-// can only be read may lie in memory.
+// options returns the part of the configuration that says how private files are made. A snapshot
+// that can only be read may lie in memory.
 func (c Config) options(readOnly bool) privatefile.Options {
 	return privatefile.Options{
 		NoCopy:            c.NoCopy,

@@ -124,7 +124,8 @@
 //
 // A commit publishes a new file under the old name. Descriptors and mappings that others had open,
 // and other hard links to the old file, keep the old contents. Two tables below say which
-// attributes the new file has. In a user namespace, an owner that it does not map becomes its nobody.
+// attributes the new file has. In a user namespace, an owner that it does not map becomes the
+// overflow ID (user_namespaces(7)).
 //
 // Two commits of two snapshots of one file do not merge. The later commit is the one that gets the
 // lock of the directory later:
@@ -152,13 +153,13 @@
 // lost it.
 //
 // Between two system calls of a commit the new file has a temporary name in the same directory,
-// .<hash>.mmapsnapshot-0. A crash in that instant leaves it; the next commit of the same file removes
-// it, if it is a regular file of the same owner, or of the user who commits, that has no other name
-// and is not in use (flock, lease). If the name is taken otherwise, as by a commit of the same file
-// that runs at the same time, the new file has a random number in place of the 0, and what a crash
-// leaves then stays. On a filesystem without unnamed files (O_TMPFILE: NFS and most of FUSE), or
-// none that can get a name, it has that name from the start of the commit, with mode 0600 until it
-// is whole, or that of Config.Perm if it is new.
+// .<hash>.mmapsnapshot-0. A crash in that instant leaves it; the next commit of the same file
+// removes it, if it is a regular file of the same owner, or of the user who commits, that has no
+// other name and is not in use (flock, lease). If the name is taken otherwise, as by a commit of
+// the same file that runs at the same time, the new file has a random number in place of the 0, and
+// what a crash leaves then stays. On a filesystem without unnamed files (O_TMPFILE: NFS and most of
+// FUSE), or none that can get a name, it has that name from the start of the commit, with mode 0600
+// until it is whole, or that of Config.Perm if it is new.
 //
 // Where files lie on a server that dies, or loses the connection, while it renames the new one,
 // the commit is an error and may have been made all the same: nobody can know. It is whole or not
@@ -188,14 +189,14 @@
 //	modification time                       new      new       new       new      new
 //	birth time                              new      new       new       new      opened
 //
-// The columns are Commit and CommitAndClose; CommitTo and Link to a name that is free; CommitTo, and
-// the first commit after Create, where a file has the name; the first commit after Create where the
-// name is free; Commit and CommitAndClose with Config.InPlace. The attribute is that of the file
-// that was opened, of the file that has the name (target), or of a file that open(2) makes there
-// with Config.Perm (new); or the file does not have it (none). If the cell says "refused", the
-// commit fails and changes nothing, because the kernel lets only root set the attribute. An owner or
-// group that the process cannot give to a file fails OpenMut and Create. The attributes security.ima
-// and security.evm are left to the kernel, which makes them from the contents.
+// The columns are Commit and CommitAndClose; CommitTo and Link to a name that is free; CommitTo,
+// and the first commit after Create, where a file has the name; the first commit after Create where
+// the name is free; Commit and CommitAndClose with Config.InPlace. The attribute is that of the
+// file that was opened, of the file that has the name (target), or of a file that open(2) makes
+// there with Config.Perm (new); or the file does not have it (none). If the cell says "refused",
+// the commit fails and changes nothing, because the kernel lets only root set the attribute. An
+// owner or group that the process cannot give to a file fails OpenMut and Create. The attributes
+// security.ima and security.evm are left to the kernel, which makes them from the contents.
 //
 // # Whose owner and mode a commit takes
 //
@@ -226,9 +227,10 @@
 // common (user_namespaces(7)), which is never taken for the directory's owner.
 //
 // Set-user-ID and set-group-ID bits of the file that was opened or last committed stay only if the
-// process has CAP_FSETID (capabilities(7)) and its user namespace maps owner and group. Such bits of
-// Config.Perm stay on a file of the caller. Such bits of another file, which CommitTo or Create
-// replaces, do not stay. File capabilities (security.capability) never stay, not even if root commits.
+// process has CAP_FSETID (capabilities(7)) and its user namespace maps owner and group. Such bits
+// of Config.Perm stay on a file of the caller. Such bits of another file, which CommitTo or Create
+// replaces, do not stay. File capabilities (security.capability) never stay, not even if root
+// commits.
 //
 // A chmod by another process is taken over until a few system calls before the new file gets its
 // name; one that comes later is lost with the old file.
@@ -284,13 +286,13 @@
 // # What each holds
 //
 // A Mmap holds one descriptor, a MmapMut three (RLIMIT_NOFILE). Each holds one mapping
-// (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be in
-// memory, by View, Bytes or Prefetch.
-// Where the data were copied, the copy takes disk space, or memory on tmpfs and, for an Mmap, where no
-// directory could hold it, until Close; there, holes take memory, too, once they are read. After Close, its addresses stay taken until the garbage
-// collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB
-// of them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count
-// for RLIMIT_AS.
+// (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be
+// in memory, by View, Bytes or Prefetch. Where the data were copied, the copy takes disk space, or
+// memory on tmpfs and, for an Mmap, where no directory could hold it, until Close; there, holes
+// take memory, too, once they are read. After Close, its addresses stay taken until the garbage
+// collector finds it unreachable, and those that Bytes or View lent for a while longer, 64 GiB of
+// them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count for
+// RLIMIT_AS.
 //
 // # Limits
 //

@@ -100,7 +100,8 @@ func inTime(t testing.TB, what string, f func()) {
 	}
 }
 
-// needAddresses skips the test if size bytes cannot be mapped on any 32-bit system, and this is one.
+// needAddresses skips the test if size bytes cannot be mapped on any 32-bit system, and this is
+// one.
 func needAddresses(t testing.TB, size int64) {
 	t.Helper()
 	if size > math.MaxInt {

@@ -37,8 +37,8 @@ func (m *MmapMut) commitInPlace(ctx context.Context) error {
 // overwrite does the one step that changes the file, after the checks. It returns the file,
 // open for writing, or -1.
 func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
-	// Before the lock, because it can wait for leases; but not for those of a file that has lost the
-	// name.
+	// Before the lock, because it can wait for leases; but not for those of a file that has lost
+	// the name.
 	find := func() error { return m.origin.Find(m.config.CheckConflict) }
 	if err := retry.Do(ctx, find); err != nil {
 		return -1, err

@@ -98,7 +98,8 @@ func TestInPlaceConflict(t *testing.T) {
 	})
 }
 
-// A commit in place that failed after it changed the file is not its own conflict, and may be made again.
+// A commit in place that failed after it changed the file is not its own conflict, and may be made
+// again.
 //
 //promise:snapshot.Config.InPlace after ErrNotDurable the commit can be repeated
 func TestInPlaceAgain(t *testing.T) {
@@ -125,7 +126,8 @@ func TestInPlaceAgain(t *testing.T) {
 	})
 }
 
-// Whichever call fails in a commit in place: it is told, and the next one works, unless the snapshot is broken.
+// Whichever call fails in a commit in place: it is told, and the next one works, unless the
+// snapshot is broken.
 //
 //promise:snapshot.Config.InPlace if a system call fails, Commit reports it and can be repeated
 func TestInPlaceFailures(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 // from several goroutines.
 //
 // It holds a private file, a mapping of it from when one is first needed, and two more descriptors
-// until Close or CommitAndClose. Changed pages take disk space of their own. If it is dropped without Close,
-// the garbage collector gives all that back some day, except for memory that Bytes returned.
+// until Close or CommitAndClose. Changed pages take disk space of their own. If it is dropped
+// without Close, the garbage collector gives all that back some day, except for memory that Bytes
+// returned.
 type MmapMut struct {
 	source
 	config  Config          // constant
@@ -32,8 +33,8 @@ type MmapMut struct {
 	cannotLink  bool           // the private file must get no name: it is Spent, or lies elsewhere
 	defragState defrag.State
 
-	// store is shared by WriteAt, and owned by the clone of a commit, by what changes the size, and by
-	// Close. It is taken after committing, and guards ragged.
+	// store is shared by WriteAt, and owned by the clone of a commit, by what changes the size, and
+	// by Close. It is taken after committing, and guards ragged.
 	store  sync.RWMutex
 	ragged bool // a write that failed may have made the private file longer than the size
 
@@ -52,8 +53,8 @@ func (c Config) newMmapMut(p privatefile.File, origin publish.Origin, name strin
 }
 
 // ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the
-// disk, and takes no lock. Beside a Resize to less, what is cut off reads as it was, as zeros, or not
-// at all.
+// disk, and takes no lock. Beside a Resize to less, what is cut off reads as it was, as zeros, or
+// not at all.
 func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off) }
 
 // WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it, as
@@ -84,9 +85,9 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
 // error. f may read and change b. b stays mapped until f returns, whatever others do, Close and
 // Commit included; a Resize to less fails meanwhile. It must not be used afterwards, nor given to
-// another goroutine that is still using it then. A store that is made while a commit makes its clone is in it or
-// not: use WriteAt, or leave commits to f's own goroutine, where that matters. Bytes that are not
-// there are fs.ErrInvalid, and f is not called.
+// another goroutine that is still using it then. A store that is made while a commit makes its
+// clone is in it or not: use WriteAt, or leave commits to f's own goroutine, where that matters.
+// Bytes that are not there are fs.ErrInvalid, and f is not called.
 //
 // A disk error or a full disk while f uses b ends f there, as a panic does, and is View's
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
@@ -98,8 +99,8 @@ func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	return m.view(off, n, f, m.storeError)
 }
 
-// storeError returns why the page at off could not be had, for reading or for storing into it. WriteAt
-// has to wait meanwhile, so that this undoes none of its stores.
+// storeError returns why the page at off could not be had, for reading or for storing into it.
+// WriteAt has to wait meanwhile, so that this undoes none of its stores.
 func (m *MmapMut) storeError(off int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()
@@ -150,8 +151,8 @@ func (m *MmapMut) close() error {
 	return m.region.Close()
 }
 
-// fd returns the descriptor of the private file. The caller holds committing or store, so that Close
-// cannot close it meanwhile.
+// fd returns the descriptor of the private file. The caller holds committing or store, so that
+// Close cannot close it meanwhile.
 func (m *MmapMut) fd() int { return m.region.FD() }
 
 var (

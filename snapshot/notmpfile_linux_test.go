@@ -197,8 +197,8 @@ func wantIs(t testing.TB, err, target error) {
 	}
 }
 
-// If TempDir cannot hold the private copy of a MmapMut either, opening and creating fail, and nothing is
-// left: only an Mmap goes to memory.
+// If TempDir cannot hold the private copy of a MmapMut either, opening and creating fail, and
+// nothing is left: only an Mmap goes to memory.
 //
 //promise:snapshot.Config.TempDir a MmapMut is never in memory: opening and creating fail
 func TestMutIsNeverInMemory(t *testing.T) {
@@ -233,8 +233,8 @@ func TestMutIsNeverInMemory(t *testing.T) {
 	})
 }
 
-// Until the file has its own ACL nobody but its owner may open it: neither those whom the default ACL of
-// the directory names, nor those whom only the ACL keeps out.
+// Until the file has its own ACL only its owner may open it: neither those whom the default
+// ACL of the directory names, nor those whom only the ACL keeps out.
 //
 //promise:snapshot.MmapMut.Commit before its ACL is set, only its owner can open the new file
 func TestNobodyElseBeforeTheACL(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// A chmod that the change time of the file does not show, because the clock is coarse, counts for the next
-// commit: without O_TMPFILE, too, where no moment may show the new contents with the old mode.
+// A chmod that the change time of the file does not show, because the clock is coarse, counts for
+// the next commit: without O_TMPFILE, too, where no moment may show the new contents with the old
+// mode.
 //
 //promise:snapshot.MmapMut.Commit a chmod that the change time does not show counts
 func TestChmodUnseen(t *testing.T) {

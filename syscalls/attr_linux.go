@@ -116,9 +116,9 @@ func fgetxattr(fd int, name string) ([]byte, error) {
 	return value, classify(err, fs.ErrNotExist, unix.ENODATA)
 }
 
-// badUnlessOpen returns EBADF if err means that the second way does not exist: the descriptor is not
-// open, /proc is not mounted, or a sandbox refuses the call. ENOSYS would say that the file has no
-// attributes.
+// badUnlessOpen returns EBADF if err means that the second way does not exist: the descriptor is
+// not open, /proc is not mounted, or a sandbox refuses the call. ENOSYS would say that the file has
+// no attributes.
 func badUnlessOpen(fd int, err error) error {
 	switch err {
 	case unix.ENOENT: // or a file that is gone, on a server that goes by names

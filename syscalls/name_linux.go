@@ -72,8 +72,8 @@ func openNonblock(dirfd int, name string, flags int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// F_SETFL sets O_APPEND, O_ASYNC, O_DIRECT, O_NOATIME and O_NONBLOCK: none is wanted. It fails in
-	// a sandbox that refuses fcntl(2), and there the flag stays: a regular file ignores it.
+	// F_SETFL sets O_APPEND, O_ASYNC, O_DIRECT, O_NOATIME and O_NONBLOCK: none is wanted. It fails
+	// in a sandbox that refuses fcntl(2), and there the flag stays: a regular file ignores it.
 	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
 	return fd, nil
 }

@@ -190,8 +190,8 @@ func TestXattrOfPath(t *testing.T) {
 	})
 }
 
-// Without /proc, or without listxattr and getxattr, a descriptor of OpenPath is EBADF. An error that
-// is errors.ErrUnsupported would say that the file has no attributes.
+// Without /proc, or without listxattr and getxattr, a descriptor of OpenPath is EBADF. An error
+// that is errors.ErrUnsupported would say that the file has no attributes.
 //
 //promise:syscalls.Flistxattr without /proc, a descriptor of OpenPath is EBADF
 //promise:syscalls.Fgetxattr without /proc, a descriptor of OpenPath is EBADF

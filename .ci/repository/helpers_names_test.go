@@ -18,8 +18,8 @@ var (
 	testName = regexp.MustCompile(`^(Test|Fuzz)[A-Z]\w*$`)
 )
 
-// namesOfTree returns the files of the repository, as paths and as base names; the functions, types,
-// variables and constants that Go files declare; and the words of Go files and of the steps.
+// namesOfTree returns the files of the repository, as paths and as base names; the functions,
+// types, variables and constants that Go files declare; and the words of Go files and of the steps.
 func namesOfTree(t *testing.T) (files, declared, words map[string]bool) {
 	t.Helper()
 	files, declared, words = map[string]bool{}, map[string]bool{}, map[string]bool{}

@@ -66,9 +66,9 @@ func (c *copier) walk(ctx context.Context) error {
 }
 
 // walkTree calls f with each file of the tree name in root, a directory before what is in it. If
-// there is an error, f gets it, and no FileInfo, and what is there is left out; for a directory that
-// cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names that
-// are not UTF-8.
+// there is an error, f gets it, and no FileInfo, and what is there is left out; for a directory
+// that cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names
+// that are not UTF-8.
 func walkTree(root *os.Root, name string, f func(name string, fi fs.FileInfo, err error) error) error {
 	fi, err := root.Lstat(name)
 	if err != nil {

@@ -66,9 +66,9 @@ func (p *Location) OpenPath() (err error) {
 	return err
 }
 
-// OpenPathOnce is OpenPath without pauses. It says ESTALE for a file that was replaced as soon as it was found, on a server that goes
-// by names: NFS says that, FUSE perhaps ENOENT, which it would be a mistake to take for a name that
-// is free.
+// OpenPathOnce is OpenPath without pauses. It says ESTALE for a file that was replaced as soon as
+// it was found, on a server that goes by names: NFS says that, FUSE perhaps ENOENT, which it would
+// be a mistake to take for a name that is free.
 func (p *Location) OpenPathOnce() error {
 	file, err := sys.OpenPath(p.DirFD, p.Name)
 	if err != nil {
@@ -121,8 +121,8 @@ func (p *Location) openReadOnce(ctx context.Context) (int, error) {
 // openName is OpenRead or OpenReadWrite.
 type openName func(dir int, base string) (int, error)
 
-// unreachableError is the error of a file that is open for looking only and cannot be opened otherwise:
-// /proc is missing, or the server goes by names, and the name does not lead to it.
+// unreachableError is the error of a file that is open for looking only and cannot be opened
+// otherwise: /proc is missing, or the server goes by names, and the name does not lead to it.
 type unreachableError struct{ error }
 
 func (e unreachableError) Unwrap() error { return e.error }

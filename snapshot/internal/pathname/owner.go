@@ -63,8 +63,8 @@ func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 // owner and group of the file at p. unnamed describes a new file of this process there. If these
 // two differ in owner or group, CheckOwner tries fchown on another unnamed file, which it closes:
 // the answer depends on capabilities, groups, user namespaces and the filesystem. Other errors than
-// those of fchown(2) for such a reason are left to the commit: a FUSE server may know unnamed files,
-// but not change them.
+// those of fchown(2) for such a reason are left to the commit: a FUSE server may know unnamed
+// files, but not change them.
 func (p *Location) CheckOwner(unnamed syscalls.Stat) error {
 	if unnamed.UID == p.Stat.UID && unnamed.GID == p.Stat.GID {
 		return nil

@@ -51,8 +51,8 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	return File{u, own.Size, method, own.UID}, err
 }
 
-// discard closes a private file. If the context was cancelled, it does so in the background: freeing
-// the pages takes 0.1 s for each GiB, and longer if they are being written.
+// discard closes a private file. If the context was cancelled, it does so in the background:
+// freeing the pages takes 0.1 s for each GiB, and longer if they are being written.
 func discard(ctx context.Context, fd int) {
 	if ctx.Err() != nil {
 		go syscalls.Close(fd)
@@ -98,8 +98,8 @@ func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, sysca
 	return method, own, err
 }
 
-// checkCopy checks a private copy, whose size is that of the snapshot, for the facts that safety hangs
-// on.
+// checkCopy checks a private copy, whose size is that of the snapshot, for the facts that safety
+// hangs on.
 func checkCopy(own syscalls.Stat) error {
 	if own.Nlink != 0 {
 		return fmt.Errorf("unnamed file has %d names", own.Nlink)
@@ -111,8 +111,8 @@ func checkCopy(own syscalls.Stat) error {
 }
 
 // cloneWhole is Clone, again and again until dst has a size that src had, or may have had, and
-// describes dst. Any other size is that of a clone cut short by an error and reported as success, as
-// kernels before 6.9 did; or src was cut off and written anew within these few calls.
+// describes dst. Any other size is that of a clone cut short by an error and reported as success,
+// as kernels before 6.9 did; or src was cut off and written anew within these few calls.
 func cloneWhole(ctx context.Context, dst int, src Source) (own syscalls.Stat, err error) {
 	for i := 0; ; i++ {
 		if err := Clone(ctx, dst, src.FD); err != nil {
@@ -134,8 +134,8 @@ func cloneWhole(ctx context.Context, dst int, src Source) (own syscalls.Stat, er
 	}
 }
 
-// statClone describes dst, a clone of src, and checks that it is as long as src was before or after, or
-// something between the two, if another process appended or truncated meanwhile.
+// statClone describes dst, a clone of src, and checks that it is as long as src was before or
+// after, or something between the two, if another process appended or truncated meanwhile.
 func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 	own, err = sys.Fstat(dst)
 	if err != nil || own.Size == src.Stat.Size {
