@@ -31,7 +31,8 @@ func OpenPathFollow(dirfd int, name string) (int, error) {
 // The error is EXDEV for an absolute name and for a name that leads out of the directory. It is
 // ELOOP for a link of /proc that the kernel follows by other means than its text. It is EAGAIN for
 // a name with ".." if any process renamed or mounted a directory meanwhile; the next call may
-// succeed.
+// succeed. It is [errors.ErrUnsupported] before Linux 5.6 and where a seccomp filter refuses the
+// call.
 func OpenPathBeneath(dirfd int, name string) (int, error) {
 	return open("openat2", func() (int, error) {
 		fd, err := openPathBeneath(dirfd, name)

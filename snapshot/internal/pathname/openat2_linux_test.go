@@ -19,6 +19,11 @@ import (
 
 // EAGAIN of openat2 is retried. If it does not end, the name is followed by hand.
 func TestOpenat2Again(t *testing.T) {
+	fd, err := sys.OpenPathBeneath(syscalls.AtFdcwd, ".")
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	_ = syscalls.Close(fd)
 	for failures, wantWalks := range map[int]int{0: 0, 1: 0, retry.Attempts - 1: 0, 1 << 30: 1} {
 		calls, walks := 0, 0
 		_, root := newRoot(t)
@@ -37,7 +42,7 @@ func TestOpenat2Again(t *testing.T) {
 			}
 			return nil
 		})
-		fd, err := s.openBeneath("sub/up")
+		fd, err := s.openBeneath("sub/file") // without "..", the kernel has no EAGAIN of its own
 		undo()
 		done()
 		if err != nil {
