@@ -216,3 +216,47 @@ func TestProtectedLinks(t *testing.T) {
 		undo()
 	}
 }
+
+// On a filesystem that is mounted with nosymfollow, no link is followed below a root either, and no
+// file can be made through one whose target is missing.
+func TestNoSymfollow(t *testing.T) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.Leaks(t)
+	dir := t.TempDir()
+	mounttest.OnThread(t, func() error {
+		if err := mounttest.OwnMounts(); err != nil {
+			return err
+		}
+		if err := unix.Mount("none", dir, "tmpfs", unix.MS_NOSYMFOLLOW, ""); err != nil {
+			return err
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		if err := root.Mkdir("sub", 0o755); err != nil {
+			return err
+		}
+		makeFile(t, filepath.Join(dir, "sub/file"))
+		for link, target := range map[string]string{
+			"link": "sub/file", "dangling": "sub/new", "dirlink": "sub", "dirdangling": "new",
+		} {
+			if err := root.Symlink(target, link); err != nil {
+				return err
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, "link")); !errors.Is(err, syscall.ELOOP) {
+			t.Logf("nothing is tested before Linux 5.10: %v", err)
+			return nil
+		}
+		for _, name := range []string{"link", "dangling", "dirlink/file", "dirdangling/new"} {
+			for _, create := range []bool{false, true} {
+				if p, err := Resolve(root, name, create); !errors.Is(err, syscall.ELOOP) {
+					t.Errorf("%s, create %v: %v, %v", name, create, p, err)
+				}
+			}
+		}
+		return nil
+	})
+}
