@@ -76,14 +76,18 @@ func (s start) openBeneath(name string) (int, error) {
 
 // explainLoop returns the error for a name for which openat2 fails with loop, an ELOOP. A link of
 // /proc is ELOOP for openat2, but an escape for os.Root, which goes by its text. The kernel forbids
-// other links, too (mount(8), nosymfollow): a name that walk can follow stays ELOOP.
+// other links, too (mount(8), nosymfollow): whatever else walk finds behind them, also that nothing
+// is there, the name stays ELOOP.
 func (s start) explainLoop(name string, loop error) error {
 	fd, err := s.walk(name)
 	if err == nil {
 		_ = syscalls.Close(fd)
 		return loop
 	}
-	return err
+	if escape := s.escape(); errors.Is(err, escape) {
+		return escape
+	}
+	return loop
 }
 
 // maxDepth is how many directories below the root walk keeps open at most, as many as os.Root
