@@ -201,3 +201,39 @@ func TestRefusalCalls(t *testing.T) {
 		}
 	})
 }
+
+// If faccessat2(2) is not available, the kernel answers for the real user ID. A set-user-ID program
+// that may read the directory is not refused for that.
+//
+//promise:snapshot.Config.OpenMut a directory that a commit can open is no reason to fail
+func TestDirectoryOfSetUserIDProgram(t *testing.T) {
+	needOwners(t)
+	dir := mounttest.Dir(t, mounttest.Memory)
+	mounttest.Leaks(t)
+	d := join(dir, "d")
+	putDir(t, d, os.Geteuid(), victimID, 0o733)
+	put(t, join(d, "f"), "old", os.Geteuid(), victimID, 0o666)
+	must(t, os.Chmod(dir, 0o755))
+	mounttest.OnThread(t, func() error {
+		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, victimID, ^uintptr(0), ^uintptr(0))
+		if errno != 0 {
+			return errno
+		}
+		if err := mounttest.Refuse(unix.SYS_FACCESSAT2, syscall.ENOSYS); err != nil {
+			return err
+		}
+		m, err := snapshot.OpenMut(join(d, "f"))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(m.Resize(5), m.Commit(), m.Close()); err != nil {
+			return err
+		}
+		m, err = snapshot.Create(join(d, "new"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.Commit(), m.Close())
+	})
+	wantNames(t, d, "f", "new")
+}
