@@ -36,6 +36,9 @@ func (c Config) refuseDirectory(dir int) error {
 		return nil
 	}
 	err := sys.AccessRead(dir, dir, ".")
+	if err != nil {
+		err = openDirectory(dir) // which does not depend on the real user ID
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -43,6 +46,15 @@ func (c Config) refuseDirectory(dir int) error {
 		return fmt.Errorf("directory, which a commit opens for fsync and for a lock: %w", err)
 	}
 	return fmt.Errorf("directory, which a commit opens for fsync (not with Config.NoSync): %w", err)
+}
+
+// openDirectory returns the error of opening a directory as a commit does.
+func openDirectory(dir int) error {
+	fd, err := sys.ReopenDir(dir)
+	if err == nil {
+		err = syscalls.Close(fd)
+	}
+	return err
 }
 
 // refuseAttributes returns why a commit cannot read the extended attributes of the file. err is the
