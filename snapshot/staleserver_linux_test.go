@@ -16,7 +16,7 @@ func TestFileReplacedOnServer(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Memory)
 	mounttest.Leaks(t)
 	name := join(dir, "f")
-	for _, call := range []string{"openpath", "reopen", "flistxattr"} {
+	for _, call := range []string{"openpath", "reopen", "flistxattr", "statx flags"} {
 		stale, missed := 0, false
 		for k := 1; !missed; k++ {
 			data := noise(uint64(k), 10000)
