@@ -53,8 +53,8 @@ func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 		err = fmt.Errorf("the file is immutable (chattr +i): %w", syscall.EPERM)
 	case flags&syscalls.FlagAppendOnly != 0: // access(2) does not know this one
 		err = fmt.Errorf("the file is append-only (chattr +a): %w", syscall.EPERM)
-	case err == nil && !errors.Is(flagsErr, errors.ErrUnsupported):
-		err = flagsErr
+	case err == nil && !errors.Is(flagsErr, errors.ErrUnsupported) && !IsGone(flagsErr):
+		err = flagsErr // of a file that was replaced, the flags do not matter
 	}
 	return flags&syscalls.FlagMountRoot != 0, err
 }
