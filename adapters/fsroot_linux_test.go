@@ -195,3 +195,24 @@ func TestFSBesideExchange(t *testing.T) {
 			way, exchanges.Load(), read, refused, control)
 	})
 }
+
+// A link of /proc that is not a name leads out, with openat2 and without it, as it does for Stat.
+//
+//promise:adapters.FS.Open a link of /proc that leads out has the error of os.Root
+func TestFSMagicLinks(t *testing.T) {
+	if _, err := os.Stat("/proc/self/root"); err != nil {
+		t.Skip(err)
+	}
+	mounttest.Leaks(t)
+	fsys := newFS(t, "/proc", snapshot.Config{})
+	withAndWithoutOpenat2(t, func(way string) {
+		for _, name := range []string{"self/cwd", "self/root", "self/root/etc", "self/exe"} {
+			_, want := fsys.Stat(name)
+			_, err := fsys.Open(name)
+			if err == nil || errors.Unwrap(err) != errors.Unwrap(want) ||
+				!strings.HasSuffix(err.Error(), "path escapes from parent") {
+				t.Errorf("%s: %s: %v, want %v", way, name, err, want)
+			}
+		}
+	})
+}
