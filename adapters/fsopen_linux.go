@@ -30,6 +30,9 @@ func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, 
 			return lookUpByHand(root, name)
 		}
 	}
+	if errors.Is(err, syscall.ELOOP) && isEscape(root, name) {
+		return nil, syscalls.Stat{}, errEscape(root)
+	}
 	if err != nil {
 		// os.IsNotExist finds no errno in a SyscallError.
 		return nil, syscalls.Stat{}, errors.Unwrap(err)
@@ -41,6 +44,23 @@ func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, 
 		return nil, st, stale(err)
 	}
 	return f, st, nil
+}
+
+// errEscape returns the error of Root for a name that leads out of it. Root returns it for an
+// absolute name without a look at any file.
+func errEscape(root *os.Root) error {
+	_, err := root.Lstat("/")
+	return err
+}
+
+// isEscape reports whether name leads out of root by the text of a link that openat2 does not
+// follow: a link of /proc.
+func isEscape(root *os.Root, name string) bool {
+	f, _, err := lookUpByHand(root, name)
+	if err == nil {
+		_ = f.Close()
+	}
+	return errors.Is(err, errors.Unwrap(errEscape(root)))
 }
 
 // stale returns the error of a look at a file that was there a moment ago.
