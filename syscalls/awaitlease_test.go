@@ -52,8 +52,7 @@ func TestAwaitLeaseThatStays(t *testing.T) {
 			calls = append(calls, time.Since(begin))
 			return -1, errLeased
 		})
-		const want = "another process holds a lease on the file: openat: " +
-			"resource temporarily unavailable"
+		want := "another process holds a lease on the file: " + errLeased.Error()
 		if fd != -1 || !errors.Is(err, syscall.EAGAIN) || err.Error() != want {
 			t.Errorf("descriptor %d, %v", fd, err)
 		}
