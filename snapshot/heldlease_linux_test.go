@@ -13,6 +13,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
 )
 
 // leaseBreakTime is less than the kernel waits for a lease if it is asked to, 45 s.
@@ -172,5 +173,26 @@ func TestLeasedLeftover(t *testing.T) {
 		}
 		must(t, commit(openMut(t, name)))
 		wantNames(t, dir, "f")
+	})
+}
+
+// A file that OpenMut refuses is opened for a hint only: a lease of another process is not awaited,
+// and the error is the refusal.
+//
+//promise:snapshot.Config.OpenMut a refusal waits for no lease
+func TestRefusalAwaitsNoLease(t *testing.T) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	mounttest.EachOf(t, mounttest.Leases|mounttest.Memory, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 100))
+		mounttest.HoldLease(t, name, nil)
+		must(t, unix.Mount(name, name, "", unix.MS_BIND, ""))
+		defer func() { must(t, unix.Unmount(name, unix.MNT_DETACH)) }()
+		calls := systest.CountCalls(t)
+		_, err := snapshot.OpenMut(name)
+		if !errors.Is(err, syscall.EBUSY) || calls("reopen") > 1 {
+			t.Errorf("%d calls: %v", calls("reopen"), err)
+		}
 	})
 }
