@@ -211,9 +211,8 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	if err := p.RequireDir(); err != nil {
 		return nil, err
 	}
-	refused := c.refuseName(p)
-	if refused != nil && !errors.As(refused, new(*pathname.ReplaceError)) {
-		return nil, refused
+	if err := c.refuseName(p); err != nil {
+		return nil, c.adviseUnopened(ctx, p, err)
 	}
 	fd, err := p.OpenRead(ctx)
 	if err != nil {
@@ -221,9 +220,6 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	}
 	defer syscalls.Close(fd)
 	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}
-	if refused != nil {
-		return nil, c.advise(ctx, src, refused)
-	}
 	// Any other error is left to a commit, which may meet it again: a snapshot that is committed in
 	// place needs no attributes.
 	known, err := publish.ReadAttributes(fd)

@@ -89,3 +89,18 @@ func (c Config) advise(ctx context.Context, src privatefile.Source, err error) e
 		Err:    refused.Err,
 	}
 }
+
+// adviseUnopened is advise for the file at p. It opens the file, but does not wait for a lease of
+// another process: if the file cannot be opened at once, nothing is added to the error.
+func (c Config) adviseUnopened(ctx context.Context, p *pathname.Location, err error) error {
+	if !errors.As(err, new(*pathname.ReplaceError)) {
+		return err
+	}
+	fd, openErr := p.Reopen(sys.Reopen, sys.OpenRead)
+	if openErr != nil {
+		return err
+	}
+	defer syscalls.Close(fd)
+	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}
+	return c.advise(ctx, src, err)
+}
