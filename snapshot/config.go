@@ -14,9 +14,10 @@ type Config struct {
 	// names up below. A name never leads out of it, neither by symbolic links nor by "..", also
 	// while other processes rename directories: the error is then the error of os.Root, "path
 	// escapes from parent", as it is for an absolute name. A symbolic link that leads to a place
-	// below Root is followed unless fs.protected_symlinks forbids it (proc(5)). The kernel looks a
-	// name up by one call (openat2(2), Linux 5.6), or this package does it by some calls for each
-	// component. Then a name with more than 255 components is ENAMETOOLONG.
+	// below Root is followed unless fs.protected_symlinks (proc(5)) or the mount option nosymfollow
+	// (mount(8)) forbids it. The kernel looks a name up by one call (openat2(2), Linux 5.6), or
+	// this package does it by some calls for each component. Then a name with more than 255
+	// components is ENAMETOOLONG.
 	//
 	// A MmapMut stays with the directory that it opened: a Commit goes there wherever the directory
 	// was moved, also after Root.Close. Open, OpenMut, Create, CommitTo and Link then return

@@ -1,6 +1,7 @@
 package syscalls_test
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,6 +39,11 @@ var _ = describe(
 	call{
 		function: "FSType", name: "fstatfs", number: unix.SYS_FSTATFS,
 		do:       func(f *files) error { return second(syscalls.FSType(f.file())) },
+		failures: errnos{syscall.EOVERFLOW},
+	},
+	call{
+		function: "NoSymfollow", name: "fstatfs", number: unix.SYS_FSTATFS,
+		do:       func(f *files) error { return second(syscalls.NoSymfollow(f.file())) },
 		failures: errnos{syscall.EOVERFLOW},
 	},
 	call{
@@ -143,6 +149,41 @@ func TestFSType(t *testing.T) {
 		if magic != kind.Magic() || err != nil {
 			t.Errorf("%#x, %v, want %#x", magic, err, kind.Magic())
 		}
+	})
+}
+
+// NoSymfollow tells a mount with that option from others, also for a descriptor of O_PATH.
+//
+//promise:syscalls.NoSymfollow NoSymfollow reports whether the kernel follows no symbolic link there
+func TestNoSymfollow(t *testing.T) {
+	mounttest.Need(t, "CAP_SYS_ADMIN")
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	must(t, os.Symlink(".", link))
+	mounttest.OnThread(t, func() error {
+		if err := mounttest.OwnMounts(); err != nil {
+			return err
+		}
+		if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
+		for _, flag := range []uintptr{0, unix.MS_NOSYMFOLLOW} {
+			err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|flag, "")
+			if err != nil {
+				return err
+			}
+			fd, err := syscalls.OpenPath(syscalls.AtFdcwd, link)
+			if err != nil {
+				return err
+			}
+			_, followErr := os.Stat(link)
+			set, err := syscalls.NoSymfollow(fd)
+			if set != errors.Is(followErr, syscall.ELOOP) || err != nil {
+				t.Errorf("flag %#x: %v, %v, os.Stat of a link %v", flag, set, err, followErr)
+			}
+			_ = syscalls.Close(fd)
+		}
+		return nil
 	})
 }
 

@@ -47,6 +47,7 @@ func fileFlags(int) (Flags, error)          { return 0, errOther }
 func setNoAtime(int) error                  { return errOther }
 func capable(int) (bool, error)             { return false, errOther }
 func fsType(int) (uint32, error)            { return 0, errOther }
+func noSymfollow(int) (bool, error)         { return false, errOther }
 
 func coarseNow() (time.Time, error) { return time.Time{}, errOther }
 

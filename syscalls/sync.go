@@ -68,6 +68,18 @@ func FSType(fd int) (uint32, error) {
 	return magic, err
 }
 
+// NoSymfollow reports whether the kernel follows no symbolic link on the filesystem that an open
+// file lies on (mount(8), nosymfollow, Linux 5.10): fstatfs(2). The descriptor may be one of
+// [OpenPath].
+func NoSymfollow(fd int) (bool, error) {
+	var set bool
+	err := do("fstatfs", func() (err error) {
+		set, err = noSymfollow(fd)
+		return err
+	})
+	return set, err
+}
+
 // What FSType returns, from linux/magic.h.
 const (
 	Btrfs = 0x9123683e

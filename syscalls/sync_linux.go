@@ -45,6 +45,13 @@ func fsType(fd int) (uint32, error) {
 	return uint32(st.Type), err // wider, or signed, on some architectures
 }
 
+func noSymfollow(fd int) (bool, error) {
+	const stNoSymfollow = 0x2000 // of linux/statfs.h
+	var st unix.Statfs_t
+	err := unix.Fstatfs(fd, &st)
+	return st.Flags&stNoSymfollow != 0, err
+}
+
 func tryFlock(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }
 
 func funlock(fd int) error { return unix.Flock(fd, unix.LOCK_UN) }

@@ -163,5 +163,8 @@ func (p *Location) readLink(dir syscalls.Stat) (string, error) {
 	if err := p.checkProtectedLink(dir); err != nil {
 		return "", err
 	}
+	if no, err := sys.NoSymfollow(p.FD); no && err == nil {
+		return "", syscall.ELOOP
+	}
 	return sys.Readlinkat(p.FD)
 }

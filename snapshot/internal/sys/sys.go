@@ -40,6 +40,7 @@ var (
 	Mprotect         = syscalls.Mprotect
 	MremapDontunmap  = syscalls.MremapDontunmap
 	Munmap           = syscalls.Munmap
+	NoSymfollow      = syscalls.NoSymfollow
 	OpenDir          = syscalls.OpenDir
 	OpenPath         = syscalls.OpenPath
 	OpenPathBeneath  = syscalls.OpenPathBeneath
@@ -98,6 +99,7 @@ var Calls = []Call{
 	{"fstat", &Fstat},
 	{"fstat sync", &FstatSync},
 	{"fstatfs", &FSType},
+	{"fstatfs nosymfollow", &NoSymfollow},
 	{"fsync", &Fsync},
 	{"ftruncate", &Ftruncate},
 	{"funlock", &Funlock},
