@@ -1,12 +1,9 @@
 package mapped
 
 import (
-	"errors"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -23,11 +20,12 @@ type mapping struct {
 // every running View another. The last one out revokes them: from then on every access faults, and
 // no other file can be mapped there until they are given back.
 type addresses struct {
-	mem     []byte // the whole range; constant
-	refs    atomic.Int32
-	revoked atomic.Bool
-	viewed  atomic.Bool // View handed slices of it to code that may have kept them
-	escaped atomic.Bool // Bytes did, to code that may keep them
+	mem      []byte // the whole range; constant
+	refs     atomic.Int32
+	revoked  atomic.Bool // inaccessible
+	released atomic.Bool // and no longer mapped to the file
+	viewed   atomic.Bool // View handed slices of it to code that may have kept them
+	escaped  atomic.Bool // Bytes did, to code that may keep them
 }
 
 // newMapping takes over mem.
@@ -36,24 +34,6 @@ func newMapping(mem []byte) *mapping {
 	m.refs.Store(1)
 	runtime.AddCleanup(m, (*addresses).finalize, m.addresses)
 	return m
-}
-
-// mapInsisting maps length bytes of the private file fd. Memory of snapshots that were closed or
-// dropped is given back when the garbage collector finds them unreachable, and it does not know
-// how large they are: so it is run when addresses run out, and then what is in quarantine goes,
-// too.
-func mapInsisting(fd, length int, write bool) ([]byte, error) {
-	for i := 0; ; i++ {
-		mem, err := sys.Mmap(fd, length, write)
-		if !errors.Is(err, syscall.ENOMEM) || i == 5 {
-			return mem, err
-		}
-		runtime.GC()
-		time.Sleep(time.Millisecond << i) // the cleanups run on a goroutine of their own
-		if i == 3 {
-			quarantined.empty()
-		}
-	}
 }
 
 // acquire adds a reference, unless the last one is gone.
@@ -74,33 +54,39 @@ func (a *addresses) acquire() bool {
 func (m *mapping) release() {
 	if m.refs.Add(-1) == 0 {
 		m.revoke()
+		space.closed()
 	}
 	runtime.KeepAlive(m)
 }
 
-// revoke makes the memory inaccessible. Where that fails, it stays as it is and is not given
-// back: that would show a late reader whatever is mapped there next. It is tried again when the
-// mapping is unreachable.
+// revoke makes the memory inaccessible. The file is released by that, unless there are no mappings
+// left: then the kernel refuses to replace one, too, but not to protect it. If both fail, that is
+// tried again when the mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.revoked.Load() && sys.MapNone(a.mem) == nil {
-		a.revoked.Store(true)
+	if !a.released.Load() {
+		if sys.MapNone(a.mem) == nil {
+			a.released.Store(true)
+			a.revoked.Store(true)
+		} else if !a.revoked.Load() && sys.Mprotect(a.mem, false, false) == nil {
+			a.revoked.Store(true)
+		}
 	}
 	return a.revoked.Load()
 }
 
 // finalize runs when the mapping is unreachable, and gives the addresses back: at once or, if code
-// may have kept a slice, after a time in quarantine.
+// may have kept a slice, after a time in quarantine. Memory that such code could still access is
+// not given back, because it would show whatever is mapped there next.
 func (a *addresses) finalize() {
 	neverClosed := a.refs.Load() > 0
 	if neverClosed && a.escaped.Load() {
 		return // slices may be in use, which the garbage collector cannot see
 	}
 	switch {
-	case !a.revoke():
-	case a.viewed.Load() || a.escaped.Load():
+	case !a.viewed.Load() && !a.escaped.Load():
+		space.giveBack(a.mem, a.released.Load())
+	case a.revoke():
 		quarantined.add(a.mem)
-	default:
-		_ = sys.Munmap(a.mem)
 	}
 }
 

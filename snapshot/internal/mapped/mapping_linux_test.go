@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -12,8 +13,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// testMapping maps a file of two pages of ones, of which a page is cut off, so that it faults.
 func testMapping(t *testing.T, write bool) *mapping {
+	t.Helper()
+	return newMapping(testMemory(t, write))
+}
+
+// testMemory maps a file of two pages of ones, of which a page is cut off, so that it faults.
+func testMemory(t *testing.T, write bool) []byte {
 	t.Helper()
 	page := os.Getpagesize()
 	fd, err := sys.Memfd("mapped-test")
@@ -24,14 +30,14 @@ func testMapping(t *testing.T, write bool) *mapping {
 	if _, err := sys.Pwrite(fd, bytes.Repeat([]byte{1}, 2*page), 0); err != nil {
 		t.Fatal(err)
 	}
-	mem, err := mapInsisting(fd, 2*page, write)
+	mem, err := space.take(func() ([]byte, error) { return sys.Mmap(fd, 2*page, write) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := sys.Ftruncate(fd, int64(page)); err != nil {
 		t.Fatal(err)
 	}
-	return newMapping(mem)
+	return mem
 }
 
 // A copy out of a page that cannot be had reports that; others copy.
@@ -106,22 +112,37 @@ func TestReleaseRevokes(t *testing.T) {
 	}
 }
 
-// If the memory cannot be made inaccessible by the last reference, that is tried again.
+// Where the last reference cannot replace the memory, as at vm.max_map_count, it protects it. What
+// is left to do is tried again.
 func TestRevokeIsTriedAgain(t *testing.T) {
-	mp := testMapping(t, false)
-	touch := func() { _ = bytes.Clone(mp.mem[:1]) }
-	undo := systest.Intercept(t, func(call string) error {
-		if call == "mmap none" {
-			return syscall.ENOMEM
+	for _, refused := range [][]string{{"mmap none"}, {"mmap none", "mprotect"}} {
+		mp := testMapping(t, false)
+		touch := func() { _ = bytes.Clone(mp.mem[:1]) }
+		undo := systest.Intercept(t, func(call string) error {
+			if slices.Contains(refused, call) {
+				return syscall.ENOMEM
+			}
+			return nil
+		})
+		mp.release()
+		undo()
+		protected := len(refused) == 1
+		if mp.acquire() || mp.revoked.Load() != protected || systest.Faults(touch) != protected {
+			t.Errorf("%q fail: revoked is %v", refused, mp.revoked.Load())
 		}
-		return nil
-	})
-	mp.release()
-	undo()
-	if mp.acquire() || mp.revoked.Load() || systest.Faults(touch) {
-		t.Error("the failure of mmap was not noticed")
+		if !mp.revoke() || !mp.released.Load() || !systest.Faults(touch) {
+			t.Errorf("%q fail: the memory can be used, or is still of the file", refused)
+		}
 	}
-	if !mp.revoke() || !systest.Faults(touch) {
-		t.Error("the memory can be used")
+}
+
+// Memory that no code can have kept is unmapped at once when it is unreachable.
+func TestUnreachableIsUnmapped(t *testing.T) {
+	a, vec := &addresses{mem: testMemory(t, false)}, make([]byte, 2)
+	must(t, sys.Mincore(a.mem, vec))
+	a.refs.Store(1)
+	a.finalize()
+	if a.revoked.Load() || sys.Mincore(a.mem, vec) == nil {
+		t.Error("it was revoked, or is still there")
 	}
 }

@@ -3,8 +3,6 @@ package mapped
 import (
 	"math"
 	"sync"
-
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
 // Addresses of which a slice may still be about are not given back to the kernel at once, so
@@ -37,18 +35,27 @@ func (q *quarantine) add(mem []byte) {
 	}
 }
 
-// empty gives everything back, for when there are no addresses left.
-func (q *quarantine) empty() {
+// empty gives everything back, for when there are no addresses left, and returns how many ranges
+// that were.
+func (q *quarantine) empty() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ranges) > 0 {
+	for ; len(q.ranges) > 0; n++ {
 		q.drop()
 	}
+	return n
+}
+
+// count returns how many ranges there are.
+func (q *quarantine) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.ranges)
 }
 
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
-	_ = sys.Munmap(q.ranges[0])
+	space.giveBack(q.ranges[0], true)
 	q.bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]

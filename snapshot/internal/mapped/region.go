@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"weak"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -31,7 +32,8 @@ type Region struct {
 	// writeback; a store to a clean page may wait for the disk. Pages in a set are accessed
 	// through the mapping, others by system calls.
 	resident, dirty PageSet
-	registered      atomic.Bool // the sweeper knows the region
+	registered      atomic.Bool  // the sweeper knows the region
+	refused         atomic.Int64 // when memory could not be mapped last: nanoseconds since started
 
 	mu        sync.Mutex // held while mem is replaced or protected; guards what follows
 	closed    bool
@@ -60,11 +62,12 @@ func (r *Region) Reserve(size int64) error {
 	if size > math.MaxInt {
 		return syscall.EFBIG
 	}
-	mem, err := mapInsisting(r.FD(), int(size), false)
+	mem, err := mapInsisting(func() ([]byte, error) { return sys.Mmap(r.FD(), int(size), false) })
 	if err != nil {
 		return err
 	}
-	return sys.Munmap(mem)
+	space.giveBack(mem, false)
+	return nil
 }
 
 // Size returns the size in bytes.
@@ -81,7 +84,7 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	}
 	if insist {
 		r.mu.Lock()
-	} else if !r.mu.TryLock() {
+	} else if time.Since(started)-time.Duration(r.refused.Load()) < retryAfter || !r.mu.TryLock() {
 		return nil, errBusy
 	}
 	defer r.mu.Unlock()
@@ -104,6 +107,7 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	}
 	mem, err := r.mapMore(old, int(length), insist)
 	if err != nil {
+		r.refused.Store(int64(time.Since(started)))
 		return nil, err
 	}
 	m := newMapping(mem)
@@ -114,21 +118,27 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	return m, nil
 }
 
-var errBusy = errors.New("another goroutine is mapping")
+var errBusy = errors.New("another goroutine is mapping, or none could lately")
+
+// started is the zero of Region.refused. Its distance to the start of the program is more than
+// retryAfter.
+var started = time.Now().Add(-time.Hour)
 
 // mapMore maps length bytes of the file at new addresses, taking the page tables of the old mapping
 // along where possible: without that, each page that is in memory is faulted in again, which took
 // up to a hundred times longer (btrfs, 256 MiB).
 func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) {
 	if old != nil && old.refs.Load() == 1 { // no View runs, which would fault its pages in again
-		if mem, err := sys.MremapDontunmap(old.mem, r.FD(), length); err == nil {
+		mremap := func() ([]byte, error) { return sys.MremapDontunmap(old.mem, r.FD(), length) }
+		if mem, err := space.take(mremap); err == nil {
 			return mem, nil
 		}
 	}
+	mmap := func() ([]byte, error) { return sys.Mmap(r.FD(), length, r.writable) }
 	if insist {
-		return mapInsisting(r.FD(), length, r.writable)
+		return mapInsisting(mmap)
 	}
-	return sys.Mmap(r.FD(), length, r.writable)
+	return space.take(mmap)
 }
 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
