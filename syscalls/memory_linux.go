@@ -1,6 +1,7 @@
 package syscalls
 
 import (
+	"math"
 	"os"
 	"unsafe"
 
@@ -81,6 +82,16 @@ func mprotect(b []byte, read, write bool) error {
 		prot |= unix.PROT_WRITE
 	}
 	return unix.Mprotect(b, prot)
+}
+
+func munlock(b []byte) error { return unix.Munlock(b) }
+
+func dontDump(b []byte) error { return unix.Madvise(b, unix.MADV_DONTDUMP) }
+
+func addressLimit() (int64, error) {
+	var limit unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_AS, &limit)
+	return int64(min(limit.Cur, math.MaxInt64)), err
 }
 
 func populate(b []byte, write bool) error {

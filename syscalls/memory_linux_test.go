@@ -156,6 +156,8 @@ func TestMprotect(t *testing.T) {
 //promise:syscalls.MapNone a call on empty memory does nothing
 //promise:syscalls.Mprotect a call on empty memory does nothing
 //promise:syscalls.Populate a call on empty memory does nothing
+//promise:syscalls.Munlock a call on empty memory does nothing
+//promise:syscalls.DontDump a call on empty memory does nothing
 //promise:syscalls.Mremap empty memory is EINVAL
 //promise:syscalls.MremapDontunmap empty memory is EINVAL
 func TestEmptySliceDoesNothing(t *testing.T) {
@@ -165,6 +167,8 @@ func TestEmptySliceDoesNothing(t *testing.T) {
 			"MapNone":  syscalls.MapNone(b),
 			"Mprotect": syscalls.Mprotect(b, false, false),
 			"Populate": syscalls.Populate(b, true),
+			"Munlock":  syscalls.Munlock(b),
+			"DontDump": syscalls.DontDump(b),
 		} {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -18,9 +18,12 @@ func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOthe
 func countExtents(int, int64, int64) (int, error)            { return 0, errOther }
 func seekData(int, int64) (int64, error)                     { return 0, errOther }
 func seekHole(int, int64) (int64, error)                     { return 0, errOther }
+func allocate(int, int64, int64, bool) error                 { return errOther }
 
 func mremap([]byte, int) ([]byte, error)               { return nil, errOther }
 func mremapDontunmap([]byte, int, int) ([]byte, error) { return nil, errOther }
+func dontDump([]byte) error                            { return errOther }
+func addressLimit() (int64, error)                     { return 0, errOther }
 func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
@@ -66,6 +69,7 @@ func mmap(int, int, bool) ([]byte, error) { return nil, errOther }
 func munmap([]byte) error                 { return errOther }
 func mapNone([]byte) error                { return errOther }
 func mprotect([]byte, bool, bool) error   { return errOther }
+func munlock([]byte) error                { return errOther }
 
 func openPath(int, string) (int, error)           { return -1, errOther }
 func openPathFollow(int, string) (int, error)     { return -1, errOther }

@@ -7,11 +7,14 @@ import (
 var (
 	AccessRead       = syscalls.AccessRead
 	AccessWrite      = syscalls.AccessWrite
+	AddressLimit     = syscalls.AddressLimit
+	Allocate         = syscalls.Allocate
 	Capable          = syscalls.Capable
 	CopyFileRange    = syscalls.CopyFileRange
 	CountExtents     = syscalls.CountExtents
 	CreateExcl       = syscalls.CreateExcl
 	DedupeRange      = syscalls.DedupeRange
+	DontDump         = syscalls.DontDump
 	FDPath           = syscalls.FDPath
 	FSType           = syscalls.FSType
 	Fchmod           = syscalls.Fchmod
@@ -39,6 +42,7 @@ var (
 	Mmap             = syscalls.Mmap
 	Mprotect         = syscalls.Mprotect
 	MremapDontunmap  = syscalls.MremapDontunmap
+	Munlock          = syscalls.Munlock
 	Munmap           = syscalls.Munmap
 	NoSymfollow      = syscalls.NoSymfollow
 	OpenDir          = syscalls.OpenDir
@@ -83,6 +87,10 @@ var Calls = []Call{
 	{"statx append", &IsAppendOnly},
 	{"statx flags", &FileFlags},
 	{"capget", &Capable},
+	{"fallocate", &Allocate},
+	{"getrlimit", &AddressLimit},
+	{"madvise dontdump", &DontDump},
+	{"munlock", &Munlock},
 	{"copy_file_range", &CopyFileRange},
 	{"create excl", &CreateExcl},
 	{"fchmod", &Fchmod},
