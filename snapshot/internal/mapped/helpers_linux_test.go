@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,4 +103,17 @@ func takeMappings(t testing.TB, n int) (mem [][]byte, giveBack func()) {
 			must(t, sys.Munmap(b))
 		}
 	}
+}
+
+// useRuntime needs memory and threads.
+func useRuntime() {
+	for range 100 {
+		_ = make([]byte, 1<<20)
+	}
+	runtime.GC()
+	var threads sync.WaitGroup
+	for range 20 {
+		threads.Go(runtime.LockOSThread)
+	}
+	threads.Wait()
 }

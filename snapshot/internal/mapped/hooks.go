@@ -56,9 +56,8 @@ func Swept() int {
 
 // QuarantinedBytes tells how many bytes of addresses are kept from reuse.
 func QuarantinedBytes() int {
-	quarantined.mu.Lock()
-	defer quarantined.mu.Unlock()
-	return quarantined.bytes
+	_, bytes := quarantined.held()
+	return int(bytes)
 }
 
 // EmptyQuarantine gives all of them back.

@@ -59,18 +59,25 @@ func (m *mapping) release() {
 	runtime.KeepAlive(m)
 }
 
-// revoke makes the memory inaccessible. The file is released by that, unless there are no mappings
-// left: then the kernel refuses to replace one, too, but not to protect it. If both fail, that is
-// tried again when the mapping is unreachable.
+// revoke makes the memory inaccessible and reports whether it is. The file is released by that,
+// unless there are no mappings left: then the kernel refuses to replace one, too, but not to protect
+// it. If both fail, that is tried again when the mapping is unreachable.
 func (a *addresses) revoke() bool {
-	if !a.released.Load() {
-		if sys.MapNone(a.mem) == nil {
-			a.released.Store(true)
-			a.revoked.Store(true)
-		} else if !a.revoked.Load() && sys.Mprotect(a.mem, false, false) == nil {
-			a.revoked.Store(true)
-		}
+	if a.released.Load() {
+		return true
 	}
+	err := sys.MapNone(a.mem)
+	if err != nil {
+		_ = sys.Munlock(a.mem) // under mlockall, the kernel counts it twice for a moment
+		err = sys.MapNone(a.mem)
+	}
+	if err == nil {
+		a.released.Store(true)
+		a.revoked.Store(true)
+	} else if !a.revoked.Load() && sys.Mprotect(a.mem, false, false) == nil {
+		a.revoked.Store(true)
+	}
+	_ = sys.Munlock(a.mem) // under mlockall, memory is locked even if it is inaccessible
 	return a.revoked.Load()
 }
 

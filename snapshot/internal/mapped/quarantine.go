@@ -15,9 +15,11 @@ const maxRanges = 4096
 // maxBytes is 64 GiB of address space, or 64 MiB where int has 32 bits.
 var maxBytes = int(min(64<<30, math.MaxInt>>5))
 
-var quarantined quarantine
+var quarantined = quarantine{giveBack: func(mem []byte) { space.giveBack(mem, true) }}
 
 type quarantine struct {
+	giveBack func(mem []byte) // constant
+
 	mu     sync.Mutex // guards all below
 	ranges [][]byte   // revoked, oldest first
 	bytes  int        // in all of them
@@ -35,27 +37,28 @@ func (q *quarantine) add(mem []byte) {
 	}
 }
 
-// empty gives everything back, for when there are no addresses left, and returns how many ranges
-// that were.
-func (q *quarantine) empty() (n int) {
+// empty gives everything back, for when there are no addresses left, and reports whether there was
+// anything.
+func (q *quarantine) empty() (some bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for ; len(q.ranges) > 0; n++ {
+	for len(q.ranges) > 0 {
 		q.drop()
+		some = true
 	}
-	return n
+	return some
 }
 
-// count returns how many ranges there are.
-func (q *quarantine) count() int {
+// held returns how many ranges there are, and their bytes.
+func (q *quarantine) held() (ranges int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ranges)
+	return len(q.ranges), int64(q.bytes)
 }
 
 // drop gives back the oldest range. The caller holds mu.
 func (q *quarantine) drop() {
-	space.giveBack(q.ranges[0], true)
+	q.giveBack(q.ranges[0])
 	q.bytes -= len(q.ranges[0])
 	q.ranges[0] = nil
 	q.ranges = q.ranges[1:]

@@ -1,29 +1,17 @@
 package mapped
 
-import (
-	"syscall"
-	"testing"
+import "testing"
 
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
-)
-
-// countMunmap makes munmap do nothing until the test ends, and counts its calls.
-func countMunmap(t *testing.T) *int {
-	n := 0
-	systest.Intercept(t, func(call string) error {
-		if call == "munmap" {
-			n++
-			return syscall.ENOSYS
-		}
-		return nil
-	})
-	return &n
+// newQuarantine returns a quarantine of ranges that are not unmapped, but counted.
+func newQuarantine() (q *quarantine, given *int) {
+	given = new(int)
+	return &quarantine{giveBack: func([]byte) { *given++ }}, given
 }
 
 // Ranges are given back once there are more than the limit, the oldest first.
 func TestQuarantineRanges(t *testing.T) {
-	given, mem := countMunmap(t), make([]byte, maxRanges+5)
-	var q quarantine
+	q, given := newQuarantine()
+	mem := make([]byte, maxRanges+5)
 	for i := range maxRanges + 5 {
 		q.add(mem[:i])
 	}
@@ -42,8 +30,8 @@ func TestQuarantineBytes(t *testing.T) {
 	real := maxBytes
 	maxBytes = 100
 	defer func() { maxBytes = real }()
-	given, mem := countMunmap(t), make([]byte, 300)
-	var q quarantine
+	q, given := newQuarantine()
+	mem := make([]byte, 300)
 	for _, c := range []struct{ add, given, kept int }{
 		{60, 0, 60}, {40, 0, 100}, {1, 1, 41}, {300, 3, 300}, {50, 4, 50}, {0, 4, 50},
 	} {

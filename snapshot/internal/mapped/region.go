@@ -53,21 +53,16 @@ func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) 
 	return r, nil
 }
 
-// Reserve returns an error if size bytes cannot be mapped. It tries a size that may not fit into the
-// address space; it takes any other for granted. The caller keeps Close from being called meanwhile.
+// Reserve returns an error if size bytes can never be mapped. It maps nothing, and takes what fits
+// into the quarantine for possible.
 func (r *Region) Reserve(size int64) error {
-	if m := r.mem.Load(); size <= int64(maxBytes) || m != nil && size <= int64(len(m.mem)) {
+	switch {
+	case size > math.MaxInt:
+		return syscall.EFBIG
+	case size <= int64(maxBytes):
 		return nil
 	}
-	if size > math.MaxInt {
-		return syscall.EFBIG
-	}
-	mem, err := mapInsisting(func() ([]byte, error) { return sys.Mmap(r.FD(), int(size), false) })
-	if err != nil {
-		return err
-	}
-	space.giveBack(mem, false)
-	return nil
+	return space.check(size)
 }
 
 // Size returns the size in bytes.
@@ -130,15 +125,15 @@ var started = time.Now().Add(-time.Hour)
 func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) {
 	if old != nil && old.refs.Load() == 1 { // no View runs, which would fault its pages in again
 		mremap := func() ([]byte, error) { return sys.MremapDontunmap(old.mem, r.FD(), length) }
-		if mem, err := space.take(mremap); err == nil {
+		if mem, err := space.take(length, mremap); err == nil {
 			return mem, nil
 		}
 	}
 	mmap := func() ([]byte, error) { return sys.Mmap(r.FD(), length, r.writable) }
 	if insist {
-		return mapInsisting(mmap)
+		return mapInsisting(length, mmap)
 	}
-	return space.take(mmap)
+	return space.take(length, mmap)
 }
 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.

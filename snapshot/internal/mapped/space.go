@@ -2,8 +2,11 @@ package mapped
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +19,9 @@ import (
 // The kernel limits how many mappings a process has. A program at that limit does not live long:
 // the Go runtime ends it when the heap, the stack of a thread or the garbage collector needs one
 // more. So this package counts the mappings and refuses to add one when there are few left.
+//
+// Addresses are limited, too, and a sparse file takes many: the package takes half of them at most,
+// and files that need more than a 64th of that are mapped only while less than half of it is used.
 const (
 	// mostMappings is the kernel's default of vm.max_map_count.
 	mostMappings = 65530
@@ -38,6 +44,7 @@ var space addressSpace
 // An addressSpace is what the mappings of this package take of the process's addresses.
 type addressSpace struct {
 	mu      sync.Mutex // guards what follows
+	bytes   int64      // of all ranges
 	ranges  int        // mapped and not unmapped yet, those in quarantine included
 	changes int        // counts ranges that were unmapped, or can be once they are unreachable
 	limit   int        // vm.max_map_count
@@ -60,41 +67,114 @@ func (u usage) outdated(changes int) bool {
 }
 
 // A limitError says which limit keeps memory from being mapped.
-type limitError string
+type limitError struct {
+	why   string
+	never bool // whatever is unmapped
+}
 
-func (e limitError) Error() string { return string(e) + ": " + syscall.ENOMEM.Error() }
-func (e limitError) Unwrap() error { return syscall.ENOMEM }
+func (e *limitError) Error() string { return e.why + ": " + syscall.ENOMEM.Error() }
+func (e *limitError) Unwrap() error { return syscall.ENOMEM }
 
-// take returns the memory that call maps, unless a limit keeps it from being mapped.
-func (s *addressSpace) take(call func() ([]byte, error)) ([]byte, error) {
-	if err := s.reserve(); err != nil {
+// take returns the length bytes of memory that call maps, unless a limit keeps them from being
+// mapped. Core dumps leave them out.
+func (s *addressSpace) take(length int, call func() ([]byte, error)) ([]byte, error) {
+	if err := s.reserve(int64(length)); err != nil {
 		return nil, err
 	}
 	mem, err := call()
-	if err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.ranges--
-		s.added--
+	if err == nil {
+		_ = sys.DontDump(mem) // without it, the memory is as good
+		return mem, nil
 	}
-	return mem, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ranges--
+	s.added--
+	s.bytes -= int64(length)
+	if errors.Is(err, syscall.EAGAIN) {
+		return nil, &limitError{why: "RLIMIT_MEMLOCK, as mlockall locks all memory"}
+	}
+	return nil, err
 }
 
 // reserve counts one more mapping, or returns an error.
-func (s *addressSpace) reserve() error {
+func (s *addressSpace) reserve(length int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.fits(length, 0); err != nil {
+		return err
+	}
 	full := s.left() <= spare(s.limit)
-	if s.total == 0 && s.added >= firstCount || s.added >= nextCount || full && s.counted.outdated(s.changes) {
+	due := s.added >= nextCount || s.added >= firstCount && s.total == 0
+	if due || full && s.counted.outdated(s.changes) {
 		s.count()
 	}
-	if s.total > 0 && s.left() <= spare(s.limit) {
-		return limitError(fmt.Sprintf("the program has %d memory mappings, of %d that the sysctl "+
-			"vm.max_map_count allows, and the rest is kept for the Go runtime", s.total+s.added, s.limit))
+	if s.left() <= spare(s.limit) {
+		return &limitError{why: fmt.Sprintf("the program has %d memory mappings, the sysctl vm.max_map_count "+
+			"allows %d, and the last ones are kept for the Go runtime", s.total+s.added, s.limit)}
 	}
 	s.ranges++
 	s.added++
+	s.bytes += length
 	return nil
+}
+
+// fits returns an error if the addresses do not suffice for length bytes, once less bytes of them
+// are given back. The caller holds mu.
+func (s *addressSpace) fits(length, less int64) error {
+	budget, of := addressBudget()
+	used, most := s.bytes-less, largest(budget)
+	switch {
+	case length > most:
+		return &limitError{fmt.Sprintf("%d bytes are more than the %d that a snapshot may map, of %s",
+			length, most, of), true}
+	case length > budget/64 && (used >= budget/2 || length > most-used):
+		return &limitError{why: fmt.Sprintf("snapshots have mapped %d bytes, of %s, and leave the rest to "+
+			"files of less than %d bytes", used, of, length)}
+	case length > budget-used:
+		return &limitError{why: fmt.Sprintf("snapshots have mapped %d bytes, half of %s", used, of)}
+	}
+	return nil
+}
+
+// largest returns how much of a budget files that take more than a 64th of it may use.
+func largest(budget int64) int64 { return budget / 8 * 7 }
+
+// check returns an error if length bytes can never be mapped.
+func (s *addressSpace) check(length int64) error {
+	if budget, _ := addressBudget(); length <= largest(budget) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fits(length, 0)
+}
+
+// canFit reports whether the addresses suffice for length bytes, once less bytes are given back.
+func (s *addressSpace) canFit(length, less int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fits(length, less) == nil
+}
+
+// maxBudget is half of the addresses that a process has on the architecture.
+func maxBudget() int64 {
+	switch {
+	case math.MaxInt == math.MaxInt32:
+		return math.MaxInt
+	case runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64":
+		return 1 << 46
+	}
+	return 1 << 37 // as on riscv64 with three levels of page tables
+}
+
+// addressBudget returns how many bytes this package maps at most, which is half of what it says.
+func addressBudget() (budget int64, of string) {
+	budget, of = maxBudget(), "all addresses"
+	if limit, err := sys.AddressLimit(); err == nil && limit/2 < budget {
+		return limit / 2, fmt.Sprintf("the %d bytes of RLIMIT_AS", limit)
+	}
+	return budget, of
 }
 
 // left returns how many mappings can still be made. The caller holds mu.
@@ -111,7 +191,7 @@ func (s *addressSpace) hasRoom() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count()
-	return s.total == 0 || s.left() > spare(s.limit)/4
+	return s.left() > spare(s.limit)/4
 }
 
 // closed notes that a range is to be unmapped once it is unreachable.
@@ -133,6 +213,7 @@ func (s *addressSpace) count() {
 	total := 0
 	s.counted = usage{time.Now(), s.changes}
 	if s.read("/proc/self/maps", func(b []byte) { total += bytes.Count(b, []byte("\n")) }) != nil {
+		s.added = s.ranges
 		return
 	}
 	s.total, s.added = total, 0
@@ -162,9 +243,9 @@ func (s *addressSpace) read(name string, f func(b []byte)) error {
 	}
 }
 
-// giveBack unmaps a range. The kernel joins revoked ranges that are neighbours, and unmapping one of
-// them, where that leaves two, takes one more mapping: it can fail at the limit. Then it is tried
-// again after the next that succeeds.
+// giveBack unmaps a range. The kernel joins revoked ranges that are neighbours, and unmapping one
+// of them, where that leaves two, takes one more mapping: it can fail at the limit. Then it is
+// tried again after the next that succeeds.
 func (s *addressSpace) giveBack(mem []byte, revoked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,6 +263,7 @@ func (s *addressSpace) unmap(mem []byte, revoked bool) bool {
 		return false
 	}
 	s.ranges--
+	s.bytes -= int64(len(mem))
 	s.changes++
 	if !revoked {
 		s.added--

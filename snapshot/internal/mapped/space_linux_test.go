@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -67,19 +66,6 @@ func TestMappingsRunOut(t *testing.T) {
 		}
 		giveBack()
 	})
-}
-
-// useRuntime needs memory and threads.
-func useRuntime() {
-	for range 100 {
-		_ = make([]byte, 1<<20)
-	}
-	runtime.GC()
-	var threads sync.WaitGroup
-	for range 20 {
-		threads.Go(runtime.LockOSThread)
-	}
-	threads.Wait()
 }
 
 // Where other code has taken every mapping, so that the kernel replaces none, closed memory faults, and
