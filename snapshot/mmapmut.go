@@ -99,8 +99,8 @@ func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	return m.view(off, n, f, m.storeError)
 }
 
-// storeError returns why the page at off could not be had, for reading or for storing into it.
-// WriteAt has to wait meanwhile, so that this undoes none of its stores.
+// storeError returns why the page at off could not be had, for reading or for storing into it. WriteGrow
+// has to wait meanwhile, because this allocates blocks behind the end and frees them.
 func (m *MmapMut) storeError(off int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()

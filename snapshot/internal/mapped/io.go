@@ -167,21 +167,46 @@ func (r *Region) ReadError(off int64) error {
 	return syscall.EFAULT
 }
 
-// StoreError returns why the page at off could not be had for a store, EFAULT if it can be had now.
-// To learn it, it writes the byte that is there: the caller keeps all others from writing.
+// StoreError returns why the page at off could not be had for a store. It is EFAULT if the page can be
+// had now, and where the filesystem has no call that tells. It stores nothing, because another
+// goroutine may have stored into the page. The caller keeps the size from changing, and Close from
+// being called.
 func (r *Region) StoreError(off int64) error {
 	if err := r.ReadError(off); !errors.Is(err, syscall.EFAULT) {
 		return err
 	}
-	var b [1]byte
-	_, err := r.file.ReadAt(b[:], off)
-	if err == nil {
-		_, err = r.file.WriteAt(b[:], off)
-	}
-	if err != nil && !errors.Is(err, io.EOF) { // EOF: the file has become shorter
-		return UnwrapPathError(err)
+	defer runtime.KeepAlive(r)
+	page := int64(os.Getpagesize())
+	err := r.allocate(off&^(page-1), page)
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
+		if errors.Is(err, errno) {
+			return errno
+		}
 	}
 	return syscall.EFAULT
+}
+
+// allocate asks the filesystem for blocks for n bytes at off, as a store would: of a hole, and where
+// blocks are shared, which XFS replaces on request. btrfs does not, and tells whether there are blocks
+// at all only where there are none yet: behind the end.
+func (r *Region) allocate(off, n int64) error {
+	fd := r.FD()
+	err := sys.Allocate(fd, off, n, true)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = sys.Allocate(fd, off, n, false)
+	}
+	if err != nil {
+		return err
+	}
+	st, err := sys.Fstat(fd)
+	if err != nil {
+		return err
+	}
+	const block = 64 << 10 // no filesystem has larger ones
+	if err := sys.Allocate(fd, (st.Size+block-1)&^(block-1), block, false); err != nil {
+		return err
+	}
+	return sys.Ftruncate(fd, st.Size)
 }
 
 // scratch holds buffers for data that are read only to have them in memory.
