@@ -53,7 +53,7 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 		m.region.SetSize(max(m.Size(), off+int64(n)))
 	}
 	if err != nil {
-		// It can have written more than n: btrfs needs space to write again, by which n is learnt.
+		// No filesystem promises that the file ends behind the n bytes.
 		m.ragged = true
 		_ = m.trim() // else the next change of the size or commit does it, or fails
 	}

@@ -70,7 +70,7 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt writes p at off, within the size.
+// WriteAt writes p at off, within the size. The caller keeps Close from being called.
 func (r *Region) WriteAt(p []byte, off int64) (int, error) {
 	if r.dirty.has(off, len(p)) {
 		if m, err := r.memory(off+int64(len(p)), false); err == nil && m.tryCopy(m.mem[off:], p) {
@@ -80,25 +80,24 @@ func (r *Region) WriteAt(p []byte, off int64) (int, error) {
 	return r.Pwrite(p, off)
 }
 
-// Pwrite writes p at off by pwrite(2), which can make the file longer. An os.File forgets how much it
-// has written before an error: then pages are written one by one, to learn the true count.
-func (r *Region) Pwrite(p []byte, off int64) (int, error) {
-	n, err := r.file.WriteAt(p, off)
-	if page := os.Getpagesize(); err != nil && off%int64(page)+int64(len(p)) > int64(page) {
-		n, err = 0, nil
-		for n < len(p) && err == nil {
-			step := min(len(p)-n, page-int((off+int64(n))%int64(page)))
-			if _, err = r.file.WriteAt(p[n:n+step], off+int64(n)); err == nil {
-				n += step
-			}
+// Pwrite writes p at off by pwrite(2), which can make the file longer. If it fails, n bytes were
+// written: an os.File does not count what it wrote before an error. The caller keeps Close from
+// being called.
+func (r *Region) Pwrite(p []byte, off int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = sys.Pwrite(r.FD(), p[n:], off+int64(n))
+		if k == 0 && err == nil {
+			err = io.ErrShortWrite
 		}
-	}
-	if err != nil {
-		return n, UnwrapPathError(err)
+		n += max(k, 0)
 	}
 	r.dirty.add(off, n)
 	r.markResident(off, n)
-	return n, nil
+	if e := (*os.SyscallError)(nil); errors.As(err, &e) {
+		err = e.Err // "write f: pwrite: …" would say it twice
+	}
+	return n, err
 }
 
 // View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults, fault is
