@@ -24,14 +24,11 @@ func (r *Region) Dirty(off int64, n int) bool { return r.dirty.has(off, n) }
 
 // ResidentPages counts the pages that are known to be in memory.
 func (r *Region) ResidentPages() (n int) {
-	chunks := r.resident.all()
-	for i := range chunks {
-		if c := chunks[i].Load(); c != nil {
-			for w := range c {
-				n += mathbits.OnesCount64(c[w].Load())
-			}
+	r.resident.each(func(_ int, c chunk) {
+		for w := range c {
+			n += mathbits.OnesCount64(c[w].Load())
 		}
-	}
+	})
 	return n << pageShift / os.Getpagesize()
 }
 

@@ -27,17 +27,16 @@ const (
 // It repeats what has and tryCopy do, because the compiler inlines neither, and each call takes a
 // tenth of the time of a short read.
 func (r *Region) TryRead(p []byte, off int64) (done bool) {
-	m, chunks := r.mem.Load(), r.resident.chunks.Load()
-	if m == nil || chunks == nil || len(p) == 0 || off < 0 ||
-		int64(len(p)) > min(r.size.Load(), int64(len(m.mem)))-off {
+	m, set := r.mem.Load(), r.resident.first.Load()
+	if m == nil || len(p) == 0 || off < 0 || int64(len(p)) > min(r.size.Load(), int64(len(m.mem)))-off {
 		return false
 	}
 	first, last := uint64(off)>>pageShift, (uint64(off)+uint64(len(p))-1)>>pageShift
-	if first/64 != last/64 {
+	if word := first / 64; word != last/64 || set == nil || word >= uint64(len(*set)) {
 		if !r.resident.has(off, len(p)) {
 			return false
 		}
-	} else if !hasBits(*chunks, first, last) {
+	} else if !hasBits((*set)[word].Load(), first, last) {
 		return false
 	}
 	src := m.mem[off:]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -75,5 +76,29 @@ func TestRecheck(t *testing.T) {
 				t.Errorf("%s: page %d is in the set: %v", what, i, got)
 			}
 		}
+	}
+}
+
+// A set takes memory in proportion to the file.
+func TestPageSetIsSmall(t *testing.T) {
+	for _, size := range []int64{1, 100 << 10, 1 << 20, 100 << 20} {
+		const sets = 100
+		var all [sets]PageSet
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range all {
+			step := max(size/8, 1)
+			for off := int64(0); off < size; off += step {
+				all[i].add(off, int(min(step, size-off)))
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		bit := size/(4096*8) + 8
+		if n := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / sets; n > 100+2*bit {
+			t.Errorf("a set for %d bytes takes %d, the bits alone %d", size, n, bit)
+		}
+		runtime.KeepAlive(&all)
 	}
 }
