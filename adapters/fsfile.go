@@ -13,8 +13,7 @@ import (
 // A snapshotFile is the fs.File of a regular file.
 type snapshotFile struct {
 	*Reader
-	from    *borrowed
-	cleanup runtime.Cleanup // gives back what was never closed
+	from *borrowed
 }
 
 func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
@@ -23,10 +22,9 @@ func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
 		c.release(s)
 		return nil, err
 	}
-	b := &borrowed{shared: s, from: c, name: name, info: namedInfo{info, path.Base(name)}}
-	f := &snapshotFile{Reader: &Reader{src: b, fixed: true}, from: b}
-	f.cleanup = runtime.AddCleanup(f, func(b *borrowed) { _ = b.Close() }, b)
-	return f, nil
+	b := &borrowed{loan: &loan{shared: s, from: c}, name: name, info: namedInfo{info, path.Base(name)}}
+	b.cleanup = runtime.AddCleanup(b, func(l *loan) { l.end() }, b.loan)
+	return &snapshotFile{Reader: &Reader{src: b, fixed: true}, from: b}, nil
 }
 
 // Stat describes the file as it was before the snapshot was made, the size excepted, which is
@@ -39,18 +37,33 @@ func (f *snapshotFile) Stat() (fs.FileInfo, error) {
 }
 
 // Close gives the snapshot back. A second one returns fs.ErrClosed.
-func (f *snapshotFile) Close() error {
-	f.cleanup.Stop()
-	return f.from.Close()
-}
+func (f *snapshotFile) Close() error { return f.from.Close() }
 
-// borrowed is a shared snapshot as one file sees it: under its name, and until it is closed.
-type borrowed struct {
+// A loan is the use of a shared snapshot by one file.
+type loan struct {
 	*shared
 	from   *cache
-	name   string
-	info   fs.FileInfo
 	closed atomic.Bool
+}
+
+// end gives the snapshot back, and reports whether it was not given back before.
+func (l *loan) end() bool {
+	if l.closed.Swap(true) {
+		return false
+	}
+	l.from.release(l.shared)
+	return true
+}
+
+// borrowed is a shared snapshot as one file sees it: under its name, and until it is closed. The
+// garbage collector ends the loan of a file that was never closed, once the borrowed is unreachable.
+// Its methods keep it reachable until they return, because a caller may have no other reference to
+// the file, and the methods of Reader have none to the snapshotFile.
+type borrowed struct {
+	*loan
+	name    string
+	info    fs.FileInfo
+	cleanup runtime.Cleanup // ends the loan
 }
 
 func (b *borrowed) isClosed(op string) error {
@@ -65,6 +78,7 @@ func (b *borrowed) ReadAt(p []byte, off int64) (int, error) {
 		return 0, b.isClosed("read")
 	}
 	n, err := b.m.ReadAt(p, off)
+	runtime.KeepAlive(b)
 	return n, b.named(err)
 }
 
@@ -72,6 +86,7 @@ func (b *borrowed) View(off, n int64, f func(p []byte) error) error {
 	if b.closed.Load() {
 		return b.isClosed("view")
 	}
+	defer runtime.KeepAlive(b)
 	var own error // which is the caller's business
 	err := b.m.View(off, n, func(p []byte) error {
 		own = f(p)
@@ -83,12 +98,16 @@ func (b *borrowed) View(off, n int64, f func(p []byte) error) error {
 	return own
 }
 
-func (b *borrowed) Resident(off, n int64) bool { return !b.closed.Load() && b.m.Resident(off, n) }
+func (b *borrowed) Resident(off, n int64) bool {
+	defer runtime.KeepAlive(b)
+	return !b.closed.Load() && b.m.Resident(off, n)
+}
 
 func (b *borrowed) Prefetch(off, n int64) error {
 	if b.closed.Load() {
 		return b.isClosed("prefetch")
 	}
+	defer runtime.KeepAlive(b)
 	return b.named(b.m.Prefetch(off, n))
 }
 
@@ -101,10 +120,10 @@ func (b *borrowed) named(err error) error {
 }
 
 func (b *borrowed) Close() error {
-	if b.closed.Swap(true) {
+	b.cleanup.Stop()
+	if !b.end() {
 		return b.isClosed("close")
 	}
-	b.from.release(b.shared)
 	return nil
 }
 
