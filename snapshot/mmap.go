@@ -38,6 +38,9 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off
 //
 // A disk error while f reads b ends f there, as a panic does, and is View's error. That holds
 // for the goroutine of f alone: in one that f starts, it ends the program.
+//
+// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a panic,
+// too, even if that function has recovered from the first one.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	return m.view(off, n, f, m.region.ReadError)
 }

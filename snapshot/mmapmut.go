@@ -93,6 +93,9 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // error; EFAULT if the page can be had by the time the reason is looked for, as when a quota of
 // btrfs is nearly used up: then calling View again helps. That holds for the goroutine of f
 // alone: in one that f starts, it ends the program.
+//
+// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a panic,
+// too, even if that function has recovered from the first one.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	m.views.RLock()
 	defer m.views.RUnlock()

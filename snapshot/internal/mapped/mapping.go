@@ -3,6 +3,7 @@ package mapped
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -116,14 +117,16 @@ func (m *mapping) tryCopy(dst, src []byte) (done bool) {
 	return true
 }
 
-// call calls f and returns its error, and where in the mapping it faulted, or -1.
+// call calls f and returns its error, and where in the mapping it faulted, or -1. A fault of a
+// function that f deferred, while f panics, goes on as a panic: to recover from it would lose the
+// other one.
 func (m *mapping) call(f func(b []byte) error, b []byte) (at int, err error) {
 	at = -1
 	old := debug.SetPanicOnFault(true)
 	done := false
 	defer func() {
 		debug.SetPanicOnFault(old)
-		if !done {
+		if !done && !panickedBefore() {
 			if off, ok := m.fault(recover()); ok {
 				at = off
 			}
@@ -132,6 +135,34 @@ func (m *mapping) call(f func(b []byte) error, b []byte) (at int, err error) {
 	err = f(b)
 	done = true
 	return at, err
+}
+
+// panickedBefore reports whether f, in call, was panicking when the latest panic began, faults left
+// out. It is called by the deferred function of call. A panic that f has recovered from is one until
+// the deferred function of f that did so returns: nothing tells.
+func panickedBefore() bool {
+	for size := 64; ; size *= 4 {
+		pcs := make([]uintptr, size)
+		pcs = pcs[:runtime.Callers(1, pcs)]
+		frames := runtime.CallersFrames(pcs)
+		panics, last := 0, ""
+		for more := true; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if last == "runtime.gopanic" && (panics == 0 || f.Function != "runtime.panicmemAddr") {
+				if panics++; panics == 2 {
+					return true
+				}
+			}
+			if strings.HasSuffix(f.Function, ".(*mapping).call") {
+				return false
+			}
+			last = f.Function
+		}
+		if len(pcs) < size {
+			return false
+		}
+	}
 }
 
 // fault returns where in the mapping a recovered panic faulted. It panics again if the panic is

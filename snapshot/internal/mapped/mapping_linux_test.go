@@ -146,3 +146,68 @@ func TestUnreachableIsUnmapped(t *testing.T) {
 		t.Error("it was revoked, or is still there")
 	}
 }
+
+// A panic of the function is not lost if a function that it deferred faults: the fault goes on as a
+// panic, too. A fault after a fault, or with no other panic, is no panic.
+//
+//promise:snapshot.Mmap.View a panic of f goes on, even if a function that f deferred faults
+//promise:snapshot.MmapMut.View a panic of f goes on, even if a function that f deferred faults
+func TestCallKeepsPanic(t *testing.T) {
+	mp, page := testMapping(t, false), os.Getpagesize()
+	defer mp.release()
+	fault := func(b []byte) { _ = bytes.Clone(b[page : page+1]) }
+	deep := func(n int) {
+		var down func(n int)
+		down = func(n int) {
+			if n > 0 {
+				down(n - 1)
+				return
+			}
+			panic("mine")
+		}
+		down(n)
+	}
+	var index []int
+	for what, c := range map[string]struct {
+		f      func(b []byte) error
+		panics bool
+	}{
+		"a fault":               {func(b []byte) error { fault(b); return nil }, false},
+		"a deferred fault":      {func(b []byte) error { defer fault(b); return nil }, false},
+		"two faults":            {func(b []byte) error { defer fault(b); fault(b); return nil }, false},
+		"a panic and a fault":   {func(b []byte) error { defer fault(b); panic("mine") }, true},
+		"deep in the stack":     {func(b []byte) error { defer fault(b); deep(1000); return nil }, true},
+		"an index and a fault":  {func(b []byte) error { defer fault(b); index[len(b)] = 1; return nil }, true},
+		"a fault and a panic":   {func(b []byte) error { defer panic("mine"); fault(b); return nil }, true},
+		"a panic that is over":  {func(b []byte) error { recovered(); fault(b); return nil }, false},
+		"nested, of one inside": {func(b []byte) error { return nested(mp, b, fault) }, true},
+	} {
+		func() {
+			defer func() {
+				if r := recover(); (r != nil) != c.panics {
+					t.Errorf("%s: panic %v", what, r)
+				}
+			}()
+			if at, err := mp.call(c.f, mp.mem); at != page || err != nil {
+				t.Errorf("%s: fault at %d, %v", what, at, err)
+			}
+		}()
+	}
+}
+
+// recovered panics and recovers.
+func recovered() {
+	defer func() { _ = recover() }()
+	panic("mine")
+}
+
+// nested panics, and faults in a call that a deferred function makes; that fault is an error of the
+// inner call, and the panic goes on.
+func nested(m *mapping, b []byte, fault func(b []byte)) error {
+	defer func() {
+		if at, _ := m.call(func(b []byte) error { fault(b); return nil }, b); at < 0 {
+			panic("the inner call has no fault")
+		}
+	}()
+	panic("mine")
+}
