@@ -294,7 +294,21 @@
 // them at most (64 MiB on 32 bits), unless addresses run out: they cost no memory but count for
 // RLIMIT_AS.
 //
+// Core dumps do not contain mapped memory (MADV_DONTDUMP).
+//
 // # Limits
+//
+//	limit               at the limit                          what helps
+//	vm.max_map_count    View and Prefetch are ENOMEM, Bytes   sysctl vm.max_map_count; Close
+//	                    is nil; ReadAt and WriteAt go on by
+//	                    pread(2) and pwrite(2). 512 mappings
+//	                    are left to the program
+//	addresses: half of  the same; a file of more than 7/8 of  Close; a higher RLIMIT_AS
+//	those of a process  that cannot be opened: ENOMEM. Files
+//	(2^46 bytes on      of more than 1/64 are mapped only
+//	amd64), or of       while less than half is used
+//	RLIMIT_AS
+//	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  a higher one; munlockall
 //
 // A file must fit into the address space, and tell its size: those in /proc do not, and are
 // refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a

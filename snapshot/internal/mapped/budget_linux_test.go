@@ -212,3 +212,33 @@ func TestLockedMemory(t *testing.T) {
 		wantText(t, r, "text")
 	})
 }
+
+// A region that grows maps more than it needs only where the addresses suffice for that.
+func TestGrowNearLimit(t *testing.T) {
+	needAddresses(t)
+	alone(t, func() {
+		var old unix.Rlimit
+		must(t, unix.Getrlimit(unix.RLIMIT_AS, &old))
+		const limit = 1 << 43
+		must(t, unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: old.Max}))
+		var all []*Region
+		var err error
+		for err == nil { // until but the least is left
+			r := newRegion(t, "text", limit/1024, true)
+			all = append(all, r)
+			err = r.Prefetch(0, 4)
+		}
+		size := int64(limit/1024 - 100<<20)
+		must(t, all[0].Close())
+		all[0] = nil
+		collect()
+		r := newRegion(t, "text", size/2-100<<20, true)
+		must(t, r.Prefetch(0, 4))
+		must(t, sys.Ftruncate(r.FD(), size/2))
+		r.SetSize(size / 2)
+		must(t, r.Prefetch(size/2-4, 4))
+		for _, r := range append(all[1:], r) {
+			must(t, r.Close())
+		}
+	})
+}

@@ -93,7 +93,10 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 		}
 	}
 	page := int64(os.Getpagesize())
-	length := max(end, r.Size(), min(have+min(have, maxSlack), math.MaxInt&^(page-1)))
+	length := max(end, r.Size())
+	if more := have + min(have, maxSlack); space.canFit(more, 0) {
+		length = max(length, more)
+	}
 	if r.writable {
 		length = (length + page - 1) &^ (page - 1)
 	}
