@@ -94,7 +94,7 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	}
 	page := int64(os.Getpagesize())
 	length := max(end, r.Size())
-	if more := have + min(have, maxSlack); space.canFit(more, 0) {
+	if more := have + min(have, maxSlack); have > 0 && space.canFit(more, 0) {
 		length = max(length, more)
 	}
 	if r.writable {
