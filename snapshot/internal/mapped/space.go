@@ -213,7 +213,7 @@ func (s *addressSpace) count() {
 	total := 0
 	s.counted = usage{time.Now(), s.changes}
 	if s.read("/proc/self/maps", func(b []byte) { total += bytes.Count(b, []byte("\n")) }) != nil {
-		s.added = s.ranges
+		s.total, s.added = 0, s.ranges // those of this package are known
 		return
 	}
 	s.total, s.added = total, 0

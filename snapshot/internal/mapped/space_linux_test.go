@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // maxMapCount returns the limit of mappings, and skips the test where it is too high to be met.
@@ -109,4 +110,22 @@ func TestClosedWithoutMappings(t *testing.T) {
 			t.Errorf("%d mappings, %d before", left, before)
 		}
 	})
+}
+
+// Without /proc, the mappings of this package count.
+func TestCountWithoutProc(t *testing.T) {
+	s := addressSpace{ranges: 5, total: 70, added: 3}
+	mounttest.OnThread(t, func() error {
+		if err := mounttest.HideProc(); err != nil {
+			return err
+		}
+		s.count()
+		return nil
+	})
+	if s.total != 0 || s.added != 5 {
+		t.Errorf("%d mappings, and %d more", s.total, s.added)
+	}
+	if s.count(); s.total < 5 || s.added != 0 || s.limit < 1000 {
+		t.Errorf("with /proc: %d mappings, and %d more, of %d", s.total, s.added, s.limit)
+	}
 }
