@@ -25,7 +25,7 @@ var futile struct {
 func mapInsisting(length int, call func() ([]byte, error)) ([]byte, error) {
 	for try := 0; ; try++ {
 		mem, err := space.take(length, call)
-		if limit := (*limitError)(nil); errors.As(err, &limit) && limit.never {
+		if limit, ok := errors.AsType[*limitError](err); ok && limit.never {
 			return nil, err
 		}
 		if !errors.Is(err, syscall.ENOMEM) || !reclaim(try, int64(length)) {

@@ -93,7 +93,7 @@ func (r *Region) Pwrite(p []byte, off int64) (n int, err error) {
 	}
 	r.dirty.add(off, n)
 	r.markResident(off, n)
-	if e := (*os.SyscallError)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = e.Err // "write f: pwrite: …" would say it twice
 	}
 	return n, err
