@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -151,11 +152,22 @@ func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled boo
 		return nil, id, false, err
 	}
 	now, err := syscalls.Fstat(int(found.Fd()))
+	if errors.Is(stale(err), syscall.ESTALE) { // replaced since, on a server that goes by names
+		return m, id, false, nil
+	}
 	if err != nil {
 		_ = m.Close()
 		return nil, id, false, err
 	}
 	return m, identify(now), isSettled(now, begun), nil
+}
+
+// stale returns the error of a look at a file that was there a moment ago.
+func stale(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return syscall.ESTALE
+	}
+	return err
 }
 
 // isSettled reports whether a file that st describes has not changed from begun to then, and every

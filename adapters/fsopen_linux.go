@@ -63,14 +63,6 @@ func isEscape(root *os.Root, name string) bool {
 	return errors.Is(err, errors.Unwrap(errEscape(root)))
 }
 
-// stale returns the error of a look at a file that was there a moment ago.
-func stale(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return syscall.ESTALE
-	}
-	return err
-}
-
 // lookUpByHand is lookUp by the calls of Root.
 //
 // Root follows links in the directories of name. The last one has to be followed here, because

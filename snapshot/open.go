@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
@@ -131,6 +132,9 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
 	st, err := sys.Fstat(fd)
+	if pathname.IsGone(err) { // a FUSE server says ENOENT, of a file that is open
+		err = os.NewSyscallError("fstat", syscall.ESTALE)
+	}
 	if err != nil {
 		return nil, err
 	}
