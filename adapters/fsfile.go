@@ -56,9 +56,9 @@ func (l *loan) end() bool {
 }
 
 // borrowed is a shared snapshot as one file sees it: under its name, and until it is closed. The
-// garbage collector ends the loan of a file that was never closed, once the borrowed is unreachable.
-// Its methods keep it reachable until they return, because a caller may have no other reference to
-// the file, and the methods of Reader have none to the snapshotFile.
+// garbage collector ends the loan of a file that was never closed, once the borrowed is
+// unreachable. Its methods keep it reachable until they return, because a caller may have no other
+// reference to the file, and the methods of Reader have none to the snapshotFile.
 type borrowed struct {
 	*loan
 	name    string

@@ -58,8 +58,8 @@ func TestAppendIsOneCall(t *testing.T) {
 	})
 }
 
-// A commit brings to the disk what was appended before it makes others wait, and has what is appended
-// meanwhile.
+// A commit brings to the disk what was appended before it makes others wait, and has what is
+// appended meanwhile.
 //
 //promise:snapshot.MmapMut.Commit Commit contains appends made before its clone
 //promise:snapshot.MmapMut.Commit Commit writes dirty pages back before other methods have to wait

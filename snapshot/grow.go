@@ -60,9 +60,9 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Resize changes the size of the snapshot, and zeros are what it grows by, which take no disk space.
-// Slices of Bytes are invalid afterwards. While a View or Prefetch runs, in any goroutine, Resize to
-// less fails with syscall.EBUSY. It costs an ftruncate(2) of the private file.
+// Resize changes the size of the snapshot, and zeros are what it grows by, which take no disk
+// space. Slices of Bytes are invalid afterwards. While a View or Prefetch runs, in any goroutine,
+// Resize to less fails with syscall.EBUSY. It costs an ftruncate(2) of the private file.
 //
 // If Resize fails, the size is as it was.
 func (m *MmapMut) Resize(size int64) error {

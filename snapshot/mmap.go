@@ -11,9 +11,9 @@ import (
 // afterwards, overwriting, truncating or removing it, does not show. All methods may be called
 // at the same time from several goroutines, Close included.
 //
-// It holds a descriptor, a mapping from when one is first needed, and, where the data had to be copied,
-// the disk space of the copy, until Close. If it is dropped without Close, the garbage collector gives them back some
-// day, except for memory that Bytes returned.
+// It holds a descriptor, a mapping from when one is first needed, and, where the data had to be
+// copied, the disk space of the copy, until Close. If it is dropped without Close, the garbage
+// collector gives them back some day, except for memory that Bytes returned.
 type Mmap struct {
 	source
 }
@@ -27,8 +27,9 @@ func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error)
 }
 
 // ReadAt is like [os.File.ReadAt]. It takes no lock and makes, once the pages are in memory, no
-// system call, but for the one that maps the file. A disk error is an error, not a crash. Pages that
-// are not in memory are read by pread(2), with the kernel's read-ahead, while other goroutines go on.
+// system call, but for the one that maps the file. A disk error is an error, not a crash. Pages
+// that are not in memory are read by pread(2), with the kernel's read-ahead, while other goroutines
+// go on.
 func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off) }
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
@@ -39,14 +40,14 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off
 // A disk error while f reads b ends f there, as a panic does, and is View's error. That holds
 // for the goroutine of f alone: in one that f starts, it ends the program.
 //
-// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a panic,
-// too, even if that function has recovered from the first one.
+// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a
+// panic, too, even if that function has recovered from the first one.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	return m.view(off, n, f, m.region.ReadError)
 }
 
-// Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the program;
-// so is a disk error while it is used. ReadAt and View have neither problem.
+// Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
+// program; so is a disk error while it is used. ReadAt and View have neither problem.
 //
 // It is nil if the size is 0, after Close, and if the file cannot be mapped: View has the error of
 // that.

@@ -94,16 +94,16 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // btrfs is nearly used up: then calling View again helps. That holds for the goroutine of f
 // alone: in one that f starts, it ends the program.
 //
-// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a panic,
-// too, even if that function has recovered from the first one.
+// Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a
+// panic, too, even if that function has recovered from the first one.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
 	m.views.RLock()
 	defer m.views.RUnlock()
 	return m.view(off, n, f, m.storeError)
 }
 
-// storeError returns why the page at off could not be had, for reading or for storing into it. WriteGrow
-// has to wait meanwhile, because this allocates blocks behind the end and frees them.
+// storeError returns why the page at off could not be had, for reading or for storing into it.
+// WriteGrow has to wait meanwhile, because this allocates blocks behind the end and frees them.
 func (m *MmapMut) storeError(off int64) error {
 	m.store.Lock()
 	defer m.store.Unlock()

@@ -71,20 +71,20 @@ func Mprotect(b []byte, read, write bool) error {
 }
 
 // Munlock lets the kernel write the pages of b to swap space again, and counts them no longer by
-// RLIMIT_MEMLOCK: munlock(2). After mlockall(MCL_FUTURE) all new memory is locked, that of [MapNone]
-// included.
+// RLIMIT_MEMLOCK: munlock(2). After mlockall(MCL_FUTURE) all new memory is locked, that of
+// [MapNone] included.
 func Munlock(b []byte) error {
 	return onMemory("munlock", b, func() error { return munlock(b) })
 }
 
-// DontDump leaves b out of core dumps: madvise(2), MADV_DONTDUMP. A shared mapping of a file without
-// a name is in them otherwise, as anonymous memory is. b must start at a page boundary.
+// DontDump leaves b out of core dumps: madvise(2), MADV_DONTDUMP. A shared mapping of a file
+// without a name is in them otherwise, as anonymous memory is. b must start at a page boundary.
 func DontDump(b []byte) error {
 	return onMemory("madvise DONTDUMP", b, func() error { return dontDump(b) })
 }
 
-// AddressLimit returns how many bytes of addresses the process may have: getrlimit(2), RLIMIT_AS. It
-// is math.MaxInt64 if there is no limit.
+// AddressLimit returns how many bytes of addresses the process may have: getrlimit(2), RLIMIT_AS.
+// It is math.MaxInt64 if there is no limit.
 func AddressLimit() (int64, error) {
 	var limit int64
 	err := do("getrlimit", func() (err error) {

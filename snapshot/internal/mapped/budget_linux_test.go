@@ -69,8 +69,8 @@ func TestAddressesRunOut(t *testing.T) {
 	})
 }
 
-// A size that can never be mapped is an error at once: no garbage collection runs, and the addresses
-// of stale slices are not given to others.
+// A size that can never be mapped is an error at once: no garbage collection runs, and the
+// addresses of stale slices are not given to others.
 func TestImpossibleSize(t *testing.T) {
 	needAddresses(t)
 	stale := newRegion(t, "text", 8192, false)

@@ -35,7 +35,8 @@ func (r *Region) ResidentPages() (n int) {
 // Disown makes the region take its file for another user's.
 func (r *Region) Disown() { r.owner++ }
 
-// HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of it.
+// HoldSweeper keeps the sweeper from its work until release, and waits if it is in the middle of
+// it.
 func HoldSweeper() (release func()) {
 	sweeping.turn.Lock()
 	return sync.OnceFunc(sweeping.turn.Unlock)

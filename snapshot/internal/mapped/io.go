@@ -21,8 +21,8 @@ const (
 	prefetchStep = 4 << 20
 )
 
-// TryRead is the short way of ReadAt: it makes no system call and checks the range itself. It reports
-// false if p could not be filled, and then p holds anything.
+// TryRead is the short way of ReadAt: it makes no system call and checks the range itself. It
+// reports false if p could not be filled, and then p holds anything.
 //
 // It repeats what has and tryCopy do, because the compiler inlines neither, and each call takes a
 // tenth of the time of a short read.
@@ -99,8 +99,8 @@ func (r *Region) Pwrite(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults, fault is
-// the offset in the region, else -1. With err f is not called.
+// View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults,
+// fault is the offset in the region, else -1. With err f is not called.
 func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, err error) {
 	m, err := r.acquire(off + n)
 	if err != nil {
@@ -132,8 +132,9 @@ func (r *Region) Bytes() []byte {
 	return m.mem[:size:size]
 }
 
-// Prefetch reads n bytes from off on into memory. Pages not known to be resident are read with pread
-// first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a time.
+// Prefetch reads n bytes from off on into memory. Pages not known to be resident are read with
+// pread first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a
+// time.
 func (r *Region) Prefetch(off, n int64) error {
 	m, err := r.acquire(off + n)
 	if err != nil {
@@ -165,8 +166,8 @@ func (r *Region) ReadError(off int64) error {
 	return syscall.EFAULT
 }
 
-// StoreError returns why the page at off could not be had for a store. It is EFAULT if the page can be
-// had now, and where the filesystem has no call that tells. It stores nothing, because another
+// StoreError returns why the page at off could not be had for a store. It is EFAULT if the page can
+// be had now, and where the filesystem has no call that tells. It stores nothing, because another
 // goroutine may have stored into the page. The caller keeps the size from changing, and Close from
 // being called.
 func (r *Region) StoreError(off int64) error {
@@ -184,9 +185,9 @@ func (r *Region) StoreError(off int64) error {
 	return syscall.EFAULT
 }
 
-// allocate asks the filesystem for blocks for n bytes at off, as a store would: of a hole, and where
-// blocks are shared, which XFS replaces on request. btrfs does not, and tells whether there are blocks
-// at all only where there are none yet: behind the end.
+// allocate asks the filesystem for blocks for n bytes at off, as a store would: of a hole, and
+// where blocks are shared, which XFS replaces on request. btrfs does not, and tells whether there
+// are blocks at all only where there are none yet: behind the end.
 func (r *Region) allocate(off, n int64) error {
 	fd := r.FD()
 	err := sys.Allocate(fd, off, n, true)

@@ -17,9 +17,9 @@ type mapping struct {
 	*addresses
 }
 
-// addresses are the range that a mapping takes. They are counted: the region holds one reference and
-// every running View another. The last one out revokes them: from then on every access faults, and
-// no other file can be mapped there until they are given back.
+// addresses are the range that a mapping takes. They are counted: the region holds one reference
+// and every running View another. The last one out revokes them: from then on every access faults,
+// and no other file can be mapped there until they are given back.
 type addresses struct {
 	mem      []byte // the whole range; constant
 	refs     atomic.Int32
@@ -50,8 +50,9 @@ func (a *addresses) acquire() bool {
 	}
 }
 
-// release gives a reference back. It is a method of the mapping, which it keeps reachable: else finalize
-// could run beside revoke, and revoke would make addresses inaccessible that are another's by then.
+// release gives a reference back. It is a method of the mapping, which it keeps reachable: else
+// finalize could run beside revoke, and revoke would make addresses inaccessible that are another's
+// by then.
 func (m *mapping) release() {
 	if m.refs.Add(-1) == 0 {
 		m.revoke()
@@ -61,8 +62,8 @@ func (m *mapping) release() {
 }
 
 // revoke makes the memory inaccessible and reports whether it is. The file is released by that,
-// unless there are no mappings left: then the kernel refuses to replace one, too, but not to protect
-// it. If both fail, that is tried again when the mapping is unreachable.
+// unless there are no mappings left: then the kernel refuses to replace one, too, but not to
+// protect it. If both fail, that is tried again when the mapping is unreachable.
 func (a *addresses) revoke() bool {
 	if a.released.Load() {
 		return true
@@ -138,8 +139,8 @@ func (m *mapping) call(f func(b []byte) error, b []byte) (at int, err error) {
 }
 
 // panickedBefore reports whether f, in call, was panicking when the latest panic began, faults left
-// out. It is called by the deferred function of call. A panic that f has recovered from is one until
-// the deferred function of f that did so returns: nothing tells.
+// out. It is called by the deferred function of call. A panic that f has recovered from is one
+// until the deferred function of f that did so returns: nothing tells.
 func panickedBefore() bool {
 	for size := 64; ; size *= 4 {
 		pcs := make([]uintptr, size)

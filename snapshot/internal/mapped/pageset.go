@@ -7,9 +7,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 )
 
-// A goroutine that touches a page of a mapping that is not in memory waits for the disk in a way that
-// Go's scheduler does not see: all other goroutines of that processor wait, too. So pages are first
-// read and written by system calls, and sets remember which pages were.
+// A goroutine that touches a page of a mapping that is not in memory waits for the disk in a way
+// that Go's scheduler does not see: all other goroutines of that processor wait, too. So pages are
+// first read and written by system calls, and sets remember which pages were.
 
 const (
 	pageShift  = 12      // pages of 4 KiB; where the kernel's are larger, it has all of one or nothing

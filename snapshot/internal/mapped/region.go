@@ -72,7 +72,8 @@ func (r *Region) Size() int64 { return r.size.Load() }
 func (r *Region) SetSize(size int64) { r.size.Store(size) }
 
 // memory returns a mapping of at least the first end bytes. Only if insist is set does it wait for
-// another goroutine that is mapping, and look for addresses in ways that take time if there are none.
+// another goroutine that is mapping, and look for addresses in ways that take time if there are
+// none.
 func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	if m := r.mem.Load(); m != nil && end <= int64(len(m.mem)) {
 		return m, nil
@@ -142,8 +143,8 @@ func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
 func (r *Region) FD() int { return int(r.file.Fd()) }
 
-// acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that has
-// none any more was replaced by a longer one, or Close was called.
+// acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that
+// has none any more was replaced by a longer one, or Close was called.
 func (r *Region) acquire(end int64) (*mapping, error) {
 	for {
 		m, err := r.memory(end, true)

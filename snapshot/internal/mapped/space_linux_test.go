@@ -28,8 +28,8 @@ func maxMapCount(t *testing.T) int {
 	return n
 }
 
-// A program that has nearly as many mappings as the kernel allows lives: no more regions are mapped,
-// and the error says why; ReadAt goes on; and when some are closed, others can be mapped.
+// A program that has nearly as many mappings as the kernel allows lives: no more regions are
+// mapped, and the error says why; ReadAt goes on; and when some are closed, others can be mapped.
 func TestMappingsRunOut(t *testing.T) {
 	alone(t, func() {
 		const room = 1500
@@ -69,8 +69,8 @@ func TestMappingsRunOut(t *testing.T) {
 	})
 }
 
-// Where other code has taken every mapping, so that the kernel replaces none, closed memory faults, and
-// is given back.
+// Where other code has taken every mapping, so that the kernel replaces none, closed memory faults,
+// and is given back.
 func TestClosedWithoutMappings(t *testing.T) {
 	race := debug.BuildSetting{Key: "-race", Value: "true"}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, race) {
