@@ -245,3 +245,21 @@ func TestGrowNearLimit(t *testing.T) {
 		}
 	})
 }
+
+// Files that are not small leave an eighth of the budget to those that are.
+func TestBudgetIsLeftToSmallFiles(t *testing.T) {
+	budget, _ := addressBudget()
+	s := addressSpace{bytes: largest(budget) - 1<<20}
+	small := budget >> smallShift
+	for length, fits := range map[int64]bool{
+		1 << 20: true, small: true, small + 1: small < 1<<20, small + 1<<20: false,
+	} {
+		if err := s.fits(length, 0); (err == nil) != fits {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+	s.bytes = budget - small
+	if s.fits(small, 0) != nil || s.fits(small+1, 0) == nil {
+		t.Error("small files cannot use all of the budget, or more than that")
+	}
+}

@@ -131,13 +131,19 @@ func (s *addressSpace) fits(length, less int64) error {
 	case length > budget/64 && (used >= budget/2 || length > most-used):
 		return &limitError{why: fmt.Sprintf("snapshots have mapped %d bytes, of %s, and leave the rest to "+
 			"files of less than %d bytes", used, of, length)}
+	case length > budget>>smallShift && length > most-used:
+		return &limitError{why: fmt.Sprintf("snapshots have mapped %d bytes, of %s, and leave the rest to "+
+			"files of at most %d bytes", used, of, budget>>smallShift)}
 	case length > budget-used:
 		return &limitError{why: fmt.Sprintf("snapshots have mapped %d bytes, half of %s", used, of)}
 	}
 	return nil
 }
 
-// largest returns how much of a budget files that take more than a 64th of it may use.
+// smallShift says which files may use all of the budget: those of 1 GiB at most on amd64.
+const smallShift = 16
+
+// largest returns how much of a budget files that are not small may use.
 func largest(budget int64) int64 { return budget / 8 * 7 }
 
 // check returns an error if length bytes can never be mapped.
