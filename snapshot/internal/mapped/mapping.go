@@ -142,21 +142,28 @@ func (m *mapping) call(f func(b []byte) error, b []byte) (at int, err error) {
 // out. It is called by the deferred function of call. A panic that f has recovered from is one
 // until the deferred function of f that did so returns: nothing tells.
 func panickedBefore() bool {
+	const call, again = ".(*mapping).call", ".(*mapping).fault" // again: it repeats a panic
 	for size := 64; ; size *= 4 {
 		pcs := make([]uintptr, size)
 		pcs = pcs[:runtime.Callers(1, pcs)]
 		frames := runtime.CallersFrames(pcs)
-		panics, last := 0, ""
+		panics, calls, last := 0, 0, ""
 		for more := true; more; {
 			var f runtime.Frame
 			f, more = frames.Next()
-			if last == "runtime.gopanic" && (panics == 0 || f.Function != "runtime.panicmemAddr") {
+			first := panics == 0 || f.Function != "runtime.panicmemAddr" && !strings.HasSuffix(f.Function, again)
+			if last == "runtime.gopanic" && first {
 				if panics++; panics == 2 {
 					return true
 				}
 			}
-			if strings.HasSuffix(f.Function, ".(*mapping).call") {
-				return false
+			switch { // other Views that f has called may be panicking, too
+			case strings.Contains(f.Function, call+".func"):
+				calls++
+			case strings.HasSuffix(f.Function, call):
+				if calls--; calls <= 0 {
+					return false
+				}
 			}
 			last = f.Function
 		}
