@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"runtime"
@@ -50,7 +51,8 @@ type addressSpace struct {
 	limit   int        // vm.max_map_count
 	total   int        // mappings of the process when they were last counted; 0: they never were
 	added   int        // mappings made since then, less those that are certainly gone
-	counted usage      // when they were counted
+	then    int        // ranges when they were last counted
+	counted usage      // when that was tried last
 	stuck   [][]byte   // ranges that could not be unmapped
 	buf     [4096]byte // for reading /proc; at the limit there may be no memory for another
 }
@@ -218,11 +220,12 @@ func (s *addressSpace) state() (ranges, changes int) {
 func (s *addressSpace) count() {
 	total := 0
 	s.counted = usage{time.Now(), s.changes}
-	if s.read("/proc/self/maps", func(b []byte) { total += bytes.Count(b, []byte("\n")) }) != nil {
-		s.total, s.added = 0, s.ranges // those of this package are known
+	err := s.read("/proc/self/maps", func(b []byte) { total += bytes.Count(b, []byte("\n")) })
+	if err != nil || total == 0 {
+		s.added = s.ranges - s.then // there may be no descriptor left, say
 		return
 	}
-	s.total, s.added = total, 0
+	s.total, s.added, s.then = total, 0, s.ranges
 	_ = s.read("/proc/sys/vm/max_map_count", func(b []byte) {
 		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && n > 0 {
 			s.limit = n
@@ -239,8 +242,8 @@ func (s *addressSpace) read(name string, f func(b []byte)) error {
 	defer file.Close()
 	for {
 		n, err := file.Read(s.buf[:])
-		if n == 0 {
-			return nil // io.EOF
+		if err == io.EOF {
+			return nil
 		}
 		if err != nil {
 			return err
