@@ -1,6 +1,7 @@
 package mapped
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -202,10 +203,9 @@ func (r *Region) allocate(off, n int64) error {
 		return err
 	}
 	const block = 64 << 10 // no filesystem has larger ones
-	if err := sys.Allocate(fd, (st.Size+block-1)&^(block-1), block, false); err != nil {
-		return err
-	}
-	return sys.Ftruncate(fd, st.Size)
+	err = sys.Allocate(fd, (st.Size+block-1)&^(block-1), block, false)
+	// ext4 keeps what it has allocated before it finds no more.
+	return cmp.Or(err, sys.Ftruncate(fd, st.Size))
 }
 
 // scratch holds buffers for data that are read only to have them in memory.
