@@ -151,8 +151,8 @@ func panickedBefore() bool {
 		for more := true; more; {
 			var f runtime.Frame
 			f, more = frames.Next()
-			first := panics == 0 || f.Function != "runtime.panicmemAddr" && !strings.HasSuffix(f.Function, again)
-			if last == "runtime.gopanic" && first {
+			leftOut := f.Function == "runtime.panicmemAddr" || strings.HasSuffix(f.Function, again)
+			if last == "runtime.gopanic" && (panics == 0 || !leftOut) {
 				if panics++; panics == 2 {
 					return true
 				}
