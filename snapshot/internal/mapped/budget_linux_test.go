@@ -263,3 +263,22 @@ func TestBudgetIsLeftToSmallFiles(t *testing.T) {
 		t.Error("small files cannot use all of the budget, or more than that")
 	}
 }
+
+// A region that takes more than half of the budget can grow: the old mapping is given back.
+func TestLargeRegionGrows(t *testing.T) {
+	needAddresses(t)
+	alone(t, func() {
+		var old unix.Rlimit
+		must(t, unix.Getrlimit(unix.RLIMIT_AS, &old))
+		const limit, size = 1 << 36, 20 << 30
+		if old.Max < limit {
+			t.Skip("RLIMIT_AS is ", old.Max)
+		}
+		must(t, unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: old.Max}))
+		r := newRegion(t, "text", size, true)
+		must(t, r.Prefetch(0, 1))
+		must(t, sys.Ftruncate(r.FD(), size+4096))
+		r.SetSize(size + 4096)
+		must(t, r.Prefetch(size, 1))
+	})
+}

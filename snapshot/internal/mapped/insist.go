@@ -18,13 +18,13 @@ var futile struct {
 	usage
 }
 
-// mapInsisting returns the length bytes of memory that call maps. Memory of snapshots that were
+// mapInsisting is take, and looks for addresses if there are none. Memory of snapshots that were
 // closed or dropped is given back when the garbage collector finds them unreachable, and it does
 // not know how large they are: so it is run when addresses or mappings run out, and then what is in
 // quarantine goes, too.
-func mapInsisting(length int, call func() ([]byte, error)) ([]byte, error) {
+func mapInsisting(length int, less int64, call func() ([]byte, error)) ([]byte, error) {
 	for try := 0; ; try++ {
-		mem, err := space.take(length, call)
+		mem, err := space.take(length, less, call)
 		if limit, ok := errors.AsType[*limitError](err); ok && limit.never {
 			return nil, err
 		}

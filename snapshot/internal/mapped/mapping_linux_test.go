@@ -30,7 +30,7 @@ func testMemory(t *testing.T, write bool) []byte {
 	if _, err := sys.Pwrite(fd, bytes.Repeat([]byte{1}, 2*page), 0); err != nil {
 		t.Fatal(err)
 	}
-	mem, err := space.take(2*page, func() ([]byte, error) { return sys.Mmap(fd, 2*page, write) })
+	mem, err := space.take(2*page, 0, func() ([]byte, error) { return sys.Mmap(fd, 2*page, write) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func (r *Region) memory(end int64, insist bool) (*mapping, error) {
 	}
 	page := int64(os.Getpagesize())
 	length := max(end, r.Size())
-	if more := have + min(have, maxSlack); have > 0 && space.canFit(more, 0) {
+	if more := have + min(have, maxSlack); have > 0 && space.canFit(more, have) {
 		length = max(length, more)
 	}
 	if r.writable {
@@ -127,17 +127,21 @@ var started = time.Now().Add(-time.Hour)
 // along where possible: without that, each page that is in memory is faulted in again, which took
 // up to a hundred times longer (btrfs, 256 MiB).
 func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) {
+	less := int64(0)
+	if old != nil {
+		less = int64(len(old.mem)) // it is released soon, unless a View runs
+	}
 	if old != nil && old.refs.Load() == 1 { // no View runs, which would fault its pages in again
 		mremap := func() ([]byte, error) { return sys.MremapDontunmap(old.mem, r.FD(), length) }
-		if mem, err := space.take(length, mremap); err == nil {
+		if mem, err := space.take(length, less, mremap); err == nil {
 			return mem, nil
 		}
 	}
 	mmap := func() ([]byte, error) { return sys.Mmap(r.FD(), length, r.writable) }
 	if insist {
-		return mapInsisting(length, mmap)
+		return mapInsisting(length, less, mmap)
 	}
-	return space.take(length, mmap)
+	return space.take(length, less, mmap)
 }
 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.

@@ -78,9 +78,9 @@ func (e *limitError) Error() string { return e.why + ": " + syscall.ENOMEM.Error
 func (e *limitError) Unwrap() error { return syscall.ENOMEM }
 
 // take returns the length bytes of memory that call maps, unless a limit keeps them from being
-// mapped. Core dumps leave them out.
-func (s *addressSpace) take(length int, call func() ([]byte, error)) ([]byte, error) {
-	if err := s.reserve(int64(length)); err != nil {
+// mapped. Of what is mapped, less bytes will be given back soon. Core dumps leave the memory out.
+func (s *addressSpace) take(length int, less int64, call func() ([]byte, error)) ([]byte, error) {
+	if err := s.reserve(int64(length), less); err != nil {
 		return nil, err
 	}
 	mem, err := call()
@@ -100,10 +100,10 @@ func (s *addressSpace) take(length int, call func() ([]byte, error)) ([]byte, er
 }
 
 // reserve counts one more mapping, or returns an error.
-func (s *addressSpace) reserve(length int64) error {
+func (s *addressSpace) reserve(length, less int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.fits(length, 0); err != nil {
+	if err := s.fits(length, less); err != nil {
 		return err
 	}
 	full := s.left() <= spare(s.limit)
