@@ -306,8 +306,8 @@
 //	addresses: half of  the same; a file of more than 7/8 of  Close; a higher RLIMIT_AS
 //	those of a process  that cannot be opened: ENOMEM. Files
 //	(2^46 bytes on      of more than 1/64 are mapped only
-//	amd64), or of       while less than half is used
-//	RLIMIT_AS
+//	amd64), or of       while less than half is used, and 1/8
+//	RLIMIT_AS           is left to files of at most 1/65536
 //	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  a higher one; munlockall
 //
 // A file must fit into the address space, and tell its size: those in /proc do not, and are
