@@ -136,6 +136,9 @@ func TestLargeBlocksOnAnOldKernel(t *testing.T) {
 		kind.Fresh(tb, 0)
 		return nil
 	})
+	if strings.Contains(tb.failed, "bad system call") {
+		t.Skip("mkfs.xfs is a program of another architecture, which the filter kills")
+	}
 	want := "xfs of large blocks: the kernel mounts no blocks"
 	if !strings.HasPrefix(tb.skipped, want) {
 		t.Errorf("skipped with %q, want %q; failed with %q", tb.skipped, want, tb.failed)

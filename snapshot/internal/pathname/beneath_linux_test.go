@@ -43,13 +43,18 @@ func TestResolveBelowRoot(t *testing.T) {
 			"dirout/outside", "absolute", at("file"), "/", "//", "dirlink/../../../outside", "dirout", "danglingout",
 			"sub/dirup/../outside", "dirout/", "out/", "/.", "../", "../.", "dirlink/../../..",
 		} {
-			_, want := root.Stat(name)
+			_, want := root.Stat("..")
 			for _, create := range []bool{false, true} {
 				_, err := Resolve(root, name, create)
 				if bare(want) != err || err.Error() != "path escapes from parent" ||
 					errors.Is(err, errors.ErrUnsupported) {
 					t.Errorf("%s: %v, want %v", name, err, want)
 				}
+			}
+			// In Go 1.26.0, os.Root itself follows a link that leads out if a slash follows.
+			_, err := root.Stat(name)
+			if bare(err) != bare(want) && !strings.HasSuffix(name, "/") {
+				t.Errorf("%s: os.Root: %v", name, err)
 			}
 		}
 		for name, want := range map[string]error{
