@@ -22,7 +22,8 @@ func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
 		c.release(s)
 		return nil, err
 	}
-	b := &borrowed{loan: &loan{shared: s, from: c}, name: name, info: namedInfo{info, path.Base(name)}}
+	l := &loan{shared: s, from: c}
+	b := &borrowed{loan: l, name: name, info: namedInfo{info, path.Base(name)}}
 	b.cleanup = runtime.AddCleanup(b, func(l *loan) { l.end() }, b.loan)
 	return &snapshotFile{Reader: &Reader{src: b, fixed: true}, from: b}, nil
 }

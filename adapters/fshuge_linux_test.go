@@ -13,8 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Sparse files, which cost their owner nothing, take neither all addresses nor those that small files
-// need: all of them can be open and read at once.
+// Sparse files, which cost their owner nothing, take neither all addresses nor those that small
+// files need: all of them can be open and read at once.
 //
 //promise:adapters.FS.Open huge sparse files, all open at once, leave addresses to other files
 func TestHugeFilesLeaveAddresses(t *testing.T) {

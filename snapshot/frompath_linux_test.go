@@ -65,7 +65,7 @@ func TestFromPathDescriptor(t *testing.T) {
 	})
 }
 
-//promise:snapshot.Config.FromFile a directory or FIFO opened with O_PATH is an error, and not opened
+//promise:snapshot.Config.FromFile a directory or FIFO of O_PATH is an error, and not opened
 func TestFromPathDescriptorOfNoFile(t *testing.T) {
 	dir := mounttest.Dir(t, mounttest.Host)
 	mounttest.Leaks(t)

@@ -191,7 +191,7 @@ func dropCapabilities(t *testing.T) {
 func TestLockedMemory(t *testing.T) {
 	alone(t, func() {
 		const size = 1 << 20
-		// Without the capability, which root has. What is locked from now on counts.
+		// Without the capability, which root has, memory that is locked from now on counts.
 		must(t, unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 8 << 20, Max: 8 << 20}))
 		dropCapabilities(t)
 		must(t, unix.Mlockall(unix.MCL_FUTURE))
