@@ -2,24 +2,11 @@ package snapshot_test
 
 import (
 	"errors"
-	"os"
 	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// faulty returns 64 KiB of memory of which a page faults, that at good. A copy of it may begin with its
-// end.
-func faulty(t *testing.T, good int) []byte {
-	t.Helper()
-	p, err := syscall.Mmap(-1, 0, 64<<10, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
-	must(t, err)
-	t.Cleanup(func() { must(t, syscall.Munmap(p)) })
-	copy(p, noise(7, len(p)))
-	must(t, syscall.Mprotect(p[good:good+os.Getpagesize()], syscall.PROT_NONE))
-	return p
-}
 
 // An append of mapped memory that cannot be read, as in a View of another snapshot on a failing
 // disk, is EFAULT and ends behind what was written; appends go on afterwards, and what lies behind the

@@ -56,6 +56,7 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 		// No filesystem promises that the file ends behind the n bytes.
 		m.ragged = true
 		_ = m.trim() // else the next change of the size or commit does it, or fails
+		err = sourceFault(p[n:], err)
 	}
 	return n, err
 }

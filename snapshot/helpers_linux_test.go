@@ -256,3 +256,15 @@ func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 		return nil
 	})
 }
+
+// faulty returns 64 KiB of memory of which a page faults, that at good. A copy of it may begin with its
+// end.
+func faulty(t *testing.T, good int) []byte {
+	t.Helper()
+	p, err := syscall.Mmap(-1, 0, 64<<10, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	must(t, err)
+	t.Cleanup(func() { must(t, syscall.Munmap(p)) })
+	copy(p, noise(7, len(p)))
+	must(t, syscall.Mprotect(p[good:good+os.Getpagesize()], syscall.PROT_NONE))
+	return p
+}

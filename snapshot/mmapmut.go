@@ -76,7 +76,7 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 	}
 	if n > 0 {
 		if k, err := m.region.WriteAt(p[:n], off); err != nil {
-			return k, pathError("write", m.name, err)
+			return k, pathError("write", m.name, sourceFault(p[k:n], err))
 		}
 	}
 	return n, pathError("write", m.name, err)

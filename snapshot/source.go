@@ -74,7 +74,7 @@ func (s *source) readAtSlowly(p []byte, off int64) (int, error) {
 	if n > 0 {
 		k, rerr := s.region.ReadAt(p[:n], off)
 		if rerr != nil {
-			n, err = k, rerr
+			n, err = k, destinationFault(p[k:n], rerr)
 		}
 	}
 	if err != nil {
