@@ -157,5 +157,5 @@ func (m *MmapMut) checkUsable() error {
 	if m.broken != nil {
 		return fmt.Errorf("an earlier commit failed: %w", m.broken)
 	}
-	return nil
+	return m.writeback.known()
 }

@@ -14,7 +14,7 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	// Dirty pages are written first, while stores go on, so that stores need not wait for the disk,
 	// and because an error must not be missed: after a writeback that failed, the kernel takes
 	// the pages for clean, and a clone would hold old data.
-	if err := m.writeback(); err != nil {
+	if err := m.writeOut(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -22,8 +22,8 @@ func (m *MmapMut) copyTo(ctx context.Context, fd int) error {
 	}
 	err := m.fill(ctx, fd)
 	// Stores made since the first look may have failed to reach the disk, too.
-	if werr := sys.WritebackError(m.fd()); werr != nil {
-		return m.markBroken(werr)
+	if err := m.writebackError(); err != nil {
+		return err
 	}
 	if errors.Is(err, syscall.EIO) && !privatefile.IsWriteError(err) {
 		return m.markBroken(err)
@@ -48,12 +48,21 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	return err
 }
 
-// writeback brings what was stored to the disk.
-func (m *MmapMut) writeback() error {
-	if err := sys.WritebackAndWait(m.fd()); err != nil {
+// writeOut brings what was stored to the disk.
+func (m *MmapMut) writeOut() error {
+	if err := m.writeback.ask(func() error { return sys.WritebackAndWait(m.fd()) }); err != nil {
 		return m.markBroken(err)
 	}
 	m.region.Written()
+	return nil
+}
+
+// writebackError waits for the writeback that runs, if any, and returns an error if one has ever
+// failed.
+func (m *MmapMut) writebackError() error {
+	if err := m.writeback.askLast(func() error { return sys.WritebackError(m.fd()) }); err != nil {
+		return m.markBroken(err)
+	}
 	return nil
 }
 

@@ -1,6 +1,6 @@
 // Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, callerfault.go,
-// method.go, config.go, errors.go.
+// commit.go, inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, writeback.go,
+// callerfault.go, method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.

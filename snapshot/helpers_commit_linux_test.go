@@ -121,7 +121,7 @@ func failEach(t *testing.T, errno syscall.Errno, f func(arm func(), disarm func(
 // CommitAndClose, and else of a copy that can be made again.
 func breaks(call string, errno syscall.Errno, m *snapshot.MmapMut, self bool) bool {
 	switch call {
-	case "writeback", "writebackerr":
+	case "writeback", "writebackerr", "writebackfailed":
 		return true
 	case "fsync":
 		return self

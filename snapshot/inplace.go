@@ -14,15 +14,15 @@ import (
 // commitInPlace makes the contents of the snapshot those of the file that has its name, by a
 // reflink over what is there. The caller holds committing.
 func (m *MmapMut) commitInPlace(ctx context.Context) error {
-	if err := m.writeback(); err != nil { // before anybody has to wait for us
+	if err := m.writeOut(); err != nil { // before anybody has to wait for us
 		return err
 	}
 	file, err := m.overwrite(ctx)
 	if file >= 0 {
 		defer syscalls.Close(file)
 	}
-	if werr := sys.WritebackError(m.fd()); werr != nil {
-		return m.markBroken(werr)
+	if err := m.writebackError(); err != nil {
+		return err
 	}
 	if err != nil {
 		return err

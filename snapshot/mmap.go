@@ -52,7 +52,7 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 // It is nil if the size is 0, after Close, and if the file cannot be mapped: View has the error of
 // that.
 func (m *Mmap) Bytes() []byte {
-	if m.closed.Load() {
+	if m.closed.Load() || m.checkLost() != nil {
 		return nil
 	}
 	return m.region.Bytes()
@@ -70,5 +70,6 @@ func (m *Mmap) Close() error {
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)
 	}
+	m.writeback.wait()
 	return pathError("close", m.name, m.region.Close())
 }

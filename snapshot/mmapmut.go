@@ -127,7 +127,7 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 // It is nil if the size is 0, after Close, and if the file cannot be mapped: View has the error of
 // that.
 func (m *MmapMut) Bytes() []byte {
-	if m.closed.Load() {
+	if m.closed.Load() || m.checkLost() != nil {
 		return nil
 	}
 	return m.region.Bytes()
@@ -149,6 +149,7 @@ func (m *MmapMut) close() error {
 	m.store.Lock()
 	defer m.store.Unlock()
 	m.closed.Store(true)
+	m.writeback.wait()
 	m.cleanup.Stop()
 	m.origin.At.Close()
 	return m.region.Close()

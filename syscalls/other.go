@@ -56,6 +56,7 @@ func coarseNow() (time.Time, error) { return time.Time{}, errOther }
 
 func writebackAndWait(int) error { return errOther }
 func writebackError(int) error   { return errOther }
+func writebackFailed(int) error  { return errOther }
 func setLease(int, int) error    { return errOther }
 func getLease(int) (int, error)  { return NoLease, errOther }
 

@@ -23,6 +23,12 @@ func WritebackError(fd int) error {
 	return do("sync_file_range", func() error { return writebackError(fd) })
 }
 
+// WritebackFailed returns the error of a writeback that has failed, if this descriptor did not
+// report it before: sync_file_range(2). It waits for nothing and starts nothing.
+func WritebackFailed(fd int) error {
+	return do("sync_file_range", func() error { return writebackFailed(fd) })
+}
+
 // Lease kinds, for SetLease and GetLease.
 const (
 	NoLease   = iota // none, or being broken

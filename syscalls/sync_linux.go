@@ -12,6 +12,12 @@ func writebackError(fd int) error {
 	return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
 }
 
+// writebackFailed asks to wait for the pages of a range that no file has, so for none.
+func writebackFailed(fd int) error {
+	const behindAll = 1 << 43 // with 32 bits, the kernel ignores calls for larger offsets
+	return unix.SyncFileRange(fd, behindAll, 1, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
+}
+
 func setLease(fd, kind int) error {
 	if kind == NoLease {
 		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)

@@ -31,6 +31,10 @@ var _ = describe(
 		function: "WritebackError", name: "sync_file_range", number: none,
 		do: func(f *files) error { return syscalls.WritebackError(f.file()) },
 	},
+	call{
+		function: "WritebackFailed", name: "sync_file_range", number: none,
+		do: func(f *files) error { return syscalls.WritebackFailed(f.file()) },
+	},
 )
 
 // The table says which calls make the filesystem allocate blocks for dirty pages. On tmpfs, which
@@ -39,6 +43,7 @@ var _ = describe(
 //promise:syscalls.Fsync Fsync writes the data of a file to the disk
 //promise:syscalls.WritebackAndWait WritebackAndWait writes the data of a file to the disk
 //promise:syscalls.WritebackError WritebackError starts no writeback
+//promise:syscalls.WritebackFailed WritebackFailed starts no writeback
 func TestWriteback(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		for name, test := range map[string]struct {
@@ -48,6 +53,7 @@ func TestWriteback(t *testing.T) {
 			"Fsync":            {syscalls.Fsync, true},
 			"WritebackAndWait": {syscalls.WritebackAndWait, true},
 			"WritebackError":   {syscalls.WritebackError, false},
+			"WritebackFailed":  {syscalls.WritebackFailed, false},
 		} {
 			t.Run(name, func(t *testing.T) {
 				var fd int
@@ -88,6 +94,7 @@ func TestWriteback(t *testing.T) {
 // The disk of this filesystem, a file on a tmpfs, takes no more data from some moment on.
 //
 //promise:syscalls.WritebackError each descriptor reports a failed writeback once
+//promise:syscalls.WritebackFailed each descriptor reports a failed writeback once
 //promise:syscalls.Fsync each descriptor reports a failed writeback once
 func TestWritebackFails(t *testing.T) {
 	mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks) // what it takes to have one is there
@@ -109,9 +116,9 @@ func TestWritebackFails(t *testing.T) {
 	size := func(n int64) { must(t, unix.Mount("", disk, "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", n))) }
 	t.Cleanup(func() { size(64 << 20) })
 
-	names := []string{"WritebackAndWait", "WritebackError", "Fsync"}
+	names := []string{"WritebackAndWait", "WritebackError", "Fsync", "WritebackFailed"}
 	calls := []func(int) error{
-		syscalls.WritebackAndWait, syscalls.WritebackError, syscalls.Fsync,
+		syscalls.WritebackAndWait, syscalls.WritebackError, syscalls.Fsync, syscalls.WritebackFailed,
 	}
 	// For each call a descriptor that was open when the writing failed.
 	file := newFile(t, dir, "file", zeros(page))
@@ -128,6 +135,7 @@ func TestWritebackFails(t *testing.T) {
 
 	// WritebackError starts no writing, so there is no error yet; WritebackAndWait does.
 	must(t, syscalls.WritebackError(fds[1]))
+	must(t, syscalls.WritebackFailed(fds[3]))
 	for i, call := range calls {
 		err := call(fds[i])
 		var named *os.SyscallError

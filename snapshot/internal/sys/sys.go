@@ -72,6 +72,7 @@ var (
 	Unlinkat         = syscalls.Unlinkat
 	WritebackAndWait = syscalls.WritebackAndWait
 	WritebackError   = syscalls.WritebackError
+	WritebackFailed  = syscalls.WritebackFailed
 )
 
 // A Call is a variable of this package and the name by which tests know it.
@@ -149,4 +150,5 @@ var Calls = []Call{
 	{"unlinkat", &Unlinkat},
 	{"writeback", &WritebackAndWait},
 	{"writebackerr", &WritebackError},
+	{"writebackfailed", &WritebackFailed},
 }

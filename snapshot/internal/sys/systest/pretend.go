@@ -33,9 +33,12 @@ func SkipFsync(tb testing.TB, files, dirs bool) {
 // IgnoreWriteback keeps the writeback of private files from being started and waited for, and
 // its errors from being seen, until the test ends or undo is called.
 func IgnoreWriteback(tb testing.TB) (undo func()) {
-	start, result := sys.WritebackAndWait, sys.WritebackError
-	sys.WritebackAndWait, sys.WritebackError = func(int) error { return nil }, func(int) error { return nil }
-	undo = sync.OnceFunc(func() { sys.WritebackAndWait, sys.WritebackError = start, result })
+	start, result, past := sys.WritebackAndWait, sys.WritebackError, sys.WritebackFailed
+	well := func(int) error { return nil }
+	sys.WritebackAndWait, sys.WritebackError, sys.WritebackFailed = well, well, well
+	undo = sync.OnceFunc(func() {
+		sys.WritebackAndWait, sys.WritebackError, sys.WritebackFailed = start, result, past
+	})
 	tb.Cleanup(undo)
 	return undo
 }
