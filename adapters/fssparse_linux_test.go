@@ -36,7 +36,7 @@ func TestFSSparseFiles(t *testing.T) {
 		mounttest.Leaks(t)
 		runtime.LockOSThread() // the parent whose death Pdeathsig reports is the thread that forked
 		defer runtime.UnlockOSThread()
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestFSSparseFiles$", "-test.v", "-test.timeout=5m")
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestFSSparseFiles$", "-test.v")
 		cmd.Env = append(os.Environ(), sparseEnv+"="+dir, "GORACE=atexit_sleep_ms=0")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		out, err := cmd.CombinedOutput()

@@ -9,9 +9,10 @@ import (
 )
 
 // EFAULT of read(2) and write(2) concerns the memory of the caller. If that is a slice of another
-// snapshot, inside a View of it, that View knows the file and the errno. So the page is touched: the
-// fault ends the function of the View, as it would if the function itself used the slice, or if the
-// copy was made without a system call. Elsewhere a fault ends the program, and nothing is touched.
+// snapshot, inside a View of it, that View knows the file and the errno. So the page is touched:
+// the fault ends the function of the View, as it would if the function itself used the slice, or if
+// the copy was made without a system call. Elsewhere a fault ends the program, and nothing is
+// touched.
 
 // sourceFault returns the error of a write that has not written the bytes of p, of which the first
 // page may fault. In a View of p it panics.

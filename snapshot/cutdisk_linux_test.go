@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -37,49 +34,6 @@ func TestCutDiskReads(t *testing.T) {
 			})
 		}
 	}
-}
-
-// readAll reads a snapshot piece by piece in every way, and counts what fails. What does not is
-// right.
-func readAll(t *testing.T, m reader, data []byte) (failed int) {
-	t.Helper()
-	const piece = 128 << 10
-	wantEIO := func(what string, err error) {
-		failed++
-		var pathErr *fs.PathError
-		if !errors.As(err, &pathErr) || !errors.Is(err, unix.EIO) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	for off := 0; off < len(data); off += piece {
-		want := data[off : off+piece]
-		p := make([]byte, piece)
-		n, err := m.ReadAt(p, int64(off))
-		if err != nil {
-			wantEIO("ReadAt", err)
-		} else if n != piece {
-			t.Errorf("ReadAt: %d bytes, and no error", n)
-		}
-		if !bytes.Equal(p[:n], want[:n]) {
-			t.Errorf("ReadAt: wrong bytes among the %d from %d on", n, off)
-		}
-		err = m.View(int64(off), piece, func(b []byte) error {
-			for i := range b {
-				if b[i] != want[i] {
-					t.Errorf("View: byte %d is wrong", off+i)
-					return io.ErrUnexpectedEOF
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			wantEIO("View", err)
-		}
-		if err := m.Prefetch(int64(off), piece); err != nil {
-			wantEIO("Prefetch", err)
-		}
-	}
-	return failed
 }
 
 // A snapshot that is stored into and committed on such a disk gives errors or right data; a

@@ -283,6 +283,21 @@
 // [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as
 // *os.File does, and View returns the error of its f as it is.
 //
+// # After a read that fails
+//
+// If the disk cannot read a page of the private copy, ReadAt, View and Prefetch of it fail with
+// syscall.EIO. The snapshot stays open: other pages can be read, a MmapMut can be changed, and the
+// next read of the page asks the disk again. If a commit has to copy the data, and reading them is
+// EIO, that commit and all later ones fail. A fault in a slice of Bytes ends the program.
+//
+// If the disk refuses to store dirty pages of the private copy, as a full thin-provisioned disk
+// does, the kernel loses them when it needs memory. From then on ReadAt, View and Prefetch fail
+// with ENOSPC or EIO, Bytes is nil, and commits fail: open the file again. A Reflink that is only
+// read has no dirty pages. Reads of pages that are not known to be in memory ask the kernel for
+// such a failure, at most once in a millisecond. Other reads do not ask: a page that is lost
+// although it is known to be in memory reads as zeros or old data for up to five seconds, or for as
+// long as it is read all the time, and in a slice of Bytes.
+//
 // # What each holds
 //
 // A Mmap holds one descriptor, a MmapMut three (RLIMIT_NOFILE). Each holds one mapping
@@ -298,17 +313,34 @@
 //
 // # Limits
 //
-//	limit               at the limit                          what helps
-//	vm.max_map_count    View and Prefetch are ENOMEM, Bytes   sysctl vm.max_map_count; Close
-//	                    is nil; ReadAt and WriteAt go on by
+// At each of these limits the program goes on, all open snapshots can be read, and after some are
+// closed, others can be opened:
+//
+//	limit               error                                 what to do
+//	RLIMIT_NOFILE       EMFILE, of opening                    close snapshots; raise it
+//	vm.max_map_count    ENOMEM, of View and Prefetch; Bytes   close snapshots; raise the sysctl
+//	                    is nil; ReadAt and WriteAt use
 //	                    pread(2) and pwrite(2). 512 mappings
 //	                    are left to the program
-//	addresses: half of  the same; a file of more than 7/8 of  Close; a higher RLIMIT_AS
+//	addresses: half of  the same; a file of more than 7/8 of  close snapshots; raise RLIMIT_AS
 //	those of a process  that cannot be opened: ENOMEM. Files
 //	(2^46 bytes on      of more than 1/64 are mapped only
 //	amd64), or of       while less than half is used, and 1/8
 //	RLIMIT_AS           is left to files of at most 1/65536
-//	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  a higher one; munlockall
+//	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  raise it; munlockall(2)
+//	RLIMIT_FSIZE        EFBIG, of opening a file that is      raise it
+//	                    larger, and of WriteGrow and Resize
+//	disk space          ENOSPC, of opening, where the data    free space, and call again
+//	                    are copied, of WriteAt, WriteGrow,
+//	                    View and commits
+//	inodes              ENOSPC, of opening; a snapshot takes  the same
+//	                    one, a commit another for a moment
+//	quota               EDQUOT, as for disk space             raise it, and call again
+//	TempDir             ENOSPC, of opening; the error names   another Config.TempDir
+//	                    TempDir
+//	memory, by a        copies on a disk: none. Copies on     a TempDir on a disk; raise
+//	control group       tmpfs and in memory count, and the    memory.max
+//	                    kernel kills the program
 //
 // A file must fit into the address space, and tell its size: those in /proc do not, and are
 // refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a

@@ -49,7 +49,8 @@ type limit struct {
 	user     bool   // the child has no capabilities
 }
 
-// startLimited runs the test that calls it in a child process, which may die, and returns its output.
+// startLimited runs the test that calls it in a child process, which may die, and returns its
+// output.
 func (l *limit) startLimited(t *testing.T, dir string) (out []byte, err error) {
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")

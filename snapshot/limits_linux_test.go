@@ -51,7 +51,9 @@ var limits = []*limit{
 	},
 	{
 		name: "file size", errno: syscall.EFBIG, says: "file too large",
-		impose: func(t *testing.T, _ string) func() { return setLimit(t, unix.RLIMIT_FSIZE, 10*limitSize) },
+		impose: func(t *testing.T, _ string) func() {
+			return setLimit(t, unix.RLIMIT_FSIZE, 10*limitSize)
+		},
 		open: func(dir string, i int) (reader, error) {
 			m, err := openToStore(dir, i)
 			if err != nil {
@@ -133,12 +135,12 @@ var limits = []*limit{
 // limitPlace holds the TempDir of a child, or its control group.
 const limitPlace = "SNAPSHOT_LIMIT_PLACE"
 
-// At each limit, opening or mapping one more snapshot is an error that names the limit, and all open
-// snapshots can be read. After they are closed, as many can be opened again, and the process has no
-// more descriptors, mappings and memory than before. A child process meets the limit, because it
-// may die.
+// At each limit, opening or mapping one more snapshot is an error that names the limit, and all
+// open snapshots can be read. After they are closed, as many can be opened again, and the process
+// has no more descriptors, mappings and memory than before. A child process meets the limit,
+// because it may die.
 //
-//promise:snapshot at each limit in the table Limits the error names it and open snapshots still read
+//promise:snapshot at each limit of the table the error names it and open snapshots can be read
 //promise:snapshot after a limit was met and snapshots were closed, as many can be opened again
 func TestLimits(t *testing.T) {
 	if name := os.Getenv(limitEnv); name != "" {
@@ -175,10 +177,11 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// In a control group with little memory, the kernel writes copies to the disk and takes their memory
-// back. On a filesystem in memory it cannot, and kills the process. Nothing is left of the copies.
+// In a control group with little memory, the kernel writes copies to the disk and takes their
+// memory back. On a filesystem in memory it cannot, and kills the process. Nothing is left of the
+// copies.
 //
-//promise:snapshot in a memory cgroup copies on a disk take no memory that the kernel cannot get back
+//promise:snapshot in a memory cgroup copies on a disk take no memory that the kernel needs
 func TestLimitsMemoryGroup(t *testing.T) {
 	const size, room = 1 << 20, 64 << 20
 	fill := func(t *testing.T, dir string) {
@@ -214,10 +217,10 @@ func TestLimitsMemoryGroup(t *testing.T) {
 	})
 }
 
-// Sparse files of 1 TiB to 8 EiB are opened or refused. While many of them are open, small files can
-// be opened and mapped.
+// Sparse files of 1 TiB to 8 EiB are opened or refused. While many of them are open, small files
+// can be opened and mapped.
 //
-//promise:snapshot however many sparse files of up to 8 EiB are open, small files are opened and mapped
+//promise:snapshot with any number of sparse files open, small files are opened and mapped
 func TestLimitsSparseFiles(t *testing.T) {
 	if math.MaxInt == math.MaxInt32 {
 		t.Skip("32 bits: no such file can be opened")
@@ -242,7 +245,8 @@ func openSparse(t *testing.T, dir string) {
 	warmUp()
 	before := take(t, dir)
 	for _, size := range []int64{
-		1 << 40, 1<<40 + 1, 1 << 43, 1 << 44, 1 << 45, 1 << 46, 1 << 47, 1 << 50, 1 << 62, math.MaxInt64 - 4095,
+		1 << 40, 1<<40 + 1, 1 << 43, 1 << 44, 1 << 45, 1 << 46, 1 << 47, 1 << 50, 1 << 62,
+		math.MaxInt64 - 4095,
 	} {
 		name := join(dir, "sparse")
 		write(t, name, noise(3, 4096))

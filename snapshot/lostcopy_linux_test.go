@@ -18,13 +18,13 @@ func isLost(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO)
 }
 
-// If the disk refuses the dirty pages of a private file, and the kernel forgets them, reading them is
-// an error, in each way of it, and never shows zeros or old data. Reflinks have no dirty pages.
+// If the disk refuses the dirty pages of a private file, and the kernel forgets them, reading them
+// is an error, in each way of it, and never shows zeros or old data. Reflinks have no dirty pages.
 //
-//promise:snapshot.Mmap.ReadAt if the disk refused the private copy, pages that left memory are an error
-//promise:snapshot.Mmap.View if the disk refused the private copy, pages that left memory are an error
+//promise:snapshot.Mmap.ReadAt pages of a copy that the disk refused are an error
+//promise:snapshot.Mmap.View pages of a copy that the disk refused are an error
 //promise:snapshot.MmapMut.Commit if a read met pages that the disk refused, commits fail
-//promise:snapshot.MmapMut.ReadAt if the disk refused what was stored, pages that left memory are an error
+//promise:snapshot.MmapMut.ReadAt stores that the disk refused are an error
 func TestLostCopy(t *testing.T) {
 	const size = 1 << 20
 	mounttest.EachKind(t, mounttest.Disk, func(t *testing.T, kind *mounttest.Kind) {
@@ -56,7 +56,7 @@ func TestLostCopy(t *testing.T) {
 							t.Errorf("%T: %s: %v", m, what, err)
 						}
 					} else if !bytes.Equal(p, want[off:off+len(p)]) {
-						t.Errorf("%T, %v: %s shows other bytes at %d, the first %x, and no error", m, m.Method(), what, off, p[:4])
+						t.Errorf("%T, %v: %s at %d: other bytes, and no error", m, m.Method(), what, off)
 					}
 				}
 				_, err := m.ReadAt(p, int64(off))
