@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"testing"
@@ -45,6 +46,35 @@ func TestFromFile(t *testing.T) {
 		}
 		_, err = f.WriteAt([]byte("still open"), 0)
 		must(t, err)
+	})
+}
+
+// Blocks of zeros take no space in a copy, though FromFile cannot ask for the holes of the file
+// without moving the offset of the descriptor.
+//
+//promise:snapshot.Config.FromFile holes take no space in a copy
+func TestFromFileHoles(t *testing.T) {
+	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name, size := join(dir, "f"), 64<<20+17
+		data := make([]byte, size)
+		for i, off := range []int{0, 5000, 1 << 20, 3<<20 - 1, size - 1} {
+			copy(data[off:], noise(uint64(i), 5000))
+		}
+		f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		must(t, f.Truncate(int64(size)))
+		for off := 0; off < size; off += 1 << 20 {
+			if p := data[off:min(off+1<<20, size)]; !bytes.Equal(p, make([]byte, len(p))) {
+				_, err := f.WriteAt(p, int64(off))
+				must(t, err)
+			}
+		}
+		before := usedBytes(t, dir)
+		m := fromFile(t, f)
+		if n := usedBytes(t, dir) - before; n > 1<<20 {
+			t.Errorf("the copy takes %d bytes", n)
+		}
+		wantContents(t, m, data)
 	})
 }
 

@@ -13,15 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func openPathFile(t *testing.T, name string) *os.File {
-	t.Helper()
-	fd, err := syscalls.OpenPath(syscalls.AtFdcwd, name)
-	must(t, err)
-	f := os.NewFile(uintptr(fd), name)
-	t.Cleanup(func() { _ = f.Close() })
-	return f
-}
-
 // A descriptor of O_PATH stands for the file, whatever name that has. It is opened for reading
 // once, and no name is looked up.
 //

@@ -162,3 +162,13 @@ var changes = []struct {
 		must(t, syscalls.Munmap(b))
 	}},
 }
+
+// openPathFile opens a file by O_PATH.
+func openPathFile(t *testing.T, name string) *os.File {
+	t.Helper()
+	fd, err := syscalls.OpenPath(syscalls.AtFdcwd, name)
+	must(t, err)
+	f := os.NewFile(uintptr(fd), name)
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}

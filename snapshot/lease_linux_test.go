@@ -80,7 +80,7 @@ func TestLeaseEndsWithTheCopy(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1<<20))
-		f := openFile(t, name, os.O_RDONLY)
+		f := openPathFile(t, name)
 		for _, open := range []func() (reader, error){
 			func() (reader, error) { return snapshot.Open(name) },
 			func() (reader, error) { return snapshot.OpenMut(name) },
@@ -179,21 +179,38 @@ func TestLeaseBesideWriters(t *testing.T) {
 	})
 }
 
-// A descriptor that can be written to is itself in the way of a lease.
+// FromFile takes no lease on a descriptor that is open for reading. Behind a descriptor of O_PATH,
+// it opens the file and takes a lease.
 //
-//promise:snapshot.Config.FromFile a copy of a file that is open for writing is a ComparedCopy
+//promise:snapshot.Config.FromFile a copy is a ComparedCopy if f is open for reading
+//promise:snapshot.Config.FromFile RequireConsistent refuses the copy unless f is O_PATH
 func TestLeaseOfFromFile(t *testing.T) {
+	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 1000))
-		for flags, want := range map[int]snapshot.Method{os.O_RDONLY: snapshot.LeasedCopy, os.O_RDWR: snapshot.ComparedCopy} {
+		consistent := snapshot.Config{RequireConsistent: true}
+		for _, flags := range []int{os.O_RDONLY, os.O_RDWR} {
 			f := openFile(t, name, flags)
-			if m := fromFile(t, f); m.Method() != want {
-				t.Errorf("%v, want %v", m.Method(), want)
+			calls := systest.CountCalls(t)
+			if m := fromFile(t, f); m.Method() != snapshot.ComparedCopy {
+				t.Error(m.Method())
+			}
+			_, err := consistent.FromFile(context.Background(), f)
+			wantError(t, err, snapshot.ErrUnstable, "open "+name+
+				": no consistent copy could be made: a lease needs a name, or a descriptor of O_PATH")
+			if n := calls("setlease") + calls("reopen") + calls("openread"); n != 0 {
+				t.Errorf("%d leases and openings", n)
 			}
 			must(t, f.Close())
 		}
+		m, err := consistent.FromFile(context.Background(), openPathFile(t, name))
+		must(t, err)
+		if m.Method() != snapshot.LeasedCopy {
+			t.Error(m.Method())
+		}
+		must(t, m.Close())
 	})
 }
 

@@ -30,15 +30,19 @@ func TestMethod(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, size))
 		must(t, syncFile(name))
-		want, copies := snapshot.LeasedCopy, true
-		if reflinks(dir) {
-			want, copies = snapshot.Reflink, false
-		}
+		copies := !reflinks(dir)
 		for kind, open := range map[string]func() reader{
 			"Open":     func() reader { return open(t, name) },
 			"OpenMut":  func() reader { return openMut(t, name) },
 			"FromFile": func() reader { return fromFile(t, openFile(t, name, os.O_RDONLY)) },
 		} {
+			want := snapshot.LeasedCopy
+			switch {
+			case !copies:
+				want = snapshot.Reflink
+			case kind == "FromFile":
+				want = snapshot.ComparedCopy
+			}
 			used := usedBytes(t, dir)
 			calls := systest.CountCalls(t)
 			m := open()

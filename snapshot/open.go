@@ -81,14 +81,18 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 	return m, pathError("create", name, err)
 }
 
-// FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
-// none. The private copy goes to the directory that f lies in, or else to TempDir; if that is
-// on another filesystem, the data are copied. f stays open, and its offset where it was. If f
-// can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
-// where f cannot be opened a second time: that takes /proc, and permission to read the file.
+// FromFile makes a snapshot of the regular file behind f, under whatever name, or none. The private
+// copy goes to the directory that f lies in, or else to TempDir; if that is on another filesystem,
+// the data are copied. f stays open, and its offset stays where it was.
 //
-// f may be a descriptor of O_PATH. Then the file behind it is opened for reading, whatever name it
-// has by now; the error is errors.ErrUnsupported where /proc is not mounted.
+// If f is open for reading, FromFile does not open the file again. Therefore the locks stay that
+// this process has on the file (fcntl(2), F_SETLK): closing any descriptor of the file would end
+// them. FromFile sets no lease on f, so a copy of the data is a ComparedCopy, which
+// RequireConsistent refuses. FromFile reads the holes of the file; in the copy, they take no space.
+//
+// If f is a descriptor of O_PATH, FromFile opens the file for reading, whatever name it has by now,
+// and closes it: leases, holes and locks are as with Open. The error is errors.ErrUnsupported where
+// /proc is not mounted.
 func (c Config) FromFile(ctx context.Context, f *os.File) (*Mmap, error) {
 	m, err := c.fromFile(ctx, f)
 	if f == nil {

@@ -32,9 +32,10 @@ func TestCandidates(t *testing.T) {
 		must(t, os.Mkdir(temp, 0o755))
 		c := snapshot.Config{TempDir: temp}
 		f := openFile(t, name, os.O_RDONLY)
-		for _, open := range []func() (*snapshot.Mmap, error){
-			func() (*snapshot.Mmap, error) { return c.Open(context.Background(), name) },
-			func() (*snapshot.Mmap, error) { return c.FromFile(context.Background(), f) },
+		ctx := context.Background()
+		for copied, open := range map[snapshot.Method]func() (*snapshot.Mmap, error){
+			snapshot.LeasedCopy:   func() (*snapshot.Mmap, error) { return c.Open(ctx, name) },
+			snapshot.ComparedCopy: func() (*snapshot.Mmap, error) { return c.FromFile(ctx, f) },
 		} {
 			for _, errno := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS} {
 				for failing := range 3 {
@@ -54,7 +55,7 @@ func TestCandidates(t *testing.T) {
 					undo()
 					must(t, err)
 					wantContents(t, m, data)
-					want := snapshot.LeasedCopy
+					want := copied
 					if failing < 2 && reflinks(dir) {
 						want = snapshot.Reflink
 					}

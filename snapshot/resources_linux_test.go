@@ -3,7 +3,6 @@ package snapshot_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -206,32 +205,6 @@ func TestOpenMutOnlyReads(t *testing.T) {
 		must(t, m.CommitAndClose())
 		if kind, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0); kind != unix.F_RDLCK || err != nil {
 			t.Errorf("the lease is %d, %v", kind, err)
-		}
-	})
-}
-
-// The locks of fcntl(2) that a process has on a file end with the first descriptor of it that is
-// closed, which the package documentation warns of.
-//
-//promise:snapshot.Mmap.Close the process loses its fcntl locks on the file
-func TestLocksOfFcntlEnd(t *testing.T) {
-	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
-		mounttest.Leaks(t)
-		name := join(dir, "f")
-		write(t, name, noise(1, 1000))
-		f, other := openFile(t, name, os.O_RDWR), openFile(t, name, os.O_RDWR)
-		must(t, unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}))
-		locked := func() bool {
-			lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-			must(t, unix.FcntlFlock(other.Fd(), unix.F_OFD_GETLK, &lock))
-			return lock.Type != unix.F_UNLCK
-		}
-		if !locked() {
-			t.Fatal("no lock: nothing is tested")
-		}
-		must(t, open(t, name).Close())
-		if locked() {
-			t.Error("the lock is still there: the warning can go")
 		}
 	})
 }

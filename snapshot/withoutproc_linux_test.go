@@ -12,11 +12,11 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// Without /proc files are opened and committed to all the same, by their names; descriptors are copied as they
-// are, without a lease.
+// Without /proc files are opened and committed to all the same, by their names. A descriptor that
+// is open for reading needs no /proc.
 //
 //promise:snapshot.Config.Open without /proc Open opens the file by its name
-//promise:snapshot.Config.FromFile without /proc the copy has no lease, and holes become zeros
+//promise:snapshot.Config.FromFile a descriptor that is open for reading needs no /proc
 //promise:snapshot.MmapMut.Commit without /proc Commit works for root, since Linux 6.10 for all
 func TestWithoutProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")

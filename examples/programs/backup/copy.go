@@ -111,8 +111,9 @@ func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n
 // copy copies a snapshot of f.
 func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n int)) error {
 	// TempDir: where the directory of f may not be written to, the snapshot is made in the copy's,
-	// which is as good if the two are on one filesystem.
-	m, err := snapshot.Config{TempDir: c.dst.Name()}.FromFile(ctx, f)
+	// which is as good if the two are on one filesystem. Open takes a lease on the file. FromFile
+	// does not, if the descriptor is open for reading.
+	m, err := snapshot.Config{TempDir: c.dst.Name()}.Open(ctx, nameOf(f))
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			return err // no other file will fare better

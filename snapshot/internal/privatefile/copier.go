@@ -1,6 +1,7 @@
 package privatefile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"syscall"
@@ -47,15 +48,18 @@ func WriteError(err error) error { return writeErr{err} }
 func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
 
 // Copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
-// reading, dst for writing too. Holes stay holes if sparse says that the offset of src may be
-// moved to find them. The error is errChanged if src is shorter.
-func (c *Copier) Copy(dst, src int, size int64, sparse bool) error {
+// reading, dst for writing too. Holes stay holes. If seek is set, Copy moves the offset of src to
+// find them, else it reads them. The error is errChanged if src is shorter.
+func (c *Copier) Copy(dst, src int, size int64, seek bool) error {
 	if err := sys.Ftruncate(dst, size); err != nil {
 		return WriteError(err)
 	}
+	if !seek {
+		c.buffered = true // copy_file_range(2) would fill the holes
+	}
 	for off := int64(0); off < size; {
 		start, end := off, size
-		if sparse {
+		if seek {
 			var err error
 			if start, end, err = NextData(src, off, size); err != nil {
 				return err
@@ -130,7 +134,8 @@ func cannotCopy(err error) bool {
 	// mistakes here; ETXTBSY, a swap file.
 }
 
-// copyBuffered copies some of n bytes from off on through a buffer.
+// copyBuffered copies some of n bytes from off on through a buffer. It leaves out blocks of zeros:
+// dst has zeros there already.
 func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 	if c.buf == nil {
 		c.buf = make([]byte, 1<<20)
@@ -143,14 +148,36 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 		return 0, errChanged
 	}
 	for done := 0; done < r; {
-		w, err := sys.Pwrite(dst, c.buf[done:r], off+int64(done))
-		if err != nil {
-			return done, WriteError(err)
+		zeros, data := nextBlocks(c.buf[done:r])
+		done += zeros
+		for end := done + data; done < end; {
+			w, err := sys.Pwrite(dst, c.buf[done:end], off+int64(done))
+			if err != nil {
+				return done, WriteError(err)
+			}
+			done += w
 		}
-		done += w
 	}
 	return r, nil
 }
+
+// nextBlocks returns how many bytes at the beginning of p are blocks of zeros, and how many bytes
+// after them are blocks that are not.
+func nextBlocks(p []byte) (zeros, data int) {
+	block := func(at int) []byte { return p[at:min(at+len(zeroBlock), len(p))] }
+	isZero := func(b []byte) bool { return bytes.Equal(b, zeroBlock[:len(b)]) }
+	for zeros < len(p) && isZero(block(zeros)) {
+		zeros += len(block(zeros))
+	}
+	end := zeros
+	for end < len(p) && !isZero(block(end)) {
+		end += len(block(end))
+	}
+	return zeros, end - zeros
+}
+
+// zeroBlock has the size of the blocks of most filesystems.
+var zeroBlock [4096]byte
 
 // adapt sets the size of the next chunk after one that took so long.
 func (c *Copier) adapt(took time.Duration) {

@@ -1,6 +1,7 @@
 package privatefile
 
 import (
+	"bytes"
 	"testing"
 	"time"
 )
@@ -28,6 +29,31 @@ func TestChunks(t *testing.T) {
 		c.adapt(x.took)
 		if c.chunk != x.want {
 			t.Errorf("after %d bytes in %v: %d, want %d", x.size, x.took, c.chunk, x.want)
+		}
+	}
+}
+
+// A copy leaves out whole blocks of zeros, and a shorter one at the end. It keeps zeros in a block
+// with other bytes.
+func TestNextBlocks(t *testing.T) {
+	const block = len(zeroBlock)
+	zeros := func(n int) []byte { return make([]byte, n) }
+	data := func(n int) []byte { return append(zeros(n-1), 1) }
+	for _, x := range []struct {
+		p           [][]byte
+		zeros, data int
+	}{
+		{nil, 0, 0},
+		{[][]byte{zeros(1)}, 1, 0},
+		{[][]byte{zeros(2*block + 1)}, 2*block + 1, 0},
+		{[][]byte{data(1)}, 0, 1},
+		{[][]byte{zeros(block), data(block), data(block), zeros(block)}, block, 2 * block},
+		{[][]byte{data(2), zeros(2*block - 2), data(1)}, 0, block},
+		{[][]byte{zeros(block - 1), data(1), data(1)}, 0, block + 1},
+	} {
+		p := bytes.Join(x.p, nil)
+		if zeros, data := nextBlocks(p); zeros != x.zeros || data != x.data {
+			t.Errorf("%d bytes: %d, %d, want %d, %d", len(p), zeros, data, x.zeros, x.data)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func takeLease(src Source) (lease, error) {
 		return none, errNoLeases
 	}
 	if !src.Exclusive {
-		return none, errCannotReopen
+		return none, errDescriptor
 	}
 	if err := sys.SetLease(src.FD, syscalls.ReadLease); err != nil {
 		return none, err
@@ -46,8 +46,8 @@ func takeLease(src Source) (lease, error) {
 }
 
 var (
-	errCannotReopen = errors.New("the descriptor cannot be opened anew to take a lease on it")
-	errNoLeases     = errors.New("leases prove nothing on this filesystem")
+	errDescriptor = errors.New("a lease needs a name, or a descriptor of O_PATH")
+	errNoLeases   = errors.New("leases prove nothing on this filesystem")
 )
 
 // release gives the lease up and reports whether it was there to the end. One that somebody

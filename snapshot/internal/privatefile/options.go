@@ -27,7 +27,7 @@ const (
 // An Source is a file that is to be copied.
 type Source struct {
 	FD        int           // open for reading
-	Exclusive bool          // no other code uses the descriptor: its offset may be moved, a lease taken
+	Exclusive bool          // the caller does not use FD: its offset may be moved, a lease taken
 	Stat      syscalls.Stat // of a moment ago
 	Dir       int           // a directory of its filesystem, or NoDir
 }

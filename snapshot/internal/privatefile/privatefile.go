@@ -79,14 +79,6 @@ func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, sysca
 			return none, own, err
 		}
 	}
-	if !src.Exclusive {
-		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
-		// there is no lease. No other process has a lease that excludes readers: src is open.
-		if fd, err := sys.Reopen(src.FD); err == nil {
-			defer syscalls.Close(fd)
-			src.FD, src.Exclusive = fd, true
-		}
-	}
 	limit := int64(math.MaxInt64)
 	if u.memory {
 		limit = memoryLimit
