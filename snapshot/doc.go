@@ -72,6 +72,44 @@
 // another process holds a lease, and errors.Is finds syscall.EAGAIN. While a file is open, no other
 // process can take a write lease on it, so [FromFile] does not meet one.
 //
+// # POSIX locks of this process
+//
+// When a process closes a descriptor of a file, the kernel ends all locks that the process has on
+// the file by fcntl(2), F_SETLK, whichever descriptor they were taken through. SQLite has such
+// locks. Locks of other processes, of flock(2) and of F_OFD_SETLK stay.
+//
+//	call                                                locks of this process on the file
+//	FromFile of a descriptor that is open for reading;  stay
+//	all methods of a Mmap
+//	Open, OpenMut, FromFile of a descriptor of O_PATH;  end
+//	FS of package adapters
+//	commits                                             may end
+//
+// # SQLite
+//
+// A snapshot of an SQLite database that another process or goroutine writes to can be a mix of two
+// versions, also with RequireConsistent. The lock that SQLite has for writers prevents that. The
+// following works with a rollback journal and with a write-ahead log (WAL); conn is a *sql.Conn:
+//
+//	f, err := os.Open("data.db")              // to be closed after all connections
+//	…
+//	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+//	…
+//	m, err := snapshot.FromFile(f)            // Open would end SQLite's locks
+//	…
+//	wal, err := snapshot.Open("data.db-wal")  // fs.ErrNotExist without WAL
+//	…
+//	_, err = conn.ExecContext(ctx, "ROLLBACK")
+//
+// Writers wait from BEGIN to ROLLBACK. SQLite reads the snapshots if they get names that belong
+// together, such as copy.db and copy.db-wal. With a rollback journal, BEGIN and then a SELECT also
+// keep writers out, and need no write permission.
+//
+// Closing f ends SQLite's locks as well. f must stay open as long as any code in the process has
+// the database open, and be reachable, because the garbage collector closes an unreachable
+// [os.File]. If a program cannot ensure that, VACUUM INTO copies the database through SQLite. Do
+// not commit to a database that a process has open: the process goes on with the old file.
+//
 // # Network filesystems
 //
 // On NFS, SMB, CephFS and all that is FUSE (GlusterFS, JuiceFS, sshfs, gcsfuse) a snapshot is a
@@ -344,8 +382,7 @@
 //
 // A file must fit into the address space, and tell its size: those in /proc do not, and are
 // refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a
-// file waits as writing to it would, whatever becomes of the context. Opening a file, committing to
-// it and copying it close a descriptor of it, which ends the locks that this process has on it by
-// fcntl(2), F_SETLK. Off Linux, opening fails with [errors.ErrUnsupported]. The
-// garbage collector does not know mapped memory, and the race detector does not watch it.
+// file waits as writing to it would, whatever becomes of the context. Off Linux, opening fails with
+// [errors.ErrUnsupported]. The garbage collector does not know mapped memory, and the race detector
+// does not watch it.
 package snapshot
