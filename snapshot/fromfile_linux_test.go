@@ -54,7 +54,7 @@ func TestFromFile(t *testing.T) {
 //
 //promise:snapshot.Config.FromFile holes take no space in a copy
 func TestFromFileHoles(t *testing.T) {
-	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
+	mounttest.EachOf(t, copying|mounttest.Private, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, size := join(dir, "f"), 64<<20+17
 		data := make([]byte, size)
