@@ -161,5 +161,5 @@ func (m *MmapMut) checkUsable() error {
 	if m.broken != nil {
 		return fmt.Errorf("an earlier commit failed: %w", m.broken)
 	}
-	return m.writeback.known()
+	return m.region.Lost()
 }

@@ -41,7 +41,7 @@ func (m *MmapMut) commitAndClose() error {
 	}
 	m.cannotLink = private.Spent
 	if publish.IsSyncError(err) {
-		_ = m.markBroken(m.writeback.note(err))
+		m.region.NoteLost(err)
 	}
 	if uerr := m.unfreeze(); uerr != nil {
 		return errors.Join(err, uerr, m.close())
@@ -76,8 +76,7 @@ func (m *MmapMut) freeze() (bool, error) {
 		return false, err
 	}
 	m.closed.Store(true)
-	m.writeback.wait()
-	if err := m.writeback.known(); err != nil { // a read got the report that fsync would get
+	if err := m.region.Lost(); err != nil { // a read got the report that fsync would get
 		return false, errors.Join(err, m.unfreeze())
 	}
 	return true, nil

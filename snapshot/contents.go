@@ -50,8 +50,8 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 
 // writeOut brings what was stored to the disk.
 func (m *MmapMut) writeOut() error {
-	if err := m.writeback.ask(func() error { return sys.WritebackAndWait(m.fd()) }); err != nil {
-		return m.markBroken(err)
+	if err := m.region.Writeback(sys.WritebackAndWait); err != nil {
+		return err
 	}
 	m.region.Written()
 	return nil
@@ -60,10 +60,7 @@ func (m *MmapMut) writeOut() error {
 // writebackError waits for the writeback that runs, if any, and returns an error if one has ever
 // failed.
 func (m *MmapMut) writebackError() error {
-	if err := m.writeback.askLast(func() error { return sys.WritebackError(m.fd()) }); err != nil {
-		return m.markBroken(err)
-	}
-	return nil
+	return m.region.Writeback(sys.WritebackError)
 }
 
 // markBroken remembers an error after which the private file may not hold what was stored into

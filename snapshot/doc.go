@@ -1,6 +1,6 @@
 // Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, writeback.go,
-// callerfault.go, method.go, config.go, errors.go.
+// commit.go, inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, callerfault.go,
+// method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.
@@ -331,10 +331,11 @@
 // If the disk refuses to store dirty pages of the private copy, as a full thin-provisioned disk
 // does, the kernel loses them when it needs memory. From then on ReadAt, View and Prefetch fail
 // with ENOSPC or EIO, Bytes is nil, and commits fail: open the file again. A Reflink that is only
-// read has no dirty pages. Reads of pages that are not known to be in memory ask the kernel for
-// such a failure, at most once in a millisecond. Other reads do not ask: a page that is lost
-// although it is known to be in memory reads as zeros or old data for up to five seconds, or for as
-// long as it is read all the time, and in a slice of Bytes.
+// read has no dirty pages. Each read of pages that are not known to be in memory asks the kernel for
+// such a failure, by sync_file_range(2). Other reads do not ask: for up to five seconds, ReadAt and
+// View of pages that are known to be in memory can return zeros or old data. A slice of Bytes can
+// hold zeros or old data at any time. If a sandbox refuses sync_file_range(2), reads do not ask, and
+// commits fail.
 //
 // # What each holds
 //

@@ -49,10 +49,10 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 // Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
 // program; so is a disk error while it is used. ReadAt and View have neither problem.
 //
-// It is nil if the size is 0, after Close, and if the file cannot be mapped: View has the error of
-// that.
+// It is nil if the size is 0, after Close, if the file cannot be mapped, and if the disk refused the
+// private copy. View has the error of the last two.
 func (m *Mmap) Bytes() []byte {
-	if m.closed.Load() || m.checkLost() != nil {
+	if m.closed.Load() {
 		return nil
 	}
 	return m.region.Bytes()
@@ -70,6 +70,5 @@ func (m *Mmap) Close() error {
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)
 	}
-	m.writeback.wait()
 	return pathError("close", m.name, m.region.Close())
 }

@@ -124,10 +124,10 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 // commit makes its clone is in it or not. Do not call msync(2) on it: Commit does what is
 // needed, and the kernel would tell of a failing disk once, to msync and not to Commit.
 //
-// It is nil if the size is 0, after Close, and if the file cannot be mapped: View has the error of
-// that.
+// It is nil if the size is 0, after Close, if the file cannot be mapped, and if the disk refused the
+// private copy. View has the error of the last two.
 func (m *MmapMut) Bytes() []byte {
-	if m.closed.Load() || m.checkLost() != nil {
+	if m.closed.Load() {
 		return nil
 	}
 	return m.region.Bytes()
@@ -149,7 +149,6 @@ func (m *MmapMut) close() error {
 	m.store.Lock()
 	defer m.store.Unlock()
 	m.closed.Store(true)
-	m.writeback.wait()
 	m.cleanup.Stop()
 	m.origin.At.Close()
 	return m.region.Close()

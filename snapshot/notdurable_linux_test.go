@@ -31,7 +31,8 @@ func TestFailedWritebackBreaksSnapshot(t *testing.T) {
 				}
 				return nil
 			})
-			wantError(t, m.Commit(), syscall.ENOSPC, "commit "+name+": sync_file_range: no space left on device")
+			wantError(t, m.Commit(), syscall.ENOSPC, "commit "+name+": the kernel could not write the private copy to the disk: "+
+				"sync_file_range: no space left on device")
 			undo()
 			for _, way := range ways {
 				if err := way.do(m); !errors.Is(err, syscall.ENOSPC) {

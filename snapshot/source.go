@@ -12,7 +12,6 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -23,16 +22,13 @@ type source struct {
 	stat   syscalls.Stat
 	method Method
 	region *mapped.Region // the private copy
-
-	writeback writebackState
-	closed    atomic.Bool
+	closed atomic.Bool
 }
 
 // init takes the private copy over. If it fails, it has closed it.
 func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
 	s.name, s.stat, s.method = name, stat, Method(p.Method)
-	s.writeback.dirty = writable || s.method != Reflink
-	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable)
+	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable, s.method == Reflink)
 	return err
 }
 
@@ -60,11 +56,11 @@ func (s *source) Stat() (fs.FileInfo, error) {
 // that is not within the size.
 func (s *source) Resident(off, n int64) bool {
 	n, err := s.checkRange("resident", off, n)
-	return err == nil && !s.writeback.lost() && s.region.Resident(off, n)
+	return err == nil && s.region.Resident(off, n)
 }
 
 func (s *source) readAt(p []byte, off int64) (int, error) {
-	if s.region.TryRead(p, off) && !s.writeback.lost() {
+	if s.region.TryRead(p, off) {
 		return len(p), nil
 	}
 	return s.readAtSlowly(p, off)
@@ -77,9 +73,6 @@ func (s *source) readAtSlowly(p []byte, off int64) (int, error) {
 	n, err := clip(len(p), off, s.region.Size())
 	if n > 0 {
 		k, rerr := s.region.ReadAt(p[:n], off)
-		if lerr := s.checkLost(); lerr != nil {
-			k, rerr = 0, lerr
-		}
 		if rerr != nil {
 			n, err = k, destinationFault(p[k:n], rerr)
 		}
@@ -99,18 +92,7 @@ func (s *source) view(off, n int64, f func(b []byte) error, cause func(off int64
 	if n == 0 {
 		return f(nil)
 	}
-	cold := !s.Resident(off, n)
-	if cold {
-		if err := s.checkLost(); err != nil {
-			return pathError("view", s.name, err)
-		}
-	}
 	fault, ferr, err := s.region.View(off, n, f)
-	if cold {
-		if lerr := s.checkLost(); lerr != nil { // f may have used pages that are lost
-			fault, err = -1, lerr
-		}
-	}
 	if fault >= 0 {
 		err = cause(fault)
 	}
@@ -120,46 +102,12 @@ func (s *source) view(off, n int64, f func(b []byte) error, cause func(off int64
 	return ferr
 }
 
-// checkLostEvery is how long checkLost relies on what it asked last. A system call for each cold
-// read of a page would take as long as the read.
-const checkLostEvery = time.Millisecond
-
-// started is the zero of writebackState.asked, long ago for a snapshot that never asked.
-var started = time.Now().Add(-time.Hour)
-
-// checkLost returns an error if pages of the private file may be lost. If it returns nil, pages that
-// were read before are right, except for those that were lost in the last checkLostEvery.
-func (s *source) checkLost() error {
-	w := &s.writeback
-	if !w.dirty {
-		return nil
-	}
-	if w.lost() {
-		return w.known()
-	}
-	now := int64(time.Since(started))
-	if now-w.asked.Load() < int64(checkLostEvery) {
-		return nil
-	}
-	return lostError(w.ask(func() error {
-		if s.closed.Load() { // the descriptor can be another file's
-			return nil
-		}
-		w.asked.Store(now)
-		return sys.WritebackFailed(s.region.FD())
-	}))
-}
-
 func (s *source) prefetch(off, n int64) error {
 	n, err := s.checkRange("prefetch", off, n)
 	if err != nil || n == 0 {
 		return err
 	}
-	err = s.region.Prefetch(off, n)
-	if lerr := s.checkLost(); lerr != nil {
-		err = lerr
-	}
-	return pathError("prefetch", s.name, err)
+	return pathError("prefetch", s.name, s.region.Prefetch(off, n))
 }
 
 // checkRange checks that the snapshot is open and that n bytes from off on, or all from off on if n is

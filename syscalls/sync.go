@@ -24,7 +24,8 @@ func WritebackError(fd int) error {
 }
 
 // WritebackFailed returns the error of a writeback that has failed, if this descriptor did not
-// report it before: sync_file_range(2). It waits for nothing and starts nothing.
+// report it before: sync_file_range(2). It starts no writeback, and waits for none but of the page at
+// 8 TiB.
 func WritebackFailed(fd int) error {
 	return do("sync_file_range", func() error { return writebackFailed(fd) })
 }

@@ -3,6 +3,6 @@
 // given back only when no reader can use them any more.
 //
 // Files, each of which uses only those named after it: hooks.go, io.go, region.go,
-// sweeper.go, insist.go, mapping.go, quarantine.go, space.go, pageset.go. The first has only
-// functions for tests.
+// writeback.go, sweeper.go, insist.go, mapping.go, quarantine.go, space.go, pageset.go. The first
+// has only functions for tests.
 package mapped

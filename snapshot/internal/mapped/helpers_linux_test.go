@@ -52,7 +52,7 @@ func newRegion(t testing.TB, text string, size int64, writable bool) *Region {
 	_, err = sys.Pwrite(fd, []byte(text), 0)
 	must(t, err)
 	must(t, sys.Ftruncate(fd, size))
-	r, err := New(os.NewFile(uintptr(fd), "mapped-test"), size, uint32(os.Geteuid()), writable)
+	r, err := New(os.NewFile(uintptr(fd), "mapped-test"), size, uint32(os.Geteuid()), writable, false)
 	must(t, err)
 	return r
 }

@@ -32,6 +32,9 @@ func (r *Region) TryRead(p []byte, off int64) (done bool) {
 	if m == nil || len(p) == 0 || off < 0 || int64(len(p)) > min(r.size.Load(), int64(len(m.mem)))-off {
 		return false
 	}
+	if r.writeback.failed.Load() != nil {
+		return false
+	}
 	first, last := uint64(off)>>pageShift, (uint64(off)+uint64(len(p))-1)>>pageShift
 	if word := first / 64; word != last/64 || set == nil || word >= uint64(len(*set)) {
 		if !r.resident.has(off, len(p)) {
@@ -65,6 +68,9 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.file.ReadAt(p, off)
 	if err != nil {
 		return n, UnwrapPathError(err)
+	}
+	if err := r.checkLost(); err != nil {
+		return 0, err
 	}
 	r.markResident(off, n)
 	return n, nil
@@ -101,7 +107,8 @@ func (r *Region) Pwrite(p []byte, off int64) (n int, err error) {
 }
 
 // View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults,
-// fault is the offset in the region, else -1. With err f is not called.
+// fault is the offset in the region, else -1. With err f was not called, or may have used pages that
+// are lost.
 func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, err error) {
 	m, err := r.acquire(off + n)
 	if err != nil {
@@ -111,17 +118,30 @@ func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, 
 	if !m.viewed.Load() {
 		m.viewed.Store(true)
 	}
+	if err := r.Lost(); err != nil {
+		return -1, nil, err
+	}
 	if first := min(n, viewPrefault); !r.resident.has(off, int(first)) && populate(m.mem, off, first) == nil {
+		if err := r.checkLost(); err != nil {
+			return -1, nil, err
+		}
 		r.markResident(off, int(first))
 	}
+	resident := r.resident.has(off, int(n))
 	at, ferr := m.call(f, m.mem[off:off+n:off+n])
+	if !resident {
+		if err := r.checkLost(); err != nil { // f may have used pages that are lost
+			return -1, nil, err
+		}
+	}
 	return int64(at), ferr, nil
 }
 
-// Bytes returns the memory itself. It is nil if the size is 0 or the file cannot be mapped.
+// Bytes returns the memory itself. It is nil if the size is 0, the file cannot be mapped, or pages
+// are lost.
 func (r *Region) Bytes() []byte {
 	size := r.Size()
-	if size == 0 {
+	if size == 0 || r.checkLost() != nil {
 		return nil
 	}
 	m, err := r.acquire(size)
@@ -153,11 +173,13 @@ func (r *Region) Prefetch(off, n int64) error {
 		_ = populate(m.mem, off, step) // so that touching it is no fault
 		r.markResident(off, int(step))
 	}
-	return nil
+	return r.checkLost()
 }
 
 // Resident reports whether n bytes from off on are known to be in memory.
-func (r *Region) Resident(off, n int64) bool { return n == 0 || r.resident.has(off, int(n)) }
+func (r *Region) Resident(off, n int64) bool {
+	return r.Lost() == nil && (n == 0 || r.resident.has(off, int(n)))
+}
 
 // ReadError returns why the page at off could not be had for reading, EFAULT if it can be had now.
 func (r *Region) ReadError(off int64) error {

@@ -32,6 +32,7 @@ type Region struct {
 	// writeback; a store to a clean page may wait for the disk. Pages in a set are accessed
 	// through the mapping, others by system calls.
 	resident, dirty PageSet
+	writeback       writeback
 	registered      atomic.Bool  // the sweeper knows the region
 	refused         atomic.Int64 // when memory could not be mapped last: nanoseconds since started
 
@@ -42,9 +43,11 @@ type Region struct {
 }
 
 // New returns a region of the first size bytes of a file that uid owns, which is the region's from
-// then on. If it fails, because Reserve does, it has closed the file.
-func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) {
+// then on. If clean is true, the file has no dirty pages. If New fails, because Reserve does, it has
+// closed the file.
+func New(file *os.File, size int64, uid uint32, writable, clean bool) (*Region, error) {
 	r := &Region{file: file, owner: uid, writable: writable}
+	r.writeback.clean.Store(clean && !writable)
 	r.size.Store(size)
 	if err := r.Reserve(size); err != nil {
 		_ = file.Close()
@@ -165,7 +168,23 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }
 
-// Protect makes every access to the memory fault, or allows accesses again.
+// Lost returns an error if it is known that the kernel could not write dirty pages of the file to the
+// disk. Then pages may be lost.
+func (r *Region) Lost() error { return r.writeback.known() }
+
+// NoteLost notes an error of fsync(2) of the file for Lost.
+func (r *Region) NoteLost(err error) { _ = r.writeback.note(err) }
+
+// Writeback calls a function of package sys that writes dirty pages or waits for them. Its error is
+// Lost, or says that the kernel refuses the call. The caller keeps Close from being called.
+func (r *Region) Writeback(call func(fd int) error) error { return r.writeback.wait(call, r.FD()) }
+
+// checkLost asks the kernel, and returns Lost. If it returns nil, the data that were read before are
+// right.
+func (r *Region) checkLost() error { return r.writeback.check(r.file) }
+
+// Protect makes every access to the memory fault, or allows accesses again. While they fault, no
+// read asks for failures of the writeback: the caller asks by fsync(2).
 func (r *Region) Protect(inaccessible bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,6 +194,7 @@ func (r *Region) Protect(inaccessible bool) error {
 		}
 	}
 	r.protected = inaccessible
+	r.writeback.stop(inaccessible)
 	return nil
 }
 
@@ -188,6 +208,7 @@ func (r *Region) Close() error {
 	if m != nil {
 		m.release()
 	}
+	r.writeback.stop(true)
 	return UnwrapPathError(r.file.Close())
 }
 
@@ -211,8 +232,10 @@ func recheckWeakly(w weak.Pointer[Region]) recheckFunc {
 	}
 }
 
-// recheck forgets what may no longer be so. vec has room for an answer of mincore on a chunk.
+// recheck forgets what may no longer be so. vec has room for an answer of mincore on a chunk. It
+// asks for failures of the writeback, because reads of pages that are known to be resident do not.
 func (r *Region) recheck(vec []byte) {
+	_ = r.checkLost()
 	r.dirty.clear()
 	var mem []byte
 	m := r.mem.Load()

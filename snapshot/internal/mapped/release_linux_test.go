@@ -28,7 +28,7 @@ func TestReleaseKeepsMapping(t *testing.T) {
 		if err := f.Truncate(3 << 20); err != nil {
 			t.Fatal(err)
 		}
-		r, err := New(f, 1<<20, 0, true)
+		r, err := New(f, 1<<20, 0, true, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,9 @@ func wrap(call any, before func() error) {
 
 // inBackground reports whether a cleanup or the sweeper makes a call.
 func inBackground(call string) bool {
-	if call != "munmap" && call != "mmap none" && call != "mincore" {
+	switch call {
+	case "munmap", "mmap none", "mincore", "writebackfailed":
+	default:
 		return false
 	}
 	var stack [64]uintptr
