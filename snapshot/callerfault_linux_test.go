@@ -58,6 +58,7 @@ func TestWriteFromFaultingView(t *testing.T) {
 }
 
 // A ReadAt into bytes that a View of another snapshot lends, where the disk is full, ends that View.
+// It is the same whether the source is in memory or not.
 //
 //promise:snapshot.MmapMut.View a ReadAt into its bytes, with the disk full, is an error of the View
 func TestReadIntoFaultingView(t *testing.T) {
@@ -69,24 +70,61 @@ func TestReadIntoFaultingView(t *testing.T) {
 		m := create(t, join(dir, "holes"))
 		must(t, m.Resize(2*size))
 		fill(t, join(dir, "filler"))
-		err := m.View(0, -1, func(p []byte) error {
-			for off := 0; off < 2*size; off += size {
-				if _, err := source.ReadAt(p[off:off+size], 0); err != nil {
-					return err
+		for _, warm := range []bool{false, true} {
+			err := m.View(0, -1, func(p []byte) error {
+				for off := 0; off < 2*size; off += size {
+					if _, err := source.ReadAt(p[off:off+size], 0); err != nil {
+						return err
+					}
 				}
+				return nil
+			})
+			var pathErr *fs.PathError
+			if !errors.As(err, &pathErr) || pathErr.Path != join(dir, "holes") || !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("warm: %v: %v", warm, err)
 			}
-			return nil
-		})
-		var pathErr *fs.PathError
-		if !errors.As(err, &pathErr) || pathErr.Path != join(dir, "holes") || !errors.Is(err, syscall.ENOSPC) {
-			t.Error(err)
+			for range 2 {
+				_, err := source.ReadAt(make([]byte, size), 0)
+				must(t, err)
+			}
 		}
 		must(t, m.Close())
 	})
 }
 
-// Elsewhere, memory of the caller that faults is EFAULT, and the error says whose memory it is. If
-// the caller catches faults itself, it gets the fault.
+// A ReadAt into bytes that a View of a Mmap lends, which are read-only, ends that View, and changes
+// nothing.
+//
+//promise:snapshot.Mmap.View a ReadAt into its bytes is an error of the View
+func TestReadIntoReadOnlyView(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		data := noise(1, 100_000)
+		write(t, join(dir, "f"), data)
+		write(t, join(dir, "source"), noise(2, 100_000))
+		m, source := open(t, join(dir, "f")), open(t, join(dir, "source"))
+		for range 3 { // the source is in memory at last
+			for what, into := range map[string]func(p []byte) error{
+				"a store": func(p []byte) error { p[10] = 1; return nil },
+				"ReadAt":  func(p []byte) error { _, err := source.ReadAt(p, 0); return err },
+				"both Views": func(p []byte) error {
+					return source.View(0, -1, func([]byte) error { _, err := source.ReadAt(p, 0); return err })
+				},
+			} {
+				wantError(t, m.View(0, -1, into), syscall.EFAULT, "view "+m.Name()+": bad address")
+				got := make([]byte, len(data))
+				_, err := m.ReadAt(got, 0)
+				must(t, err)
+				wantBytes(t, what, got, data)
+			}
+			_, err := source.ReadAt(make([]byte, 100_000), 0)
+			must(t, err)
+		}
+	})
+}
+
+// Elsewhere, memory of the caller that faults is EFAULT, and the error says whose memory it is. It is
+// the same whether the file is in memory or not. If the caller catches faults itself, it gets the
+// fault.
 //
 //promise:snapshot.MmapMut.WriteAt a source that faults is EFAULT, of the memory of the caller
 //promise:snapshot.Mmap.ReadAt a destination that faults is EFAULT, of the memory of the caller
@@ -95,26 +133,33 @@ func TestCallerFaults(t *testing.T) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100_000))
 		r, m := open(t, name), openMut(t, name)
-		p := faulty(t, 8192)
-		n, err := m.WriteAt(p[:16<<10], 0)
-		wantError(t, err, unix.EFAULT, "write "+name+": the bytes to write are in memory that cannot be read: bad address")
-		got := make([]byte, n)
-		_, rerr := m.ReadAt(got, 0)
-		must(t, rerr)
-		if n > 8192 || !bytes.Equal(got, p[:n]) {
-			t.Errorf("%d bytes were written", n)
-		}
-		_, err = r.ReadAt(p[:16<<10], 0)
-		wantError(t, err, unix.EFAULT, "read "+name+": the bytes go to memory that cannot be written: bad address")
-		for what, use := range map[string]func(){
-			"WriteAt":   func() { _, _ = m.WriteAt(p[:16<<10], 20_000) },
-			"WriteGrow": func() { _, _ = m.WriteGrow(p[:16<<10], m.Size()) },
-		} {
-			if !systest.Faults(use) {
-				t.Errorf("%s: the caller does not get the fault", what)
+		for range 3 {
+			p := faulty(t, 8192)
+			n, err := m.WriteAt(p[:16<<10], 0)
+			wantError(t, err, unix.EFAULT, "write "+name+": the bytes to write are in memory that cannot be read: bad address")
+			got := make([]byte, n)
+			_, rerr := m.ReadAt(got, 0)
+			must(t, rerr)
+			if n > 8192 || !bytes.Equal(got, p[:n]) {
+				t.Errorf("%d bytes were written", n)
 			}
+			_, err = r.ReadAt(p[:16<<10], 0)
+			wantError(t, err, unix.EFAULT, "read "+name+": the bytes go to memory that cannot be written: bad address")
+			for what, use := range map[string]func(){
+				"ReadAt":    func() { _, _ = r.ReadAt(p[:16<<10], 0) },
+				"WriteAt":   func() { _, _ = m.WriteAt(p[:16<<10], 20_000) },
+				"WriteGrow": func() { _, _ = m.WriteGrow(p[:16<<10], m.Size()) },
+			} {
+				if !systest.Faults(use) {
+					t.Errorf("%s: the caller does not get the fault", what)
+				}
+			}
+			_, err = m.WriteGrow([]byte("good"), m.Size()) // no lock is held
+			must(t, err)
+			_, err = m.WriteAt(noise(2, 100_000), 0) // from now on it is in memory
+			must(t, err)
+			_, err = r.ReadAt(make([]byte, 100_000), 0)
+			must(t, err)
 		}
-		_, err = m.WriteGrow([]byte("good"), m.Size()) // no lock is held
-		must(t, err)
 	})
 }

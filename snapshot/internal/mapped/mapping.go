@@ -104,13 +104,14 @@ func keepAlive(m *mapping) { runtime.KeepAlive(m) }
 
 // tryCopy is the built-in copy, where dst or src lies in the mapping. It reports false if a page
 // could not be had: then an unknown part was copied, because memmove does not go from front to
-// back.
+// back. If the page is memory of the caller, the system call that the caller of tryCopy then makes
+// is EFAULT.
 func (m *mapping) tryCopy(dst, src []byte) (done bool) {
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(old)
 		if !done { // recover takes longer than all the rest
-			m.fault(recover())
+			_ = recover()
 		}
 	}()
 	copy(dst, src)
