@@ -44,7 +44,8 @@ import (
 // times of modification and change. Several who open it at once wait for one copy; if that
 // fails, all of them get the error, and the next one tries again. A snapshot that nobody has
 // open is kept for ten seconds, and 32 of them at most, each with its descriptor and, where
-// the data were copied, its disk space.
+// the data were copied, its disk space. A snapshot that the disk fails is not shared any more: the
+// next call of Open makes another.
 //
 // The times of a file tell two writes apart only if the clock of its filesystem has ticked in
 // between. So a snapshot is shared with those who open the file later only if it was made at

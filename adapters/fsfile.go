@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 )
 
 // A snapshotFile is the fs.File of a regular file.
@@ -112,9 +113,15 @@ func (b *borrowed) Prefetch(off, n int64) error {
 	return b.named(b.m.Prefetch(off, n))
 }
 
-// named gives an error of the snapshot the name of the file.
+// named gives an error of the snapshot the name of the file. It takes a snapshot that fails out of
+// the cache.
 func (b *borrowed) named(err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
+		if !errors.Is(err, syscall.EFAULT) && !errors.Is(err, syscall.ENOMEM) { // the caller's
+			if _, ok := errors.AsType[syscall.Errno](err); ok {
+				b.from.reject(b.shared)
+			}
+		}
 		return &fs.PathError{Op: e.Op, Path: b.name, Err: e.Err}
 	}
 	return err

@@ -47,6 +47,15 @@ func (c *cache) forget(n int) []*shared {
 	return drop
 }
 
+// reject takes a snapshot that has users out of the cache. The last of them closes it.
+func (c *cache) reject(s *shared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[s.id] == s {
+		delete(c.known, s.id)
+	}
+}
+
 // outdated takes what is idle and shows another state of the same file out of the cache. The
 // caller holds mu, and closes it.
 func (c *cache) outdated(now identity) (drop []*shared) {

@@ -2,12 +2,15 @@ package adapters_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -52,6 +55,35 @@ func TestErrorsAreNotKept(t *testing.T) {
 	}
 	fail = false
 	same(t, contents(t, fsys, "f"), content)
+}
+
+// TestFailingSnapshotsAreNotKept: if the private copy of a file can be read no more, the files that
+// use it fail, and the next call of Open makes another.
+//
+//promise:adapters.FS.Open a snapshot that the disk failed is not shared any more
+func TestFailingSnapshotsAreNotKept(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, mounttest.Memory)
+	content := random(10000)
+	settled(t, dir, "f", content)
+	fsys := newFS(t, dir, snapshot.Config{})
+	mounttest.OnThread(t, func() error {
+		// The kernel says so of pages that it could not write.
+		if err := mounttest.Refuse(unix.SYS_SYNC_FILE_RANGE, syscall.EIO); err != nil {
+			return err
+		}
+		if p, err := fs.ReadFile(fsys, "f"); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%d bytes, %v", len(p), err)
+		}
+		return nil
+	})
+	if known, _ := fsys.Kept(); known != 0 {
+		t.Errorf("%d snapshots are kept", known)
+	}
+	same(t, contents(t, fsys, "f"), content)
+	if known, _ := fsys.Kept(); known != 1 {
+		t.Errorf("%d snapshots are kept", known)
+	}
 }
 
 // TestFSConfig: what of a Config decides whether a file is copied. TempDir is in
