@@ -331,11 +331,11 @@
 // If the disk refuses to store dirty pages of the private copy, as a full thin-provisioned disk
 // does, the kernel loses them when it needs memory. From then on ReadAt, View and Prefetch fail
 // with ENOSPC or EIO, Bytes is nil, and commits fail: open the file again. A Reflink that is only
-// read has no dirty pages. Each read of pages that are not known to be in memory asks the kernel for
-// such a failure, by sync_file_range(2). Other reads do not ask: for up to five seconds, ReadAt and
-// View of pages that are known to be in memory can return zeros or old data. A slice of Bytes can
-// hold zeros or old data at any time. If a sandbox refuses sync_file_range(2), reads do not ask, and
-// commits fail.
+// read has no dirty pages. Each read of pages that are not known to be in memory asks the kernel
+// for such a failure, by sync_file_range(2). Other reads do not ask: for up to five seconds, ReadAt
+// and View of pages that are known to be in memory can return zeros or old data. A slice of Bytes
+// can hold zeros or old data at any time. If a sandbox refuses sync_file_range(2), reads do not
+// ask, and commits fail.
 //
 // # What each holds
 //

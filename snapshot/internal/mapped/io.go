@@ -107,8 +107,8 @@ func (r *Region) Pwrite(p []byte, off int64) (n int, err error) {
 }
 
 // View calls f with the n bytes from off on, n > 0, and returns its error as ferr. If f faults,
-// fault is the offset in the region, else -1. With err f was not called, or may have used pages that
-// are lost.
+// fault is the offset in the region, else -1. With err f was not called, or may have used pages
+// that are lost.
 func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, err error) {
 	m, err := r.acquire(off + n)
 	if err != nil {

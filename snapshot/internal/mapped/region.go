@@ -43,8 +43,8 @@ type Region struct {
 }
 
 // New returns a region of the first size bytes of a file that uid owns, which is the region's from
-// then on. If clean is true, the file has no dirty pages. If New fails, because Reserve does, it has
-// closed the file.
+// then on. If clean is true, the file has no dirty pages. If New fails, because Reserve does, it
+// has closed the file.
 func New(file *os.File, size int64, uid uint32, writable, clean bool) (*Region, error) {
 	r := &Region{file: file, owner: uid, writable: writable}
 	r.writeback.clean.Store(clean && !writable)
@@ -168,8 +168,8 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }
 
-// Lost returns an error if it is known that the kernel could not write dirty pages of the file to the
-// disk. Then pages may be lost.
+// Lost returns an error if it is known that the kernel could not write dirty pages of the file to
+// the disk. Then pages may be lost.
 func (r *Region) Lost() error { return r.writeback.known() }
 
 // NoteLost notes an error of fsync(2) of the file for Lost.
