@@ -122,6 +122,8 @@ var limits = []*limit{
 	{
 		name: "TempDir", errno: syscall.ENOSPC, says: "temporary directory ", readOnly: true,
 		impose: func(t *testing.T, dir string) func() {
+			// A smaller copy would go on to memory.
+			must(t, os.Truncate(join(dir, "f"), 64<<20+1))
 			must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 			must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 			return func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) }

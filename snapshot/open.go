@@ -142,8 +142,8 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode.IsRegular() {
-		return nil, pathname.NotRegular(st.Mode)
+	if err := pathname.CheckReadable(fd, st); err != nil {
+		return nil, err
 	}
 	src := privatefile.Source{FD: fd, Stat: st}
 	if ok, err := sys.IsReadable(fd); err != nil {

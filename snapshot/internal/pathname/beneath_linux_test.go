@@ -149,11 +149,10 @@ func TestMagicLinks(t *testing.T) {
 			p, err := Resolve(root, name, true)
 			wantEscape(t, name, p, err)
 		}
-		p, err := Resolve(root, "self/status", false) // a link that is a name
-		if err != nil {
+		// A link that is a name: the file is found, but cannot be copied.
+		if _, err := Resolve(root, "self/status", false); !errors.Is(err, ErrSizeUnknown) {
 			t.Fatal(err)
 		}
-		p.Close()
 	})
 }
 

@@ -60,9 +60,11 @@ func (s start) resolve(name string, create bool) (*Location, error) {
 			return nil, err
 		}
 	}
-	if p.FD >= 0 && !p.Stat.Mode.IsRegular() {
-		p.Close()
-		return nil, NotRegular(p.Stat.Mode)
+	if p.FD >= 0 {
+		if err := CheckReadable(p.FD, p.Stat); err != nil {
+			p.Close()
+			return nil, err
+		}
 	}
 	return p, nil
 }

@@ -36,20 +36,9 @@ func NewCopier(ctx context.Context, progress func(done, total int64)) *Copier {
 	return &Copier{ctx: ctx, progress: progress, check: func() error { return nil }, chunk: firstChunk}
 }
 
-// A writeErr is one of the file that is written: what is read is as good as it was.
-type writeErr struct{ error }
-
-func (e writeErr) Unwrap() error { return e.error }
-
-// WriteError marks an error as one of the file that is written.
-func WriteError(err error) error { return writeErr{err} }
-
-// IsWriteError reports whether WriteError marked the error.
-func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }
-
 // Copy makes dst, which is empty, a file of size bytes with the contents of src, both open for
 // reading, dst for writing too. Holes stay holes. If seek is set, Copy moves the offset of src to
-// find them, else it reads them. The error is errChanged if src is shorter.
+// find them, else it reads them. The error is errShort if src is shorter.
 func (c *Copier) Copy(dst, src int, size int64, seek bool) error {
 	if err := sys.Ftruncate(dst, size); err != nil {
 		return WriteError(err)
@@ -118,20 +107,18 @@ func (c *Copier) copyChunk(dst, src int, off, n int64) (int, error) {
 	if !c.buffered {
 		done, err := sys.CopyFileRange(dst, off, src, off, int(n))
 		if done > 0 || !cannotCopy(err) {
-			return done, err
+			return done, sortCopyError(err)
 		}
 		c.buffered = true
 	}
 	return c.copyBuffered(dst, src, off, n)
 }
 
-// cannotCopy reports whether the kernel, which copied nothing, cannot do it for these files.
+// cannotCopy reports whether copy_file_range(2), which copied nothing, cannot copy these files.
 func cannotCopy(err error) bool {
-	return err == nil || // 0 bytes: a kernel before 5.19 that cannot, or the end, which reading finds as well
-		errors.Is(err, errors.ErrUnsupported) || // ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EPERM: see syscalls.CopyFileRange
-		errors.Is(err, syscall.EIO) // what CIFS says for "cannot"; if it is the disk's, reading will say so again
-	// Left out: ENOSPC, EDQUOT and EFBIG, which writing would meet as well; EBADF and EISDIR,
-	// mistakes here; ETXTBSY, a swap file.
+	return err == nil || // 0 bytes: a kernel before 5.19 that cannot, or the end, as reading finds, too
+		errors.Is(err, syscall.EIO) || // CIFS: it cannot. If it is the disk, reading is EIO, too
+		errors.Is(sortCopyError(err), errors.ErrUnsupported)
 }
 
 // copyBuffered copies some of n bytes from off on through a buffer. It leaves out blocks of zeros:
@@ -145,7 +132,7 @@ func (c *Copier) copyBuffered(dst, src int, off, n int64) (int, error) {
 		return 0, err
 	}
 	if r == 0 {
-		return 0, errChanged
+		return 0, errShort
 	}
 	for done := 0; done < r; {
 		zeros, data := nextBlocks(c.buf[done:r])

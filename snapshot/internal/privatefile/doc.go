@@ -3,5 +3,5 @@
 // those of one version of the original, as far as Method says.
 //
 // Files, each of which uses only those named after it: privatefile.go, stablecopy.go, lease.go,
-// unnamed.go, copier.go, errors.go, options.go.
+// unnamed.go, failures.go, copier.go, kernelcopy.go, errors.go, options.go.
 package privatefile

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 )
 
@@ -11,5 +12,17 @@ var (
 	ErrUnstable    = errors.New("no consistent copy could be made")
 	errChanged     = retry.Transient(fmt.Errorf("%w: the file changed while it was copied", ErrUnstable))
 	errLeaseBroken = retry.Transient(fmt.Errorf("%w: a writer waited for too long", ErrUnstable))
-	errSizeUnknown = fmt.Errorf("%w: it holds more than its size says", errors.ErrUnsupported)
+	errShort       = retry.Transient(fmt.Errorf("%w: the file ended before its size", ErrUnstable))
+	errSizeUnknown = pathname.ErrSizeUnknown
 )
+
+// A writeErr is one of the file that is written: what is read is as good as it was.
+type writeErr struct{ error }
+
+func (e writeErr) Unwrap() error { return e.error }
+
+// WriteError marks an error as one of the file that is written.
+func WriteError(err error) error { return writeErr{err} }
+
+// IsWriteError reports whether WriteError marked the error.
+func IsWriteError(err error) bool { return errors.As(err, new(writeErr)) }

@@ -20,33 +20,35 @@ type File struct {
 	Owner  uint32
 }
 
-// Copy makes a private file with the contents of src: a clone, wherever the ladder leads,
-// or else a copy. With linkable it is to get a name in the directory of src, if that can be.
+// Copy makes a private file with the contents of src at the first candidate that can hold it: a
+// clone, or else a copy. With linkable it is to get a name in the directory of src, if that can be.
 func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
 	// Mode 0: only root can open it again through /proc.
-	u, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
-	if err != nil {
-		return p, err
-	}
+	err = o.search(src.Dir, 0, src.Stat.Size, linkable, func(u Unnamed) (err error) {
+		p, err = o.copyTo(ctx, u, src)
+		return err
+	})
+	return p, err
+}
+
+// copyTo makes u, which is empty, what src is. If that fails, it closes u.
+func (o Options) copyTo(ctx context.Context, u Unnamed, src Source) (p File, err error) {
 	made := false // else it is given back, also if Progress panics
 	defer func() {
 		if !made {
 			discard(ctx, u.FD)
 		}
 	}()
-	method, own, err := o.fill(ctx, u, src)
-	if err != nil {
-		return p, u.wrapTried(err)
+	method, own, err := o.fill(ctx, &u, src)
+	if err == nil && u.place == memory {
+		err = sys.Seal(u.FD)
 	}
-	if u.memory {
-		if err := sys.Seal(u.FD); err != nil {
-			return p, u.wrapTried(err)
-		}
+	if err == nil {
+		err = checkCopy(own)
 	}
-	err = checkCopy(own)
 	made = err == nil
 	return File{u, own.Size, method, own.UID}, err
 }
@@ -61,10 +63,14 @@ func discard(ctx context.Context, fd int) {
 	_ = syscalls.Close(fd)
 }
 
-// fill makes the private file, which is empty, what src is, and describes it.
-func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, syscalls.Stat, error) {
+// fill makes the private file, which is empty, what src is, and describes it. It may replace the
+// file by one in TempDir.
+func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (Method, syscalls.Stat, error) {
 	accept := u.Linkable && o.Accept != nil
 	own, err := cloneWhole(ctx, u.FD, src)
+	if errors.Is(err, syscall.EXDEV) && u.place == beside && o.cloneInTemp(ctx, u, src, &own) {
+		err = nil
+	}
 	if !errors.Is(err, errors.ErrUnsupported) || o.NoCopy {
 		if err == nil && accept {
 			err = o.Accept(own)
@@ -80,7 +86,7 @@ func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, sysca
 		}
 	}
 	limit := int64(math.MaxInt64)
-	if u.memory {
+	if u.place == memory {
 		limit = memoryLimit
 	}
 	method, err := o.copyStable(ctx, u.FD, src, limit)
@@ -143,11 +149,29 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 	return own, err
 }
 
-// Clone makes the empty file dst a reflink of src.
+// cloneInTemp replaces u by a clone of src in TempDir, if it can make one, and describes it. A file
+// that is mounted by itself (mount(8), --bind) lies on another filesystem than its directory, and
+// TempDir may lie there, too.
+func (o Options) cloneInTemp(ctx context.Context, u *Unnamed, src Source, own *syscalls.Stat) bool {
+	fd, err := o.create(temporary, src.Dir, 0, src.Stat.Size)
+	if err != nil {
+		return false
+	}
+	cloned, err := cloneWhole(ctx, fd, src)
+	if err != nil {
+		_ = syscalls.Close(fd)
+		return false
+	}
+	_ = syscalls.Close(u.FD)
+	*u, *own = Unnamed{FD: fd, place: temporary}, cloned
+	return true
+}
+
+// Clone makes the empty file dst a reflink of src. The error is as of sortCopyError.
 func Clone(ctx context.Context, dst, src int) error {
 	err := sys.Ficlone(dst, src)
-	if errors.Is(err, syscall.EINVAL) && matchNoCOW(dst, src) {
-		err = sys.Ficlone(dst, src)
+	if errors.Is(err, syscall.EINVAL) {
+		err = cloneNoCOW(dst, src, err)
 	}
 	// EAGAIN is ZFS with dirty blocks, which it writes within moments.
 	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 6; i++ {
@@ -156,19 +180,25 @@ func Clone(ctx context.Context, dst, src int) error {
 		}
 		err = sys.Ficlone(dst, src)
 	}
-	if errors.Is(err, syscall.EAGAIN) {
-		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
-	}
-	return err
+	return sortCopyError(err)
 }
 
-// matchNoCOW gives dst the NOCOW flag of src, or takes it away, and reports whether that
-// changed anything: btrfs clones only between files that agree in it.
-func matchNoCOW(dst, src int) bool {
-	want, err := sys.IsNoCOW(src)
-	if err != nil {
-		return false
+// cloneNoCOW clones src to dst with the NOCOW flag of src, and then with the other one: btrfs clones
+// only between two files with checksums or two without. NOCOW files have none, and neither have
+// those that were made while the filesystem was mounted with nodatasum, of which no flag tells. On
+// an empty file setting the flag ends the checksums, and clearing it begins them. The error is err,
+// and the flag of dst is as it was, if neither helps.
+func cloneNoCOW(dst, src int, err error) error {
+	want, srcErr := sys.IsNoCOW(src)
+	have, dstErr := sys.IsNoCOW(dst)
+	if srcErr != nil || dstErr != nil {
+		return err
 	}
-	have, err := sys.IsNoCOW(dst)
-	return err == nil && have != want && sys.SetNoCOW(dst, want) == nil
+	for _, noCOW := range []bool{want, !want} {
+		if sys.SetNoCOW(dst, noCOW) == nil && sys.Ficlone(dst, src) == nil {
+			return nil
+		}
+	}
+	_ = sys.SetNoCOW(dst, have)
+	return err
 }

@@ -95,12 +95,16 @@ func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 		return err
 	}
 	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
-	more := 0
+	misreported := errors.Is(err, errShort)
 	if err == nil {
-		more, _ = sys.Pread(src.FD, make([]byte, 1), before.Size)
+		var more int
+		more, err = sys.Pread(src.FD, make([]byte, 1), before.Size)
+		misreported = more > 0
+	}
+	if err == nil || misreported {
 		err = w.check()
 	}
-	if err == nil && more > 0 { // nobody appended: it is a file of /proc, or the like
+	if err == nil && misreported { // no process wrote to it: it is a file of /sys, or the like
 		err = errSizeUnknown
 	}
 	switch leased := l.release(); {

@@ -3,9 +3,7 @@ package privatefile
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
@@ -18,62 +16,130 @@ import (
 const memoryLimit = 64 << 20
 
 // A candidate is a place that may be able to hold a private file.
-type candidate struct {
-	name   string
-	memory bool
-}
+type candidate int
 
-// An Unnamed is an empty private file and how it came to be where it is.
+const (
+	publishable candidate = iota // the directory of the file; the private file can get a name there
+	beside                       // the directory of the file
+	temporary                    // TempDir
+	memory
+)
+
+// An Unnamed is an empty private file and where it lies.
 type Unnamed struct {
-	candidate
 	FD       int
-	Linkable bool     // it can get a name in the directory of the file
-	tried    []string // the candidates before, and why each of them cannot hold it
-}
-
-// wrapTried adds the candidates tried before and their errors to err. Only err itself is wrapped, so
-// that errors.Is does not match the earlier failures: a TempDir that does not exist must not be
-// taken for a file that does not exist.
-func (u Unnamed) wrapTried(err error) error {
-	if err == nil || len(u.tried) == 0 {
-		return err
-	}
-	return fmt.Errorf("%s; %s: %w", strings.Join(u.tried, "; "), u.name, err)
+	Linkable bool // it can get a name in the directory of the file
+	place    candidate
 }
 
 // Create makes an empty private file at the first candidate that can hold it: the directory of the
 // file; TempDir; memory, if InMemory is set. A linkable file needs a directory that may be written
 // to, and gets its name there directly if the filesystem knows unnamed files.
 //
-// No candidate has a name until it is unlinked: a process that is killed between the two would leave
-// it.
-func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (Unnamed, error) {
-	if linkable {
-		fd, err := sys.Tmpfile(dir, perm)
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return Unnamed{FD: fd, Linkable: true}, err
-		}
-	}
-	fd, err := tmpfileIn(dir, perm)
-	if err == nil || !unsuitable(err) {
-		return Unnamed{FD: fd}, err
-	}
-	temp := o.TempDir
-	if temp == "" {
-		temp = os.TempDir()
-	}
-	u := Unnamed{tried: []string{fmt.Sprintf("directory of the file: %v", err)}}
-	u.candidate = candidate{name: "temporary directory " + temp}
-	u.FD, err = tmpfileAt(temp, perm)
-	if unsuitable(err) && o.InMemory {
-		u.tried = append(u.tried, fmt.Sprintf("%s: %v", u.name, err))
-		u.candidate = candidate{name: "memory", memory: true}
-		u.FD, err = o.memfd(size)
-	}
-	return u, u.wrapTried(err)
+// No private file has a name until it is unlinked: a process that is killed between the two would
+// leave it.
+func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (u Unnamed, err error) {
+	err = o.search(dir, perm, size, linkable, func(made Unnamed) error {
+		u = made
+		return nil
+	})
+	return u, err
 }
 
-func tmpfileIn(dir int, perm uint32) (int, error) {
+// search makes an empty private file at one candidate after the other until use, which gets it,
+// succeeds. It goes on if the file cannot be made, or if use returns an error that WriteError
+// marked, unless the error is final.
+func (o Options) search(
+	dir int, perm uint32, size int64, linkable bool, use func(u Unnamed) error,
+) error {
+	candidates := []candidate{beside, temporary, memory}
+	if linkable {
+		candidates = []candidate{publishable, beside, temporary, memory}
+	}
+	var tried failures
+	for _, c := range candidates {
+		if c == memory && !o.InMemory {
+			continue
+		}
+		// A process that fills a disk must not move the contents of files to the directory that
+		// all users share.
+		if c == temporary && o.TempDir == "" && tried.full() != nil {
+			continue
+		}
+		fd, err := o.create(c, dir, perm, size)
+		if c == publishable && errors.Is(err, errors.ErrUnsupported) {
+			continue // no unnamed files, or none that can get a name, which the next one finds out
+		}
+		ofPlace := err != nil
+		if err == nil {
+			err = use(Unnamed{FD: fd, Linkable: c == publishable, place: c})
+			ofPlace = IsWriteError(err)
+		}
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errSizeUnknown):
+			return err // wherever the copy lies
+		case c == publishable:
+			return err // a commit would meet it again
+		}
+		tried = append(tried, failure{o.name(c), err})
+		if !ofPlace || isFinal(c, err) {
+			return tried.last()
+		}
+	}
+	if full := tried.full(); full != nil {
+		return full
+	}
+	return tried.last()
+}
+
+// isFinal reports whether an error of one candidate ends the search. After all others, of which
+// O_TMPFILE and the filesystems have many, another candidate may work.
+func isFinal(c candidate, err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, // RLIMIT_NOFILE, and the next candidate takes a descriptor, too
+		syscall.ENFILE, // the same for the whole system
+		syscall.ENOMEM, // the kernel's memory, or that of a control group
+		syscall.EFBIG,  // RLIMIT_FSIZE, which holds for a memfd, too
+		syscall.EBADF,  // a mistake here
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	// Mistakes in the value of TempDir. ENOENT and EACCES are none: the user's directory of
+	// temporary files may not be there, as in a container, or belong to another user.
+	return c == temporary && (errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) ||
+		errors.Is(err, syscall.ENAMETOOLONG))
+}
+
+func (o Options) name(c candidate) string {
+	switch c {
+	case temporary:
+		return "temporary directory " + o.tempDir()
+	case memory:
+		return "memory"
+	}
+	return "directory of the file"
+}
+
+func (o Options) tempDir() string {
+	if o.TempDir == "" {
+		return os.TempDir()
+	}
+	return o.TempDir
+}
+
+func (o Options) create(c candidate, dir int, perm uint32, size int64) (int, error) {
+	switch c {
+	case publishable:
+		return sys.Tmpfile(dir, perm)
+	case temporary:
+		return tmpfileAt(o.tempDir(), perm)
+	case memory:
+		return o.memfd(size)
+	}
 	if dir == pathname.NoDir {
 		return -1, errNoDir
 	}
@@ -112,14 +178,3 @@ func tooLarge(size int64) error {
 }
 
 var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
-
-// unsuitable reports whether an error means that this place is not one for an unnamed file,
-// while another may be.
-func unsuitable(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || // EOPNOTSUPP, EISDIR: the filesystem, or the kernel before 3.11, knows no O_TMPFILE; ENOSYS: a sandbox
-		errors.Is(err, fs.ErrPermission) || // EACCES: the directory may not be written to; EPERM: /proc, or immutable
-		errors.Is(err, syscall.EROFS) || // read-only
-		errors.Is(err, fs.ErrNotExist) // ENOENT: the directory was removed, or there is no TempDir
-	// Left out: ENOSPC and EDQUOT, which are the user's to know of; EBADF, a mistake here; and
-	// ENOTDIR, ELOOP and the like, which are mistakes in TempDir.
-}
