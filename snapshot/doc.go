@@ -134,10 +134,47 @@
 //
 // # Where the copy lies
 //
-// The copy lies in the directory of the file, or else in Config.TempDir, or else, up to 64 MiB, in
-// memory; it never has a name. Neither write permission, nor unnamed files (O_TMPFILE), nor
-// copy_file_range(2), nor /proc is needed to read a file; nor /proc to commit to it, by root, or
-// since Linux 6.10.
+// The copy never has a name. It lies in the first of these places that can hold it:
+//
+//	1  the directory of the file
+//	2  Config.TempDir, or else os.TempDir()
+//	3  memory, for a Mmap of a file of at most 64 MiB
+//
+// A place cannot hold the copy if the process may not write there, if its filesystem has no unnamed
+// files (O_TMPFILE), or if the copy cannot be made there for whatever other reason, except:
+//
+//	ENOSPC, EDQUOT                         TempDir comes next only if Config.TempDir is set, and
+//	                                       memory otherwise: a process that fills a disk does not
+//	                                       move contents to a directory that all users share
+//	ENOTDIR, ELOOP, ENAMETOOLONG, of       opening fails
+//	TempDir
+//	EMFILE, ENFILE, ENOMEM, EFBIG          opening fails: the next place would have the same error
+//	any error of the directory of a file   opening fails, because a commit would meet the error; but
+//	that is opened by OpenMut without      not if its filesystem has no unnamed files
+//	InPlace
+//
+// If a file is mounted by itself (mount(8), --bind), its directory can lie on another filesystem. If
+// TempDir lies on the filesystem of the file and a reflink can be made there, the copy lies there.
+//
+// If a file is encrypted (fscrypt) and its directory cannot hold the copy, TempDir holds the
+// contents in plain text, on whatever disk that is. Set Config.TempDir to an encrypted directory, or
+// to one on tmpfs.
+//
+// # Without /proc
+//
+//	Open, OpenMut                            open the file by its name
+//	Commit                                   works for root and, since Linux 6.10, for every user
+//	FromFile, of a file open for reading     copies without a lease, holes as zeros, to TempDir
+//	FromFile, of a descriptor of O_PATH      fails: errors.ErrUnsupported
+//	adapters.FS, Open of a file              fails: errors.ErrUnsupported
+//
+// # Files that do not report their size
+//
+// The kernel generates files of procfs, sysfs, control groups and tracing when a process reads them.
+// If the size of such a file is 0, opening it fails with [errors.ErrUnsupported], and no byte of it
+// is read, because reading can have effects. If fewer or more bytes can be read from a file than its
+// size says, as from most of /sys, opening it fails with the same error. A FUSE server can have such
+// files, too (direct_io). Use os.ReadFile for them.
 //
 // # Pages that are not in memory
 //
@@ -368,21 +405,23 @@
 //	RLIMIT_AS           is left to files of at most 1/65536
 //	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  raise it; munlockall(2)
 //	RLIMIT_FSIZE        EFBIG, of opening a file that is      raise it
-//	                    larger, and of WriteGrow and Resize
-//	disk space          ENOSPC, of opening, where the data    free space, and call again
-//	                    are copied, of WriteAt, WriteGrow,
-//	                    View and commits
-//	inodes              ENOSPC, of opening; a snapshot takes  the same
-//	                    one, a commit another for a moment
+//	(ulimit -f)         larger, also to read it, and of
+//	                    WriteGrow and Resize
+//	disk space          ENOSPC, of OpenMut, and of opening    free space, and call again
+//	                    more than 64 MiB to read, where the
+//	                    data are copied; of WriteAt,
+//	                    WriteGrow, View and commits
+//	inodes              ENOSPC, of the same openings; a       the same
+//	                    snapshot takes one, a commit another
+//	                    for a moment
 //	quota               EDQUOT, as for disk space             raise it, and call again
-//	TempDir             ENOSPC, of opening; the error names   another Config.TempDir
-//	                    TempDir
+//	TempDir             ENOSPC, of opening more than 64 MiB;  another Config.TempDir
+//	                    the error names TempDir
 //	memory, by a        copies on a disk: none. Copies on     a TempDir on a disk; raise
 //	control group       tmpfs and in memory count, and the    memory.max
 //	                    kernel kills the program
 //
-// A file must fit into the address space, and tell its size: those in /proc do not, and are
-// refused with [errors.ErrUnsupported]. While the filesystem is frozen (fsfreeze(8)), opening a
+// A file must fit into the address space. While the filesystem is frozen (fsfreeze(8)), opening a
 // file waits as writing to it would, whatever becomes of the context. Off Linux, opening fails with
 // [errors.ErrUnsupported]. The garbage collector does not know mapped memory, and the race detector
 // does not watch it.

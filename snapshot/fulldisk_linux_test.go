@@ -113,3 +113,20 @@ func TestReadBeyondQuota(t *testing.T) {
 	must(t, syncfs(dir))
 	wantReadWhenFull(t, name, data)
 }
+
+// If RLIMIT_FSIZE is less than the size of a file, the file cannot be opened, because the copy is a
+// file of that size.
+//
+//promise:snapshot a file that is larger than RLIMIT_FSIZE is EFBIG, also to read it
+func TestReadBeyondFileSizeLimit(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 200_000))
+		undo := limitFileSize(t, 150_000)
+		_, err := snapshot.Open(name)
+		undo()
+		wantError(t, err, syscall.EFBIG, "open "+name+": ftruncate: file too large")
+		wantNames(t, dir, "f")
+	})
+}

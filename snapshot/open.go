@@ -29,7 +29,8 @@ func Create(name string) (*MmapMut, error) { return Config{}.Create(context.Back
 func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Background(), f) }
 
 // Open makes a snapshot of the regular file name. Symbolic links are followed; with Root, the name
-// never leads out of that directory. Read permission is all it needs.
+// never leads out of that directory. Read permission is all it needs, whatever the state of the
+// disk; the package documentation says where the copy lies.
 //
 // On a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
 // for each extent of the file and for each dirty page that has to be written back first.
