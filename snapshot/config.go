@@ -36,11 +36,11 @@ type Config struct {
 	// tmpfs, since leases on others prove nothing.
 	RequireConsistent bool
 
-	// TempDir is where the private copy goes if the directory of the file cannot hold it: if it may
-	// not be written to, if its filesystem knows no unnamed files, or for another reason. "" means
-	// os.TempDir(); but if the disk or the quota of the directory is full, only a TempDir that is
-	// set here is used. If the filesystem is the same, the copy is a reflink there, too. The package
-	// documentation says which errors end the search for a place.
+	// TempDir is where the private copy goes if the directory of the file cannot hold it: if it
+	// may not be written to, if its filesystem knows no unnamed files, or for another reason. ""
+	// means os.TempDir(); but if the disk or the quota of the directory is full, only a TempDir
+	// that is set here is used. If the filesystem is the same, the copy is a reflink there, too.
+	// The package documentation says which errors end the search for a place.
 	//
 	// If TempDir cannot hold it either, the copy that an Mmap makes of a file of at most 64 MiB is
 	// kept in memory, sealed (memfd_create(2)): it counts as memory of the program's control group

@@ -149,16 +149,16 @@
 //	ENOTDIR, ELOOP, ENAMETOOLONG, of       opening fails
 //	TempDir
 //	EMFILE, ENFILE, ENOMEM, EFBIG          opening fails: the next place would have the same error
-//	any error of the directory of a file   opening fails, because a commit would meet the error; but
-//	that is opened by OpenMut without      not if its filesystem has no unnamed files
+//	any error of the directory of a file   opening fails, because a commit would meet the error;
+//	that is opened by OpenMut without      but not if its filesystem has no unnamed files
 //	InPlace
 //
-// If a file is mounted by itself (mount(8), --bind), its directory can lie on another filesystem. If
-// TempDir lies on the filesystem of the file and a reflink can be made there, the copy lies there.
+// If a file is mounted by itself (mount(8), --bind), its directory can lie on another filesystem.
+// If TempDir lies on the filesystem of the file and a reflink can be made there, it holds the copy.
 //
 // If a file is encrypted (fscrypt) and its directory cannot hold the copy, TempDir holds the
-// contents in plain text, on whatever disk that is. Set Config.TempDir to an encrypted directory, or
-// to one on tmpfs.
+// contents in plain text, on whatever disk that is. Set Config.TempDir to an encrypted directory,
+// or to one on tmpfs.
 //
 // # Without /proc
 //
@@ -170,11 +170,11 @@
 //
 // # Files that do not report their size
 //
-// The kernel generates files of procfs, sysfs, control groups and tracing when a process reads them.
-// If the size of such a file is 0, opening it fails with [errors.ErrUnsupported], and no byte of it
-// is read, because reading can have effects. If fewer or more bytes can be read from a file than its
-// size says, as from most of /sys, opening it fails with the same error. A FUSE server can have such
-// files, too (direct_io). Use os.ReadFile for them.
+// The kernel generates files of procfs, sysfs, control groups and tracing when a process reads
+// them. If the size of such a file is 0, opening it fails with [errors.ErrUnsupported], and no byte
+// of it is read, because reading can have effects. If fewer or more bytes can be read from a file
+// than its size says, as from most of /sys, opening it fails with the same error. A FUSE server can
+// have such files, too (direct_io). Use os.ReadFile for them.
 //
 // # Pages that are not in memory
 //

@@ -37,7 +37,7 @@ func TestOtherFilesystems(t *testing.T) {
 			name := join(dir, "f")
 			f, err := os.Create(name)
 			must(t, err)
-			must(t, f.Truncate(st.Bsize)) // there is no write
+			must(t, f.Truncate(int64(st.Bsize))) // there is no write
 			must(t, f.Close())
 			return name
 		},
