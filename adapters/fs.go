@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // An FS is the tree of files below a directory, like [os.DirFS], but every regular file that it
@@ -206,7 +207,9 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, named("readdir", name, err)
 }
 
-// ReadFile returns the contents of a file, all of one version. See [fs.ReadFileFS].
+// ReadFile returns the contents of a file, all of one version. If the kernel refuses memory for a
+// file of 64 MiB or more, a sparse one of 1 TiB for instance, the error is syscall.ENOMEM, while
+// os.ReadFile ends the program. See [fs.ReadFileFS].
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	file, err := f.Open(name)
 	if err != nil {
@@ -217,11 +220,26 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	if !ok {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
 	}
-	p := make([]byte, s.Size())
+	p, err := makeBytes(s.Size())
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
 	if _, err := s.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) { // which is that of an empty file
 		return nil, err
 	}
 	return p, nil
+}
+
+// makeBytes is make([]byte, n), which ends the program where the memory cannot be had. Here that is
+// an error. The runtime takes the memory in pieces of 64 MiB, and some for itself.
+func makeBytes(n int64) ([]byte, error) {
+	const piece = 64 << 20
+	if n >= piece {
+		if err := syscalls.TryMemory(n + n/64 + piece); err != nil {
+			return nil, err
+		}
+	}
+	return make([]byte, n), nil
 }
 
 // Sub returns the tree below a directory, which is an *FS, too, and shares all with f. It holds

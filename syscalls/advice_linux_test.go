@@ -1,6 +1,7 @@
 package syscalls_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -78,4 +79,29 @@ func TestAddressLimit(t *testing.T) {
 			t.Errorf("%s: %v, %s", arg, err, out)
 		}
 	}
+}
+
+//promise:syscalls.TryMemory TryMemory maps nothing, and more than there can be is ENOMEM
+func TestTryMemory(t *testing.T) {
+	before := addresses(t)
+	must(t, syscalls.TryMemory(1<<30))
+	if after := addresses(t); after > before+1<<29 {
+		t.Errorf("%d bytes are mapped, %d before", after, before)
+	}
+	if err := syscalls.TryMemory(math.MaxInt64); !errors.Is(err, syscall.ENOMEM) {
+		t.Error(err)
+	}
+	if err := syscalls.TryMemory(0); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
+}
+
+// addresses returns how many bytes are mapped.
+func addresses(t *testing.T) (n int) {
+	t.Helper()
+	statm, err := os.ReadFile("/proc/self/statm")
+	must(t, err)
+	_, err = fmt.Sscan(string(statm), &n)
+	must(t, err)
+	return n * os.Getpagesize()
 }

@@ -94,6 +94,14 @@ func AddressLimit() (int64, error) {
 	return limit, err
 }
 
+// TryMemory returns an error if the kernel refuses to map length bytes of memory: mmap(2). It maps
+// them and unmaps them at once. make ends the program where the memory cannot be had. Unless the
+// sysctl vm.overcommit_memory is 1, more than all memory and swap space is ENOMEM
+// (proc_sys_vm(5)), and so is more than RLIMIT_AS allows.
+func TryMemory(length int64) error {
+	return do("mmap", func() error { return tryMemory(length) })
+}
+
 // Populate faults in the pages of b, reading them from the disk where needed, and with write
 // also makes them writable, allocating blocks: madvise(2), MADV_POPULATE_READ and
 // MADV_POPULATE_WRITE, Linux 5.14. What would be a SIGBUS is the error EFAULT. b must start at

@@ -94,6 +94,21 @@ func addressLimit() (int64, error) {
 	return int64(min(limit.Cur, math.MaxInt64)), err
 }
 
+func tryMemory(length int64) error {
+	switch {
+	case length <= 0:
+		return unix.EINVAL
+	case length > math.MaxInt:
+		return unix.ENOMEM
+	}
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return err
+	}
+	return unix.MunmapPtr(p, uintptr(length))
+}
+
 func populate(b []byte, write bool) error {
 	advice := unix.MADV_POPULATE_READ
 	if write {

@@ -24,6 +24,7 @@ func mremap([]byte, int) ([]byte, error)               { return nil, errOther }
 func mremapDontunmap([]byte, int, int) ([]byte, error) { return nil, errOther }
 func dontDump([]byte) error                            { return errOther }
 func addressLimit() (int64, error)                     { return 0, errOther }
+func tryMemory(int64) error                            { return errOther }
 func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
