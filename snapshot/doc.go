@@ -389,11 +389,11 @@
 //
 // # Limits
 //
-// At each of these limits the program goes on, all open snapshots can be read, and after some are
-// closed, others can be opened:
+// At each of these limits, but where a row says that the program ends, it goes on, all open
+// snapshots can be read, and after some are closed, others can be opened:
 //
 //	limit               error                                 what to do
-//	RLIMIT_NOFILE       EMFILE, of opening                    close snapshots; raise it
+//	RLIMIT_NOFILE       EMFILE, of opening and of commits     close snapshots; raise it
 //	vm.max_map_count    ENOMEM, of View and Prefetch; Bytes   close snapshots; raise the sysctl
 //	                    is nil; ReadAt and WriteAt use
 //	                    pread(2) and pwrite(2). 512 mappings
@@ -403,7 +403,10 @@
 //	(2^46 bytes on      of more than 1/64 are mapped only
 //	amd64), or of       while less than half is used, and 1/8
 //	RLIMIT_AS           is left to files of at most 1/65536
-//	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  raise it; munlockall(2)
+//	RLIMIT_MEMLOCK      the same, after mlockall(MCL_FUTURE)  raise it by the size of all
+//	                    of a user without CAP_IPC_LOCK; but   snapshots that are mapped and by
+//	                    the Go runtime ends the program if    what the heap grows; munlockall(2)
+//	                    it cannot lock memory of its own
 //	RLIMIT_FSIZE        EFBIG, of opening a file that is      raise it
 //	(ulimit -f)         larger, also to read it, and of
 //	                    WriteGrow and Resize
@@ -419,7 +422,7 @@
 //	                    the error names TempDir
 //	memory, by a        copies on a disk: none. Copies on     a TempDir on a disk; raise
 //	control group       tmpfs and in memory count, and the    memory.max
-//	                    kernel kills the program
+//	                    kernel ends the program
 //
 // A file must fit into the address space. While the filesystem is frozen (fsfreeze(8)), opening a
 // file waits as writing to it would, whatever becomes of the context. Off Linux, opening fails with

@@ -1,9 +1,9 @@
 package snapshot_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -22,8 +22,8 @@ import (
 // limitEnv holds the name of the limit that a child of TestLimits meets, limitDir its directory.
 const limitEnv, limitDir = "SNAPSHOT_LIMIT", "SNAPSHOT_LIMIT_DIR"
 
-// limitSize is the size of the file that is opened, in bytes.
-const limitSize = 300_000
+// limitPlace holds the TempDir of a child, or its control group.
+const limitPlace = "SNAPSHOT_LIMIT_PLACE"
 
 // limitMost is how many snapshots of a file are opened at most.
 const limitMost = 2000
@@ -31,22 +31,65 @@ const limitMost = 2000
 // A limit is something that a program meets by opening snapshots.
 type limit struct {
 	name string
-	on   mounttest.Property // of the filesystems, all known ones if 0
+	slow bool // by default it is met on one filesystem
 
-	// prepare returns the directory of the file. It runs in the parent. If it is nil, that is a new
-	// directory on the filesystem that the tests share.
-	prepare func(t *testing.T, kind *mounttest.Kind) (dir string)
+	// fresh returns the directory of the file, on a filesystem of each kind that has the property
+	// on. It runs in the parent. If it is nil, that is a new directory on a filesystem that tests
+	// share.
+	on    mounttest.Property
+	fresh func(t *testing.T, kind *mounttest.Kind) (dir string)
 
-	// impose makes the limit small. It runs in the child.
+	// prepare runs in the parent, if it is not nil.
+	prepare func(t *testing.T, dir string)
+
+	// impose makes the limit small, if it is not nil. It runs in the child.
 	impose func(t *testing.T, dir string) (undo func())
 
 	// open opens the i-th snapshot. If it is nil, that is openAlternately.
 	open func(dir string, i int) (reader, error)
 
+	// at checks what else the limit does when it is met. refused is the snapshot that could not be
+	// mapped, or nil if the last one could not be opened.
+	at func(l *limit, t *testing.T, dir string, held []heldSnapshot, refused *heldSnapshot)
+
 	errno    syscall.Errno
 	says     string // part of the error
 	readOnly bool   // nothing can be committed to the directory
 	user     bool   // the child has no capabilities
+}
+
+// eachDir runs f with a directory on each filesystem.
+func (l *limit) eachDir(t *testing.T, f func(t *testing.T, dir string)) {
+	t.Helper()
+	switch {
+	case l.fresh != nil:
+		mounttest.EachKind(t, l.on|mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
+			mounttest.Need(t, "CAP_SYS_ADMIN")
+			f(t, l.fresh(t, kind))
+		})
+	case l.slow && fewFilesystems():
+		f(t, mounttest.Dir(t, 0))
+	default:
+		eachOrTwo(t, f)
+	}
+}
+
+// fewFilesystems reports whether limits that are the same on all filesystems are met on few of
+// them, to save time.
+func fewFilesystems() bool { return mounttest.Count(1, 2, 2) == 1 }
+
+// eachOrTwo runs f on all filesystems, or by default on one with reflinks and one without.
+func eachOrTwo(t *testing.T, f func(t *testing.T, dir string)) {
+	t.Helper()
+	if !fewFilesystems() {
+		mounttest.EachOf(t, 0, f)
+		return
+	}
+	for name, p := range map[string]mounttest.Property{
+		"reflinks": mounttest.Reflinks, "copies": mounttest.NoReflinks,
+	} {
+		t.Run(name, func(t *testing.T) { f(t, mounttest.Dir(t, p)) })
+	}
 }
 
 // startLimited runs the test that calls it in a child process, which may die, and returns its
@@ -57,7 +100,10 @@ func (l *limit) startLimited(t *testing.T, dir string) (out []byte, err error) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+test+"$", "-test.v", "-test.timeout=9m")
 	cmd.Env = append(os.Environ(), limitEnv+"="+l.name, limitDir+"="+dir, "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if l.user {
+	if l.user && mounttest.Can("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN") {
+		for _, name := range []string{dir, join(dir, "f")} {
+			must(t, os.Chown(name, 65534, 65534))
+		}
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 	}
 	runtime.LockOSThread() // the parent whose death Pdeathsig reports is the thread that forked
@@ -65,75 +111,17 @@ func (l *limit) startLimited(t *testing.T, dir string) (out []byte, err error) {
 	return cmd.CombinedOutput()
 }
 
-// A heldSnapshot is a snapshot and the noise that it begins with.
-type heldSnapshot struct {
-	reader
-	seed uint64
-	n    int
-}
-
-// wantRead checks the contents by ReadAt.
-func (h heldSnapshot) wantRead(t *testing.T, what string) {
-	t.Helper()
-	p := make([]byte, h.n)
-	if _, err := h.ReadAt(p, 0); err != nil {
-		t.Fatalf("%s: %v: %v", what, h.Method(), err)
-	}
-	wantBytes(t, what+": ReadAt", p, noise(h.seed, h.n))
-}
-
-var errOtherBytes = errors.New("View shows other bytes")
-
-// view checks the contents by View, which maps them.
-func (h heldSnapshot) view() error {
-	return h.View(0, int64(h.n), func(b []byte) error {
-		if !bytes.Equal(b, noise(h.seed, h.n)) {
-			return errOtherBytes
-		}
-		return nil
-	})
-}
-
-// closeHeld closes snapshots, and forgets them.
-func closeHeld(held *[]heldSnapshot) (err error) {
-	for _, h := range *held {
-		err = errors.Join(err, h.Close())
-	}
-	*held = nil
-	return err
-}
-
-// fileContents are those of the file that is opened.
-func fileContents() []byte { return noise(1, limitSize) }
-
-// openAlternately opens the file to read it, or to change all of it.
-func openAlternately(dir string, i int) (reader, error) {
-	if i%2 == 0 {
-		return snapshot.Open(join(dir, "f"))
-	}
-	return openToStore(dir, i)
-}
-
-// openToStore opens the file and overwrites it.
-func openToStore(dir string, i int) (reader, error) {
-	m, err := snapshot.OpenMut(join(dir, "f"))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := m.WriteAt(noise(uint64(i), limitSize), 0); err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
-	return m, nil
-}
-
 // meet is the child: it opens snapshots until the limit is met, several times, and checks that it
 // holds nothing afterwards.
 func (l *limit) meet(t *testing.T, dir string) {
 	mounttest.Leaks(t)
 	warmUp()
-	l.round(t, dir, 2) // the runtime takes memory and threads
+	l.round(t, dir, 2)
 	before := take(t, dir)
-	undo := l.impose(t, dir)
+	undo := func() {}
+	if l.impose != nil {
+		undo = l.impose(t, dir)
+	}
 	first := 0
 	for round := range mounttest.Count(2, 5, 50) {
 		n := l.round(t, dir, limitMost)
@@ -152,12 +140,16 @@ func (l *limit) meet(t *testing.T, dir string) {
 // wantNoMore checks that this process holds no more than before.
 func wantNoMore(t *testing.T, dir string, before inventory) {
 	t.Helper()
+	slack := int64(math.MaxInt64) // other programs use the filesystem
+	if mounttest.Has(dir, mounttest.Private) {
+		slack = mounttest.KindOf(dir).Slack()
+	}
 	after := take(t, dir)
 	before.resident += 16 << 20 // parts of the heap; the snapshots of a round hold more
 	if raceDetector() {         // which takes memory of its own
-		before.addresses, before.resident = after.addresses, after.resident
+		before.addresses, before.resident, before.mappings = after.addresses, after.resident, after.mappings
 	}
-	if more := after.over(before, 2<<20); more != "" {
+	if more := after.over(before, slack); more != "" {
 		t.Error(more)
 	}
 }
@@ -172,6 +164,7 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 	var held []heldSnapshot
 	defer closeHeld(&held) // if the test fails
 	var met error
+	var refused *heldSnapshot
 	for i := 0; len(held) < most; i++ {
 		m, err := open(dir, i)
 		if err != nil {
@@ -183,16 +176,22 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 			h.seed = uint64(i)
 		}
 		if met = h.view(); met != nil {
-			h.wantRead(t, "not mapped")
-			must(t, m.Close())
+			refused = &h
 			break
 		}
 		held = append(held, h)
 	}
 	if most == limitMost {
 		l.wantMet(t, met, len(held))
+		if l.at != nil {
+			l.at(l, t, dir, held, refused)
+		}
 	} else {
 		must(t, met)
+	}
+	if refused != nil {
+		refused.wantRead(t, "not mapped")
+		must(t, refused.Close())
 	}
 	useRuntime()
 	for i, h := range held {
@@ -201,6 +200,7 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 	}
 	n := len(held)
 	must(t, closeHeld(&held))
+	wantFile(t, join(dir, "f"), fileContents())
 	settleDown(dir)
 	if !l.readOnly {
 		commitThenRestore(t, dir)
@@ -211,28 +211,20 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 // wantMet checks the error that the limit led to, with n snapshots open.
 func (l *limit) wantMet(t *testing.T, err error, n int) {
 	t.Helper()
-	switch {
-	case err == nil:
+	if err == nil {
 		t.Fatalf("%d snapshots are open, and no limit was met", n)
-	case !errors.Is(err, l.errno):
-		t.Fatalf("with %d snapshots open: %v: is not %v", n, err, l.errno)
-	case !strings.Contains(err.Error(), l.says):
-		t.Errorf("with %d snapshots open: %v: does not say %q", n, err, l.says)
-	case n < 2:
+	}
+	l.wantError(t, fmt.Sprintf("with %d snapshots open", n), err)
+	if n < 2 {
 		t.Errorf("with %d snapshots open: %v", n, err)
 	}
 }
 
-// commitThenRestore changes the file and back again.
-func commitThenRestore(t *testing.T, dir string) {
+// wantError checks that err is the one of the limit, and says so.
+func (l *limit) wantError(t *testing.T, what string, err error) {
 	t.Helper()
-	for _, content := range [][]byte{noise(9, limitSize), fileContents()} {
-		m, err := snapshot.OpenMut(join(dir, "f"))
-		must(t, err)
-		_, err = m.WriteAt(content, 0)
-		must(t, err)
-		must(t, m.CommitAndClose())
-		wantFile(t, join(dir, "f"), content)
+	if !errors.Is(err, l.errno) || !strings.Contains(err.Error(), l.says) {
+		t.Errorf("%s: %v: is not %q, or does not say %q", what, err, l.errno, l.says)
 	}
 }
 
@@ -251,10 +243,9 @@ func raceDetector() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// warmUp has the runtime take memory and threads that it keeps.
+// warmUp has the runtime take addresses for a heap, which it keeps, and threads.
 func warmUp() {
-	p := make([]byte, 32<<20)
-	clear(p)
+	runtime.KeepAlive(make([]byte, 128<<20))
 	useRuntime()
 }
 

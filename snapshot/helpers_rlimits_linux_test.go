@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -10,12 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setLimit sets a resource limit of this process.
+// setLimit sets a resource limit of this process. It skips the test if that may not be so high.
 func setLimit(t *testing.T, resource int, n uint64) (undo func()) {
 	t.Helper()
 	var old syscall.Rlimit
 	must(t, syscall.Getrlimit(resource, &old))
-	must(t, syscall.Setrlimit(resource, &syscall.Rlimit{Cur: min(n, old.Max), Max: old.Max}))
+	if old.Max < n {
+		t.Skipf("the limit may be %d at most", old.Max)
+	}
+	must(t, syscall.Setrlimit(resource, &syscall.Rlimit{Cur: n, Max: old.Max}))
 	return func() { must(t, syscall.Setrlimit(resource, &old)) }
 }
 
@@ -32,12 +36,18 @@ func leaveMappings(t *testing.T, n int) (undo func()) {
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
 	must(t, err)
+	return mapPages(t, most-n-bytes.Count(maps, []byte("\n")))
+}
+
+// mapPages makes n mappings.
+func mapPages(t *testing.T, n int) (undo func()) {
+	t.Helper()
 	fd, err := unix.MemfdCreate("limits", unix.MFD_CLOEXEC)
 	must(t, err)
 	page := os.Getpagesize()
 	must(t, unix.Ftruncate(fd, int64(page)))
-	taken := make([][]byte, 0, most) // pages of one offset, which the kernel does not join
-	for range most - n - bytes.Count(maps, []byte("\n")) {
+	taken := make([][]byte, 0, n) // pages of one offset, which the kernel does not join
+	for range n {
 		b, err := unix.Mmap(fd, 0, page, unix.PROT_READ, unix.MAP_SHARED)
 		must(t, err)
 		taken = append(taken, b)
@@ -46,6 +56,25 @@ func leaveMappings(t *testing.T, n int) (undo func()) {
 	return func() {
 		for _, b := range taken {
 			must(t, unix.Munmap(b))
+		}
+	}
+}
+
+// takeDescriptors opens files until there are no more descriptors.
+func takeDescriptors(t *testing.T) (undo func()) {
+	t.Helper()
+	var taken []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if errors.Is(err, unix.EMFILE) {
+			break
+		}
+		must(t, err)
+		taken = append(taken, f)
+	}
+	return func() {
+		for _, f := range taken {
+			must(t, f.Close())
 		}
 	}
 }

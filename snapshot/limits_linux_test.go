@@ -2,13 +2,8 @@ package snapshot_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"testing"
 
@@ -22,10 +17,18 @@ var limits = []*limit{
 	{
 		name: "descriptors", errno: syscall.EMFILE, says: "too many open files",
 		impose: func(t *testing.T, _ string) func() { return setLimit(t, unix.RLIMIT_NOFILE, 100) },
+		at: func(l *limit, t *testing.T, dir string, held []heldSnapshot, _ *heldSnapshot) {
+			defer takeDescriptors(t)() // a commit needs less than opening
+			l.wantNoCommit(t, dir, held, nil)
+		},
 	},
 	{
-		name: "mappings", errno: syscall.ENOMEM, says: "vm.max_map_count",
+		name: "mappings", errno: syscall.ENOMEM, says: "vm.max_map_count", slow: true,
 		impose: func(t *testing.T, _ string) func() { return leaveMappings(t, 512+200) },
+		at: func(l *limit, t *testing.T, dir string, held []heldSnapshot, refused *heldSnapshot) {
+			l.wantNotMapped(t, dir, held, refused)
+			mapPages(t, 400)() // of the 512
+		},
 	},
 	{
 		name: "addresses", errno: syscall.ENOMEM, says: "RLIMIT_AS",
@@ -33,40 +36,43 @@ var limits = []*limit{
 			used := take(t, os.TempDir()).addresses
 			return setLimit(t, unix.RLIMIT_AS, uint64(used)+2<<30)
 		},
-		// The end of the file is a hole, which takes addresses and nothing else.
-		open: func(dir string, i int) (reader, error) {
-			m, err := snapshot.OpenMut(join(dir, "f"))
-			if err != nil {
-				return nil, err
-			}
-			_, err = m.WriteAt(noise(uint64(i), limitSize), 0)
-			if err == nil {
-				err = m.Resize(100 << 20)
-			}
-			if err != nil {
-				return nil, errors.Join(err, m.Close())
-			}
-			return m, nil
-		},
+		open: func(dir string, i int) (reader, error) { return openToStore(dir, i, 100<<20) },
+		at:   (*limit).wantNotMapped,
 	},
 	{
 		name: "file size", errno: syscall.EFBIG, says: "file too large",
+		prepare: func(t *testing.T, dir string) {
+			write(t, join(dir, "large"), noise(1, 11*limitSize))
+		},
 		impose: func(t *testing.T, _ string) func() {
 			return setLimit(t, unix.RLIMIT_FSIZE, 10*limitSize)
 		},
 		open: func(dir string, i int) (reader, error) {
-			m, err := openToStore(dir, i)
+			m, err := openToStore(dir, i, limitSize)
+			if err == nil {
+				_, err = m.WriteGrow([]byte("end"), int64(i)*limitSize)
+			}
 			if err != nil {
-				return nil, err
+				return nil, closeAfter(m, err)
 			}
-			if _, err = m.(*snapshot.MmapMut).WriteGrow([]byte("end"), int64(i)*limitSize); err != nil {
-				return nil, errors.Join(err, m.Close())
-			}
-			_, err = m.(*snapshot.MmapMut).WriteAt(noise(uint64(i), limitSize), 0)
+			_, err = m.WriteAt(noise(uint64(i), limitSize), 0)
 			return m, err
+		},
+		at: func(l *limit, t *testing.T, dir string, held []heldSnapshot, _ *heldSnapshot) {
+			m, err := snapshot.Open(join(dir, "large"))
+			if l.wantError(t, "Open", err); err == nil {
+				must(t, m.Close())
+			}
+			mut, err := snapshot.OpenMut(join(dir, "large"))
+			if l.wantError(t, "OpenMut", err); err == nil {
+				must(t, mut.Close())
+			}
+			l.wantError(t, "Resize", changeable(held).Resize(10*limitSize+1))
 		},
 	},
 	{
+		// Snapshots of 3 MiB leave 2 MiB to the Go runtime, which would end the program at the
+		// limit, as the table says. It has its heap from the warm-up.
 		name: "locked memory", errno: syscall.ENOMEM, says: "RLIMIT_MEMLOCK", user: true,
 		impose: func(t *testing.T, _ string) func() {
 			if raceDetector() {
@@ -79,19 +85,22 @@ var limits = []*limit{
 				undo()
 			}
 		},
+		open: func(dir string, i int) (reader, error) { return openToStore(dir, i, 3<<20) },
+		at:   (*limit).wantNotMapped,
 	},
 	{
 		name: "disk", errno: syscall.ENOSPC, says: "no space left on device",
-		prepare: func(t *testing.T, kind *mounttest.Kind) string {
+		fresh: func(t *testing.T, kind *mounttest.Kind) string {
 			dir := kind.Fresh(t, 0)
 			leaveBlocks(t, dir, 8<<20)
 			return dir
 		},
-		impose: func(*testing.T, string) func() { return func() {} },
+		open: openWithHoles,
+		at:   (*limit).wantNoSpace,
 	},
 	{
 		name: "inodes", errno: syscall.ENOSPC, says: "no space left on device",
-		prepare: func(t *testing.T, kind *mounttest.Kind) string {
+		fresh: func(t *testing.T, kind *mounttest.Kind) string {
 			dir := kind.Fresh(t, 0)
 			if kind.Has(mounttest.Memory) {
 				must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, "nr_inodes=100"))
@@ -99,12 +108,17 @@ var limits = []*limit{
 			leaveInodes(t, dir, 20)
 			return dir
 		},
-		impose: func(*testing.T, string) func() { return func() {} },
-		open:   openToStore,
+		open: func(dir string, i int) (reader, error) { return openToStore(dir, i, limitSize) },
+		at: func(l *limit, t *testing.T, dir string, held []heldSnapshot, _ *heldSnapshot) {
+			if len(held) != 19 { // the file has the other one
+				t.Errorf("%d snapshots are open", len(held))
+			}
+			l.wantNoCommit(t, dir, held, nil)
+		},
 	},
 	{
 		name: "quota", on: mounttest.Subvolumes, errno: syscall.EDQUOT, says: "disk quota exceeded",
-		prepare: func(t *testing.T, kind *mounttest.Kind) string {
+		fresh: func(t *testing.T, kind *mounttest.Kind) string {
 			dir := kind.Fresh(t, 128<<20)
 			for _, args := range [][]string{
 				{"quota", "enable", dir},
@@ -117,10 +131,15 @@ var limits = []*limit{
 			}
 			return join(dir, "sub")
 		},
-		impose: func(*testing.T, string) func() { return func() {} },
+		open: openWithHoles,
+		at:   (*limit).wantNoSpace,
 	},
 	{
 		name: "TempDir", errno: syscall.ENOSPC, says: "temporary directory ", readOnly: true,
+		fresh: func(t *testing.T, kind *mounttest.Kind) string {
+			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 8<<20))
+			return kind.Dir(t)
+		},
 		impose: func(t *testing.T, dir string) func() {
 			// A smaller copy would go on to memory.
 			must(t, os.Truncate(join(dir, "f"), 64<<20+1))
@@ -133,9 +152,6 @@ var limits = []*limit{
 		},
 	},
 }
-
-// limitPlace holds the TempDir of a child, or its control group.
-const limitPlace = "SNAPSHOT_LIMIT_PLACE"
 
 // At each limit, opening or mapping one more snapshot is an error that names the limit, and all
 // open snapshots can be read. After they are closed, as many can be opened again, and the process
@@ -153,21 +169,12 @@ func TestLimits(t *testing.T) {
 		}
 		return
 	}
-	mounttest.Need(t, "CAP_SYS_ADMIN", "CAP_SETUID", "CAP_CHOWN")
-	t.Setenv(limitPlace, mounttest.Kinds(mounttest.Memory)[0].Fresh(t, 8<<20))
 	for _, l := range limits {
 		t.Run(l.name, func(t *testing.T) {
-			mounttest.EachKind(t, l.on|mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
-				dir := ""
-				if l.prepare != nil {
-					dir = l.prepare(t, kind)
-				} else {
-					dir = kind.Dir(t)
-				}
+			l.eachDir(t, func(t *testing.T, dir string) {
 				write(t, join(dir, "f"), fileContents())
-				if l.user {
-					must(t, os.Chown(dir, 65534, 65534))
-					must(t, os.Chown(join(dir, "f"), 65534, 65534))
+				if l.prepare != nil {
+					l.prepare(t, dir)
 				}
 				out, err := l.startLimited(t, dir)
 				if err != nil {
@@ -179,128 +186,53 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// In a control group with little memory, the kernel writes copies to the disk and takes their
-// memory back. On a filesystem in memory it cannot, and kills the process. Nothing is left of the
-// copies.
-//
-//promise:snapshot in a memory cgroup copies on a disk take no memory that the kernel needs
-func TestLimitsMemoryGroup(t *testing.T) {
-	const size, room = 1 << 20, 64 << 20
-	fill := func(t *testing.T, dir string) {
-		debug.SetGCPercent(20)
-		must(t, memoryGroup{os.Getenv(limitPlace)}.join())
-		for i := range 3 * room / size {
-			h := heldSnapshot{open(t, join(dir, "f")), 1, size}
-			h.wantRead(t, fmt.Sprint(i))
-			must(t, h.view())
-		}
+// wantNotMapped checks what the refused snapshot, which could not be mapped, can do. It goes on
+// without memory.
+func (l *limit) wantNotMapped(t *testing.T, dir string, _ []heldSnapshot, refused *heldSnapshot) {
+	t.Helper()
+	if refused == nil {
+		t.Fatal("opening failed")
 	}
-	if os.Getenv(limitEnv) != "" {
-		fill(t, os.Getenv(limitDir))
-		return
+	l.wantError(t, "Prefetch", refused.Prefetch(0, limitSize))
+	if refused.Bytes() != nil {
+		t.Error("Bytes returns memory")
 	}
-	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
-		mounttest.Leaks(t)
-		dir := kind.Dir(t)
-		t.Setenv(limitPlace, newMemoryGroup(t, room).dir)
-		write(t, join(dir, "f"), noise(1, size))
-		before := take(t, dir)
-		out, err := (&limit{name: "memory"}).startLimited(t, dir)
-		status, _ := err.(*exec.ExitError) //nolint:errorlint // exec returns exact values
-		switch killed := status != nil && status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; {
-		case kind.Has(mounttest.Memory) && !killed:
-			t.Errorf("the kernel did not end the child: %v\n%s", err, out)
-		case kind.Has(mounttest.Disk) && err != nil:
-			t.Errorf("the child: %v\n%s", err, out)
-		}
-		if more := take(t, dir).over(before, kind.Slack()); more != "" {
-			t.Error(more)
-		}
-	})
-}
-
-// Sparse files of 1 TiB to 8 EiB are opened or refused. While many of them are open, small files
-// can be opened and mapped.
-//
-//promise:snapshot with any number of sparse files open, small files are opened and mapped
-func TestLimitsSparseFiles(t *testing.T) {
-	if math.MaxInt == math.MaxInt32 {
-		t.Skip("32 bits: no such file can be opened")
-	}
-	if os.Getenv(limitEnv) != "" {
-		openSparse(t, os.Getenv(limitDir))
-		return
-	}
-	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
-		dir := kind.Dir(t)
-		write(t, join(dir, "f"), fileContents())
-		out, err := (&limit{name: "sparse"}).startLimited(t, dir)
-		if err != nil {
-			t.Fatalf("the child: %v\n%s", err, out[:min(len(out), 6000)])
-		}
-		t.Logf("%s", out)
-	})
-}
-
-func openSparse(t *testing.T, dir string) {
-	mounttest.Leaks(t)
-	warmUp()
-	before := take(t, dir)
-	for _, size := range []int64{
-		1 << 40, 1<<40 + 1, 1 << 43, 1 << 44, 1 << 45, 1 << 46, 1 << 47, 1 << 50, 1 << 62,
-		math.MaxInt64 - 4095,
-	} {
-		name := join(dir, "sparse")
-		write(t, name, noise(3, 4096))
-		if err := os.Truncate(name, size); err != nil {
-			t.Logf("%d bytes: %v", size, err) // the filesystem has no such files
-			continue
-		}
-		sparseFiles(t, name, size)
-		must(t, os.Remove(name))
-		settleDown(dir)
-	}
-	commitThenRestore(t, dir)
-	wantNoMore(t, dir, before)
-}
-
-// sparseFiles opens many snapshots of one file, and then small ones beside it.
-func sparseFiles(t *testing.T, name string, size int64) {
-	var held []heldSnapshot
-	defer closeHeld(&held)
-	var refused error
-	for range mounttest.Count(100, 200, 1000) {
-		m, err := snapshot.Open(name)
-		if err != nil {
-			refused = err
-			break
-		}
-		h := heldSnapshot{m, 3, 4096}
-		held = append(held, h)
-		h.wantRead(t, fmt.Sprint(size))
-		if err := h.view(); err != nil {
-			refused = err
-		}
-	}
-	t.Logf("%d bytes: %d snapshots were opened; %v", size, len(held), refused)
-	if refused != nil && !errors.Is(refused, syscall.ENOMEM) && !errors.Is(refused, syscall.EFBIG) {
-		t.Errorf("%d bytes: %v", size, refused)
-	}
-	if refused == nil && size >= 1<<44 {
-		t.Errorf("%d bytes: %d snapshots were mapped, and no limit was met", size, len(held))
-	}
-	useRuntime()
-	for i := range 20 {
-		m, err := openAlternately(filepath.Dir(name), i)
+	if m, ok := refused.reader.(*snapshot.MmapMut); ok {
+		_, err := m.WriteAt(noise(8, limitSize), 0)
 		must(t, err)
-		err = m.View(0, -1, func([]byte) error { return nil })
-		if err = errors.Join(err, m.Close()); err != nil {
-			t.Errorf("beside files of %d bytes: %v", size, err)
-			break
-		}
+		refused.seed = 8
+		must(t, m.CommitTo(join(dir, "other")))
+		committed, err := snapshot.Open(join(dir, "other"))
+		must(t, err)
+		heldSnapshot{committed, 8, limitSize}.wantRead(t, "committed")
+		must(t, committed.Close())
+		must(t, os.Remove(join(dir, "other")))
 	}
-	for _, h := range held {
-		h.wantRead(t, fmt.Sprint(size))
+	for range 2 { // the second time the pages are known to be in memory
+		refused.wantRead(t, "not mapped")
 	}
-	must(t, closeHeld(&held))
+}
+
+// wantNoSpace checks that no more bytes can be stored in any way.
+func (l *limit) wantNoSpace(t *testing.T, dir string, held []heldSnapshot, _ *heldSnapshot) {
+	t.Helper()
+	m := changeable(held)
+	hole := m.Size() - limitSize
+	_, err := m.WriteAt(noise(2, int(hole)), limitSize)
+	l.wantError(t, "WriteAt", err)
+	l.wantError(t, "View", m.View(limitSize, hole, func(b []byte) error {
+		copy(b, noise(3, len(b)))
+		return nil
+	}))
+	_, err = m.WriteGrow(noise(4, int(hole)), m.Size())
+	l.wantError(t, "WriteGrow", err)
+	if mounttest.Has(dir, mounttest.NoReflinks) { // else a commit needs a few blocks
+		l.wantNoCommit(t, dir, held, nil)
+	}
+}
+
+// wantNoCommit checks that a commit fails.
+func (l *limit) wantNoCommit(t *testing.T, _ string, held []heldSnapshot, _ *heldSnapshot) {
+	t.Helper()
+	l.wantError(t, "Commit", changeable(held).Commit())
 }

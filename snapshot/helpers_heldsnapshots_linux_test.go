@@ -1,0 +1,116 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+)
+
+// limitSize is the size of the file that is opened, in bytes.
+const limitSize = 300_000
+
+// A heldSnapshot is a snapshot and the noise that it begins with.
+type heldSnapshot struct {
+	reader
+	seed uint64
+	n    int
+}
+
+// wantRead checks the contents by ReadAt.
+func (h heldSnapshot) wantRead(t *testing.T, what string) {
+	t.Helper()
+	p := make([]byte, h.n)
+	if _, err := h.ReadAt(p, 0); err != nil {
+		t.Fatalf("%s: %v: %v", what, h.Method(), err)
+	}
+	wantBytes(t, what+": ReadAt", p, noise(h.seed, h.n))
+}
+
+var errOtherBytes = errors.New("View shows other bytes")
+
+// view checks the contents by View, which maps them.
+func (h heldSnapshot) view() error {
+	return h.View(0, int64(h.n), func(b []byte) error {
+		if !bytes.Equal(b, noise(h.seed, h.n)) {
+			return errOtherBytes
+		}
+		return nil
+	})
+}
+
+// closeHeld closes snapshots, and forgets them.
+func closeHeld(held *[]heldSnapshot) (err error) {
+	for _, h := range *held {
+		err = errors.Join(err, h.Close())
+	}
+	*held = nil
+	return err
+}
+
+// fileContents are those of the file that is opened.
+func fileContents() []byte { return noise(1, limitSize) }
+
+// openAlternately opens the file to read it, or to change all of it.
+func openAlternately(dir string, i int) (reader, error) {
+	if i%2 == 0 {
+		return snapshot.Open(join(dir, "f"))
+	}
+	return openToStore(dir, i, limitSize)
+}
+
+// openToStore opens the file, overwrites it and makes it size bytes large.
+func openToStore(dir string, i int, size int64) (*snapshot.MmapMut, error) {
+	m, err := snapshot.OpenMut(join(dir, "f"))
+	if err != nil {
+		return nil, err
+	}
+	_, err = m.WriteAt(noise(uint64(i), limitSize), 0)
+	if err == nil {
+		err = m.Resize(size)
+	}
+	if err != nil {
+		return nil, closeAfter(m, err)
+	}
+	return m, nil
+}
+
+// openWithHoles is openAlternately, and what is changed ends with a hole of 16 MiB.
+func openWithHoles(dir string, i int) (reader, error) {
+	if i%2 == 0 {
+		return snapshot.Open(join(dir, "f"))
+	}
+	return openToStore(dir, i, limitSize+16<<20)
+}
+
+// closeAfter closes m, which may be nil, and returns err.
+func closeAfter(m *snapshot.MmapMut, err error) error {
+	if m == nil {
+		return err
+	}
+	return errors.Join(err, m.Close())
+}
+
+// changeable returns one of the snapshots that can be changed.
+func changeable(held []heldSnapshot) *snapshot.MmapMut {
+	for _, h := range held {
+		if m, ok := h.reader.(*snapshot.MmapMut); ok {
+			return m
+		}
+	}
+	panic("there is none")
+}
+
+// commitThenRestore changes the file and back again.
+func commitThenRestore(t *testing.T, dir string) {
+	t.Helper()
+	for _, content := range [][]byte{noise(9, limitSize), fileContents()} {
+		m, err := snapshot.OpenMut(join(dir, "f"))
+		must(t, err)
+		_, err = m.WriteAt(content, 0)
+		must(t, err)
+		must(t, m.CommitAndClose())
+		wantFile(t, join(dir, "f"), content)
+	}
+}
