@@ -24,6 +24,7 @@ const (
 // A cache has one snapshot for all who open a file while it is unchanged.
 type cache struct {
 	config   snapshot.Config // constant
+	localDev uint64          // the device of the root, if that is a local filesystem, else 0; constant
 	idleTime time.Duration   // the constant of that name, but in tests
 
 	mu     sync.Mutex // guards what follows, and is held for moments
@@ -54,13 +55,49 @@ type making struct {
 	err error
 }
 
-func newCache(c snapshot.Config) *cache {
-	return &cache{config: c, idleTime: idleTime, known: map[identity]*shared{}, making: map[identity]*making{}}
+func newCache(c snapshot.Config, root *os.File) *cache {
+	return &cache{
+		config: c, localDev: localDevice(root), idleTime: idleTime,
+		known: map[identity]*shared{}, making: map[identity]*making{},
+	}
+}
+
+// localDevice returns the device that a directory lies on, if no other machine and no server of FUSE
+// can change the files there, or else 0. The number belongs to that filesystem as long as the
+// directory is open.
+func localDevice(dir *os.File) uint64 {
+	magic, err := syscalls.FSType(int(dir.Fd()))
+	if err != nil {
+		return 0
+	}
+	switch magic {
+	case syscalls.XFS, syscalls.Btrfs, syscalls.Ext4, syscalls.Tmpfs:
+		st, err := syscalls.Fstat(int(dir.Fd()))
+		if err != nil {
+			return 0
+		}
+		return st.Dev
+	}
+	return 0
+}
+
+// refresh returns st, which fstat(2) said of the file found, or what the server says: on a filesystem
+// not known to be local, st may be of some seconds ago.
+func (c *cache) refresh(found *os.File, st syscalls.Stat) (syscalls.Stat, error) {
+	if st.Dev == c.localDev {
+		return st, nil
+	}
+	st, err := syscalls.FstatSync(int(found.Fd()))
+	return st, stale(err)
 }
 
 // get returns a snapshot of the file found, which st describes, and makes one if there is none. The
 // caller is then one of its users.
 func (c *cache) get(found *os.File, st syscalls.Stat) (*shared, error) {
+	st, err := c.refresh(found, st)
+	if err != nil {
+		return nil, err
+	}
 	id := identify(st)
 	c.mu.Lock()
 	c.events++
@@ -138,7 +175,7 @@ func (c *cache) make(mk *making, id identity, found *os.File) {
 }
 
 // take makes a snapshot of the file found. It returns which state of the file the snapshot shows,
-// and whether every later change gives the file another identity.
+// and whether it shows all of that, and every later change gives the file another identity.
 func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled bool, err error) {
 	reflink := c.config
 	reflink.NoCopy = true
@@ -152,6 +189,9 @@ func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled boo
 		return nil, id, false, err
 	}
 	now, err := syscalls.Fstat(int(found.Fd()))
+	if err == nil {
+		now, err = c.refresh(found, now)
+	}
 	if errors.Is(stale(err), syscall.ESTALE) { // replaced since, on a server that goes by names
 		return m, id, false, nil
 	}
@@ -159,7 +199,7 @@ func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled boo
 		_ = m.Close()
 		return nil, id, false, err
 	}
-	return m, identify(now), isSettled(now, begun), nil
+	return m, identify(now), m.Settled() && isSettled(now, begun), nil
 }
 
 // stale returns the error of a look at a file that was there a moment ago.
@@ -177,9 +217,9 @@ func stale(err error) error {
 // still. begun is of CoarseNow, so a change after begun has the time begun or a later one, cut to
 // what the filesystem can store: the granularity is a margin for the cut and for the clocks of
 // servers, not for the lag of the coarse clock. By time.Now, it would have to be longer than that
-// lag.
+// lag. A time in the future is from when the clock was set differently: a change sets another one.
 func isSettled(st syscalls.Stat, begun time.Time) bool {
-	return begun.Sub(st.Ctime) >= st.Granularity()
+	return begun.Sub(st.Ctime).Abs() >= st.Granularity()
 }
 
 // settle waits until every change of f shows in its times, if that is soon and a copy that can be

@@ -84,7 +84,7 @@ func NewFS(dir string, c snapshot.Config) (*FS, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &FS{root, at, newCache(c), "."}, nil
+	return &FS{root, at, newCache(c, at), "."}, nil
 }
 
 // Close gives back the directory and what is kept for those who open a file next. Files that

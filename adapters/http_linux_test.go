@@ -165,6 +165,7 @@ func TestThousandRequestsOneCopy(t *testing.T) {
 	if !mounttest.IsUserChild() {
 		dir = mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks)
 		put(t, dir, "f", bytes.Repeat(random(1<<20), size>>20))
+		time.Sleep(2 * time.Second) // for so long a file of another user may have a writer
 	}
 	mounttest.AsUser(t, func(t *testing.T) {
 		mounttest.Leaks(t)

@@ -177,6 +177,8 @@ func TestIsSettled(t *testing.T) {
 		{changed.Add(-time.Hour), changed, 0, false},
 		{whole, whole, 2*time.Second - 1, false},
 		{whole, whole, 2 * time.Second, true},
+		{changed, changed, -time.Second, true}, // the clock was set
+		{whole, whole, -time.Second, false},
 	} {
 		st := syscalls.Stat{Mtime: test.mtime, Ctime: test.ctime}
 		if got := adapters.IsSettled(st, test.ctime.Add(test.after)); got != test.want {

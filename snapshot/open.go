@@ -249,7 +249,19 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 		}
 		return nil, c.advise(ctx, src, err)
 	}
-	return c.newMmapMut(copied, publish.NewOrigin(p, known), name)
+	origin := publish.NewOrigin(p, known)
+	if c.CheckConflict && Method(copied.Method) == ComparedCopy {
+		sum, err := privatefile.Checksum(ctx, copied.FD)
+		if err != nil {
+			_ = syscalls.Close(copied.FD)
+			return nil, err
+		}
+		origin.HasCopied = func(ctx context.Context, fd int) (bool, error) {
+			now, err := privatefile.Checksum(ctx, fd)
+			return now == sum, err
+		}
+	}
+	return c.newMmapMut(copied, origin, name)
 }
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {

@@ -18,16 +18,17 @@ import (
 // A source is what Mmap and MmapMut have in common: the private copy, and what is remembered of the
 // file it was made of. Constant after creation, but for closed.
 type source struct {
-	name   string // as it was given
-	stat   syscalls.Stat
-	method Method
-	region *mapped.Region // the private copy
-	closed atomic.Bool
+	name    string // as it was given
+	stat    syscalls.Stat
+	method  Method
+	settled bool
+	region  *mapped.Region // the private copy
+	closed  atomic.Bool
 }
 
 // init takes the private copy over. If it fails, it has closed it.
 func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
-	s.name, s.stat, s.method = name, stat, Method(p.Method)
+	s.name, s.stat, s.method, s.settled = name, stat, Method(p.Method), p.Settled
 	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable, s.method == Reflink)
 	return err
 }

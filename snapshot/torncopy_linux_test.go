@@ -86,12 +86,6 @@ func closing(name string) func(v uint32) error {
 	}
 }
 
-// An outcome counts what came of opening a file.
-type outcome struct {
-	copies, torn map[snapshot.Method]int
-	unstable     int
-}
-
 // opens opens the file until there are n copies of the method, or a hundred times as many tries.
 func opens(t *testing.T, c snapshot.Config, name string, method snapshot.Method, n int) outcome {
 	t.Helper()

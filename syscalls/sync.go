@@ -89,10 +89,17 @@ func NoSymfollow(fd int) (bool, error) {
 
 // What FSType returns, from linux/magic.h.
 const (
-	Btrfs = 0x9123683e
-	Ext4  = 0xef53 // and ext2 and ext3
-	Tmpfs = 0x01021994
-	XFS   = 0x58465342
+	Btrfs   = 0x9123683e
+	Ext4    = 0xef53 // and ext2 and ext3
+	Overlay = 0x794c7630
+	Tmpfs   = 0x01021994
+	XFS     = 0x58465342
+
+	// Of these, no kernel writes to the files.
+	Cramfs   = 0x28cd3d45
+	Erofs    = 0xe0f5e1e2
+	ISO9660  = 0x9660
+	Squashfs = 0x73717368
 )
 
 // TryFlock takes an exclusive lock on an open file or directory without waiting: flock(2). The

@@ -2,6 +2,7 @@ package privatefile
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -22,7 +23,7 @@ type lease struct {
 }
 
 // takeLease takes a lease on src, or says why there is none. The error is EAGAIN if the file is
-// open for writing or mapped writable at the moment, EACCES if it belongs to somebody else.
+// open for writing or mapped writable at the moment, EACCES if it belongs to another user.
 func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
 	magic, err := sys.FSType(src.FD)
@@ -30,17 +31,31 @@ func takeLease(src Source) (lease, error) {
 		return none, err
 	}
 	switch magic {
-	case syscalls.Ext4, syscalls.XFS, syscalls.Btrfs, syscalls.Tmpfs:
+	case syscalls.Ext4, syscalls.XFS, syscalls.Btrfs:
+	case syscalls.Tmpfs:
+		// A memfd, which the kernel makes without an open(2), is not counted as open for writing
+		// (alloc_file_pseudo in fs/file_table.c). It never has a name.
+		if src.Stat.Nlink == 0 {
+			return none, errNoLeases
+		}
+	case syscalls.Overlay:
+		return none, errOverlay
+	case syscalls.Squashfs, syscalls.Erofs, syscalls.ISO9660, syscalls.Cramfs:
+		return none, errNeverWritten
 	default:
-		// Overlayfs grants one beside a writable mapping, whose stores then show. FUSE and
-		// network filesystems do not know what is written elsewhere.
+		// FUSE and network filesystems do not know what is written elsewhere.
 		return none, errNoLeases
 	}
+	return grantedLease(src)
+}
+
+// grantedLease is takeLease wherever the kernel grants one.
+func grantedLease(src Source) (lease, error) {
 	if !src.Exclusive {
-		return none, errDescriptor
+		return lease{fd: -1}, errDescriptor
 	}
 	if err := sys.SetLease(src.FD, syscalls.ReadLease); err != nil {
-		return none, err
+		return lease{fd: -1}, err
 	}
 	return lease{fd: src.FD}, nil
 }
@@ -48,6 +63,13 @@ func takeLease(src Source) (lease, error) {
 var (
 	errDescriptor = errors.New("a lease needs a name, or a descriptor of O_PATH")
 	errNoLeases   = errors.New("leases prove nothing on this filesystem")
+
+	// errOverlay: old kernels grant a lease beside a writable mapping, whose stores then show. They
+	// grant none while a process has the file open for writing.
+	errOverlay = fmt.Errorf("%w", errNoLeases)
+
+	// errNeverWritten: the file does not change.
+	errNeverWritten = fmt.Errorf("%w", errNoLeases)
 )
 
 // release gives the lease up and reports whether it was there to the end. One that somebody

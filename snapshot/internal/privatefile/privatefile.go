@@ -15,9 +15,10 @@ import (
 // A File is an unnamed file that no other process has open.
 type File struct {
 	Unnamed
-	Size   int64
-	Method Method
-	Owner  uint32
+	Size    int64
+	Method  Method
+	Settled bool // no write(2) can have been in progress when the copy was begun
+	Owner   uint32
 }
 
 // Copy makes a private file with the contents of src at the first candidate that can hold it: a
@@ -42,7 +43,7 @@ func (o Options) copyTo(ctx context.Context, u Unnamed, src Source) (p File, err
 			discard(ctx, u.FD)
 		}
 	}()
-	method, own, err := o.fill(ctx, &u, src)
+	r, own, err := o.fill(ctx, &u, src)
 	if err == nil && u.place == memory {
 		err = sys.Seal(u.FD)
 	}
@@ -50,7 +51,7 @@ func (o Options) copyTo(ctx context.Context, u Unnamed, src Source) (p File, err
 		err = checkCopy(own)
 	}
 	made = err == nil
-	return File{u, own.Size, method, own.UID}, err
+	return File{u, own.Size, r.method, r.settled, own.UID}, err
 }
 
 // discard closes a private file. If the context was cancelled, it does so in the background:
@@ -65,7 +66,7 @@ func discard(ctx context.Context, fd int) {
 
 // fill makes the private file, which is empty, what src is, and describes it. It may replace the
 // file by one in TempDir.
-func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (Method, syscalls.Stat, error) {
+func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (result, syscalls.Stat, error) {
 	accept := u.Linkable && o.Accept != nil
 	own, err := cloneWhole(ctx, u.FD, src)
 	if errors.Is(err, syscall.EXDEV) && u.place == beside && o.cloneInTemp(ctx, u, src, &own) {
@@ -75,25 +76,25 @@ func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (Method, sysc
 		if err == nil && accept {
 			err = o.Accept(own)
 		}
-		return reflink, own, err
+		return result{reflink, true}, own, err
 	}
 	if accept {
 		if own, err = sys.Fstat(u.FD); err == nil {
 			err = o.Accept(own)
 		}
 		if err != nil {
-			return none, own, err
+			return result{}, own, err
 		}
 	}
 	limit := int64(math.MaxInt64)
 	if u.place == memory {
 		limit = memoryLimit
 	}
-	method, err := o.copyStable(ctx, u.FD, src, limit)
+	r, err := o.copyStable(ctx, u.FD, src, limit)
 	if err == nil {
 		own, err = sys.Fstat(u.FD)
 	}
-	return method, own, err
+	return r, own, err
 }
 
 // checkCopy checks a private copy, whose size is that of the snapshot, for the facts that safety

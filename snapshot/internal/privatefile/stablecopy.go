@@ -10,7 +10,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 const (
@@ -21,21 +20,34 @@ const (
 	maxRetryTime = 5 * time.Second
 )
 
+// A result is how a copy was made, and whether it is settled: see File.
+type result struct {
+	method  Method
+	settled bool
+}
+
 // copyStable copies src to dst, which is empty, again and again until no process wrote to it meanwhile.
 // The copy may have limit bytes.
-func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
+func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (result, error) {
 	w := NewCopier(ctx, o.Progress)
-	begin := time.Now()
+	begin, left := time.Now(), false
 	for i := 0; ; i++ {
-		method, err := o.copyOnce(w, dst, src, limit)
-		if !retry.IsTransient(err) || i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime {
-			return method, err
+		l, noLease := o.lease(ctx, src)
+		r, err := o.copyOnce(w, dst, src, limit, l, noLease)
+		last := i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime
+		// A write(2) that was in progress when the copy began does not change the times any more,
+		// and can have ended in the middle of the copy. Only another copy has all of it.
+		if err == nil && !last && !left && errors.Is(noLease, syscall.EAGAIN) && !hasWriter(src) {
+			left, err = true, errWriterLeft
+		}
+		if !retry.IsTransient(err) || last {
+			return r, err
 		}
 		if err := sys.Ftruncate(dst, 0); err != nil {
-			return none, err
+			return result{}, err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
-			return none, err
+			return result{}, err
 		}
 	}
 }
@@ -58,30 +70,27 @@ func (o Options) lease(ctx context.Context, src Source) (lease, error) {
 	}
 }
 
-// copyOnce copies src to dst, under a lease if one can be had.
-func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, error) {
-	l, noLease := o.lease(w.ctx, src)
-	if noLease != nil && o.RequireConsistent {
-		return none, fmt.Errorf("%w: %w", ErrUnstable, noLease)
-	}
+// copyOnce copies src to dst, under the lease l, or without one for the reason noLease. It gives the
+// lease up.
+func (o Options) copyOnce(
+	w *Copier, dst int, src Source, limit int64, l lease, noLease error,
+) (result, error) {
 	defer l.release()
+	if noLease != nil && o.RequireConsistent {
+		return result{}, fmt.Errorf("%w: %w", ErrUnstable, noLease)
+	}
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.
 	before, err := sys.FstatSync(src.FD)
 	if err != nil {
-		return none, err
+		return result{}, err
 	}
-	// Not on filesystems with leases whose times are finer than whole seconds: since Linux 6.13 the
-	// next change gets a new time even within a tick, because FstatSync has looked at the times.
-	// FUSE with a write-back cache goes by the coarse clock.
-	tick, coarse := before.Granularity(), errors.Is(noLease, errNoLeases)
-	if noLease != nil && (coarse || tick > syscalls.ClockTick) {
-		if err := waitForTick(w.ctx, src.FD, before, tick); err != nil {
-			return none, err
-		}
+	if err := awaitTick(w.ctx, src.FD, before, noLease); err != nil {
+		return result{}, err
 	}
+	settled := isSettled(src, before, noLease)
 	if before.Size > limit {
-		return none, tooLarge(before.Size)
+		return result{}, tooLarge(before.Size)
 	}
 	w.check = func() error {
 		if l.releaseIfContended(); l.fd < 0 && o.RequireConsistent {
@@ -109,32 +118,11 @@ func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 	}
 	switch leased := l.release(); {
 	case err != nil:
-		return none, err
+		return result{}, err
 	case leased:
-		return leasedCopy, nil
+		return result{leasedCopy, true}, nil
 	case o.RequireConsistent:
-		return none, errLeaseBroken
+		return result{}, errLeaseBroken
 	}
-	return comparedCopy, nil
-}
-
-// waitForTick waits until every further change of the file fd shows in its times. before describes
-// the file as it was a moment ago: a change that follows another one within tick does not show. The
-// error is errChanged if the file changed meanwhile. Clocks of servers may differ from the local
-// one by some seconds.
-func waitForTick(ctx context.Context, fd int, before syscalls.Stat, tick time.Duration) error {
-	const apart = 5 * time.Second
-	if time.Since(before.Mtime) > apart && time.Since(before.Ctime) > apart {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(tick):
-	}
-	now, err := sys.FstatSync(fd)
-	if err == nil && !pathname.SameVersion(before, now) {
-		err = errChanged
-	}
-	return err
+	return result{comparedCopy, settled}, nil
 }

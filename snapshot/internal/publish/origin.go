@@ -26,6 +26,10 @@ type Origin struct {
 	Stat  *syscalls.Stat
 	known *Attributes
 
+	// HasCopied, if not nil, reports whether a file has the contents that were copied: the times of
+	// the origin do not tell whether it was written to while it was copied.
+	HasCopied func(ctx context.Context, fd int) (bool, error)
+
 	needTempName bool // files without a name cannot be published here
 }
 
@@ -40,7 +44,7 @@ func NewOrigin(p *pathname.Location, a *Attributes) Origin {
 
 // set makes a new file the origin, and takes file over: a descriptor of OpenPath of it, or -1.
 func (o *Origin) set(stat syscalls.Stat, a *Attributes, file int) {
-	o.Stat, o.known = &stat, a
+	o.Stat, o.known, o.HasCopied = &stat, a, nil
 	o.At.CloseFD()
 	o.At.FD = file
 }
@@ -62,6 +66,29 @@ func (o *Origin) OpenReadWrite(ctx context.Context) (int, error) {
 	return syscalls.AwaitLease(ctx, func() (int, error) {
 		return own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
 	})
+}
+
+// compareContents returns ErrConflict if HasCopied reports that the origin has other contents.
+func (o *Origin) compareContents(ctx context.Context) error {
+	if o.HasCopied == nil {
+		return nil
+	}
+	own := o.location()
+	fd, err := syscalls.AwaitLease(ctx, func() (int, error) {
+		return own.Reopen(sys.Reopen, sys.OpenRead)
+	})
+	if pathname.IsUnreachable(err) || pathname.IsGone(err) {
+		return ErrConflict // it lost its name
+	}
+	if err != nil {
+		return err
+	}
+	defer syscalls.Close(fd)
+	same, err := o.HasCopied(ctx, fd)
+	if err == nil && !same {
+		err = fmt.Errorf("%w: a process was writing to it when it was opened", ErrConflict)
+	}
+	return err
 }
 
 // Find returns an error if the name does not lead to the origin, with unchanged set also if that

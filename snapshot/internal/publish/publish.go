@@ -96,6 +96,11 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 		if given, stat, err = t.complete(want, r.Origin.Perm&setID); err != nil {
 			return false, unnamed, err
 		}
+		if r.Replace == ReplaceUnchanged && try == 1 {
+			if err := r.Origin.compareContents(ctx); err != nil {
+				return false, unnamed, err
+			}
+		}
 		now, err := r.lockAndLook(ctx, dirFD)
 		if err != nil {
 			return false, unnamed, err

@@ -54,11 +54,20 @@ func CopyByHand(tb testing.TB) {
 
 // IgnoreTimes makes all files look as if nobody ever wrote to them, until the test ends.
 func IgnoreTimes(tb testing.TB) {
+	changeTimes(tb, func(time.Time) time.Time { return time.Time{} })
+}
+
+// ShiftTimes makes all files look as if they had been changed by d later, until the test ends.
+func ShiftTimes(tb testing.TB, d time.Duration) {
+	changeTimes(tb, func(t time.Time) time.Time { return t.Add(d) })
+}
+
+func changeTimes(tb testing.TB, change func(time.Time) time.Time) {
 	for _, call := range []*func(int) (syscalls.Stat, error){&sys.Fstat, &sys.FstatSync} {
 		real := *call
 		*call = func(fd int) (syscalls.Stat, error) {
 			st, err := real(fd)
-			st.Mtime, st.Ctime = time.Time{}, time.Time{}
+			st.Mtime, st.Ctime = change(st.Mtime), change(st.Ctime)
 			return st, err
 		}
 		tb.Cleanup(func() { *call = real })
