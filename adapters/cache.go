@@ -24,7 +24,7 @@ const (
 // A cache has one snapshot for all who open a file while it is unchanged.
 type cache struct {
 	config   snapshot.Config // constant
-	localDev uint64          // the device of the root, if that is a local filesystem, else 0; constant
+	localDev uint64          // constant: see localDevice
 	idleTime time.Duration   // the constant of that name, but in tests
 
 	mu     sync.Mutex // guards what follows, and is held for moments
@@ -62,9 +62,9 @@ func newCache(c snapshot.Config, root *os.File) *cache {
 	}
 }
 
-// localDevice returns the device that a directory lies on, if no other machine and no server of FUSE
-// can change the files there, or else 0. The number belongs to that filesystem as long as the
-// directory is open.
+// localDevice returns the device that a directory lies on, if neither another machine nor a server
+// of FUSE can change the files there, or else 0. The number belongs to that filesystem as long as
+// the directory is open.
 func localDevice(dir *os.File) uint64 {
 	magic, err := syscalls.FSType(int(dir.Fd()))
 	if err != nil {
@@ -81,8 +81,8 @@ func localDevice(dir *os.File) uint64 {
 	return 0
 }
 
-// refresh returns st, which fstat(2) said of the file found, or what the server says: on a filesystem
-// not known to be local, st may be of some seconds ago.
+// refresh returns st, which fstat(2) said of the file found, or what the server says: on a
+// filesystem not known to be local, st may be of some seconds ago.
 func (c *cache) refresh(found *os.File, st syscalls.Stat) (syscalls.Stat, error) {
 	if st.Dev == c.localDev {
 		return st, nil

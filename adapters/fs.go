@@ -53,9 +53,14 @@ import (
 // least 12 ms after the last change, or two seconds where the times are in whole seconds, by the
 // clock that the kernel takes the times of files from, which is some ticks of 1 to 10 ms behind.
 // A snapshot made earlier serves the callers that asked before it was begun, and no others; a copy
-// of more than 1 MiB is put off, by up to 100 ms, until it can be shared. Stores through a writable
-// mapping change the times when the kernel gets to it (the first store to a page after it was last
-// written to the disk): until then, such a file counts as unchanged.
+// of more than 1 MiB is put off, by up to 100 ms, until it can be shared. The same holds for a copy
+// that is not settled (see [snapshot.Mmap.Settled]), because a write(2) in progress can have torn
+// it: a file of another user is shared two seconds after its last change, and ten seconds after it
+// beside a process that has the file open for writing, and on FUSE and network filesystems. There,
+// Open asks the server whether the file is unchanged (statx(2), AT_STATX_FORCE_SYNC); a file that
+// the server replaced is found once the kernel looks the name up again, as by open(2). Stores
+// through a writable mapping change the times when the kernel gets to it (the first store to a
+// page after it was last written to the disk): until then, such a file counts as unchanged.
 //
 // HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
 // that has the first version may be told that it is still good, by whatever server does not

@@ -79,6 +79,11 @@ type Config struct {
 	// its process is stopped or its disk is slow, that one can rename later, and replaces the
 	// contents of the commit without CheckConflict, with no error for either.
 	//
+	// The times of a file do not tell whether a write(2) was in progress when it was opened. So the
+	// first commit of a ComparedCopy also compares the contents of the file with a checksum, of 64
+	// bits, of the contents that were copied. It does so just before it locks the directory. OpenMut
+	// then reads the copy once more, and that commit the file.
+	//
 	// A process that does not use this library can change the file between the check and the
 	// rename. Stores through a mapping show in the times of the file only when the kernel writes
 	// them back, and before Linux 6.13, or on FUSE, with the granularity of its clock, or of times

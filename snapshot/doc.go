@@ -46,9 +46,17 @@
 //
 // There is a lease if the file belongs to this process's user (or with CAP_LEASE) and is neither
 // open for writing nor mapped writable; a writer is waited for, for 7 ms. While the copy is
-// made, whoever opens the file for writing waits, for about a second at most: then the copy goes
-// on without the lease. With O_NONBLOCK, which truncate(1) uses, opening is EAGAIN. The lease sends
-// this program no signal that it can tell from the runtime's own, and ends with the copy.
+// made, a process that opens the file for writing waits, for about a second at most: then the copy
+// goes on without the lease. If this process is stopped in the middle of the copy (SIGSTOP), the
+// writer waits until /proc/sys/fs/lease-break-time is over, 45 s by default. With O_NONBLOCK, which
+// truncate(1) uses, opening is EAGAIN. The lease sends this program no signal that it can tell from
+// the runtime's own, and ends with the copy.
+//
+// A lease does not exclude a store into a page that was pinned for writing through a mapping which
+// is gone by then: by a device (RDMA, VFIO), by a read(2) with O_DIRECT into that mapping, or by a
+// buffer registered with io_uring on tmpfs. A LeasedCopy can have a part of it; a Reflink cannot.
+// The kernel does not count a file of tmpfs without a name (memfd_create(2)) as open for writing:
+// no lease is taken on it.
 //
 // A copy is begun anew as soon as the file is seen to change: ten times at most, and only once
 // when five seconds have passed; then opening fails with [ErrUnstable]. A ComparedCopy cannot
@@ -57,6 +65,29 @@
 // filesystems of which these are not known to be finer, FUSE and NFS among them, opening a file
 // that was changed in the last five seconds waits for 12 ms instead, and begins anew if that
 // changes meanwhile; for two seconds where times are whole seconds, as on ext4 with small inodes.
+//
+// # Settled copies
+//
+// A write(2) changes the times of a file when it begins, and not when it ends. If one is in
+// progress when a copy begins, size and times are the same after the copy as before, and a ComparedCopy can
+// have a part of what the call writes. Filesystems on which the copy waits for a write(2) through
+// the page cache (ext4, XFS, tmpfs) allow that only with O_DIRECT; overlayfs, ramfs and others can
+// allow it with every write. [Mmap.Settled] reports whether no call was in progress:
+//
+//	how the copy was made                                  settled
+//	Reflink, LeasedCopy                                    always
+//	squashfs, EROFS, ISO 9660, cramfs                      always
+//	overlayfs, a file of this user, or with CAP_LEASE      if no process has the file open for
+//	                                                       writing, else as the next but one
+//	a file of another user, on ext4, tmpfs, overlayfs and  if the last change is 2 s old
+//	XFS without reflinks
+//	beside a process that has the file open for writing;   if the last change is 10 s old
+//	all other filesystems
+//
+// If a writer has the file open when the copy begins, and none when it ends, the copy is made once
+// more, under a lease. One write(2) that takes longer than the 2 s or 10 s is not noticed: on a disk
+// of 100 MB/s, one of more than 200 MB or 1 GB. Where there is no lease, stores through a writable
+// mapping are not noticed.
 //
 // A program that saves a file by several writes can be caught between two of them by a reflink
 // and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename. One
@@ -175,6 +206,11 @@
 // of it is read, because reading can have effects. If fewer or more bytes can be read from a file
 // than its size says, as from most of /sys, opening it fails with the same error. A FUSE server can
 // have such files, too (direct_io). Use os.ReadFile for them.
+//
+// A process that watches the directory by inotify(7) is told of the unnamed file, as "#" and its
+// inode number: IN_OPEN, IN_MODIFY and IN_CLOSE_WRITE. If it opens a snapshot in answer to each
+// event, it is told again, and never stops. Ignore names that begin with "#", or react only to the
+// name of the file.
 //
 // # Pages that are not in memory
 //

@@ -22,8 +22,9 @@ const (
 
 	// ComparedCopy: the data were copied without a lease, and size, modification time, change
 	// time and inode of the file were the same afterwards as before. Stores made meanwhile
-	// through somebody's writable mapping may have gone unnoticed, and what saves by many writes
-	// may have been caught between two.
+	// through a writable mapping may have gone unnoticed, a program that saves by many writes may
+	// have been caught between two, and a write(2) that was in progress at the begin may be there
+	// in part, unless the copy is settled: see Mmap.Settled.
 	ComparedCopy
 )
 

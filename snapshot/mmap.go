@@ -58,14 +58,15 @@ func (m *Mmap) Bytes() []byte {
 	return m.region.Bytes()
 }
 
-// Settled reports whether no write(2) call can have been in progress when the copy was begun. Such a
-// call sets the times of the file when it begins, so that a [ComparedCopy] can have a part of it. A
-// Reflink and a LeasedCopy are settled. A ComparedCopy is settled in three cases: if no process had
-// the file open for writing at its begin, as far as a lease can tell; if its filesystem is one to
-// which nothing is ever written (squashfs, EROFS, ISO 9660, cramfs); and if the last change of the
-// file was two seconds old by then. The two seconds are ten if a process is known to have the file
-// open for writing, and on filesystems of which leases prove nothing, overlayfs excepted. A call
-// that takes longer is not noticed, nor are stores through a writable mapping.
+// Settled reports whether no write(2) call was in progress when the copy was begun. Such a call sets
+// the times of the file when it begins, and not when it ends, so that a [ComparedCopy] can have a
+// part of what it writes. A Reflink and a LeasedCopy are settled. A ComparedCopy is settled if a
+// lease showed that no process had the file open for writing, if nothing is ever written to its
+// filesystem (squashfs, EROFS, ISO 9660, cramfs), or if the last change of the file was two seconds
+// old when the copy was begun; ten seconds if a process is known to have the file open for writing,
+// and on filesystems of which leases prove nothing, overlayfs excepted. A call that takes longer is
+// not noticed, and stores through a writable mapping are not. Settled costs nothing and stays the
+// same after Close.
 func (m *Mmap) Settled() bool { return m.settled }
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and

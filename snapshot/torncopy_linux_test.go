@@ -157,7 +157,7 @@ func TestTornLeasedCopies(t *testing.T) {
 // there is none, within ten attempts. (One that saves by several can be caught between two, when
 // nothing shows that there is more to come.)
 //
-//promise:snapshot.ComparedCopy the copy is untorn beside a writer that saves by single system calls
+//promise:snapshot.ComparedCopy the copy is untorn beside single write(2) calls through the page cache
 func TestTornComparedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {

@@ -41,7 +41,7 @@ func TestTornByWriteInProgress(t *testing.T) {
 		t.Run("stays", func(t *testing.T) { w.opens(t, n, true) })
 		t.Run("of another user", func(t *testing.T) {
 			refuseLeases(t, syscall.EACCES)
-			for range 50 {
+			for range 10 {
 				if got := w.opens(t, n, false); got.torn[snapshot.ComparedCopy] > 0 {
 					return
 				}
@@ -112,7 +112,7 @@ func TestConflictByWriteInProgress(t *testing.T) {
 		t.Run("stays", func(t *testing.T) { commits(t, true) })
 		t.Run("of another user", func(t *testing.T) {
 			refuseLeases(t, syscall.EACCES)
-			for range 50 {
+			for range 10 {
 				if commits(t, false) > 0 {
 					return
 				}
