@@ -81,8 +81,8 @@ type Config struct {
 	//
 	// The times of a file do not tell whether a write(2) was in progress when it was opened. So the
 	// first commit of a ComparedCopy also compares the contents of the file with a checksum, of 64
-	// bits, of the contents that were copied. It does so just before it locks the directory. OpenMut
-	// then reads the copy once more, and that commit the file.
+	// bits, of the contents that were copied. It does so just before it locks the directory.
+	// OpenMut then reads the copy once more, and that commit the file.
 	//
 	// A process that does not use this library can change the file between the check and the
 	// rename. Stores through a mapping show in the times of the file only when the kernel writes

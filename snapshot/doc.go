@@ -69,10 +69,11 @@
 // # Settled copies
 //
 // A write(2) changes the times of a file when it begins, and not when it ends. If one is in
-// progress when a copy begins, size and times are the same after the copy as before, and a ComparedCopy can
-// have a part of what the call writes. Filesystems on which the copy waits for a write(2) through
-// the page cache (ext4, XFS, tmpfs) allow that only with O_DIRECT; overlayfs, ramfs and others can
-// allow it with every write. [Mmap.Settled] reports whether no call was in progress:
+// progress when a copy begins, size and times are the same after the copy as before, and a
+// ComparedCopy can have a part of what the call writes. Filesystems on which the copy waits for a
+// write(2) through the page cache (ext4, XFS, tmpfs) allow that only with O_DIRECT; overlayfs,
+// ramfs and others can allow it with every write. [Mmap.Settled] reports whether no call was in
+// progress:
 //
 //	how the copy was made                                  settled
 //	Reflink, LeasedCopy                                    always
@@ -85,9 +86,9 @@
 //	all other filesystems
 //
 // If a writer has the file open when the copy begins, and none when it ends, the copy is made once
-// more, under a lease. One write(2) that takes longer than the 2 s or 10 s is not noticed: on a disk
-// of 100 MB/s, one of more than 200 MB or 1 GB. Where there is no lease, stores through a writable
-// mapping are not noticed.
+// more, under a lease. One write(2) that takes longer than the 2 s or 10 s is not noticed: on a
+// disk of 100 MB/s, one of more than 200 MB or 1 GB. Where there is no lease, stores through a
+// writable mapping are not noticed.
 //
 // A program that saves a file by several writes can be caught between two of them by a reflink
 // and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename. One

@@ -13,7 +13,7 @@ var (
 	errChanged     = retry.Transient(fmt.Errorf("%w: the file changed while it was copied", ErrUnstable))
 	errLeaseBroken = retry.Transient(fmt.Errorf("%w: a writer waited for too long", ErrUnstable))
 	errShort       = retry.Transient(fmt.Errorf("%w: the file ended before its size", ErrUnstable))
-	errWriterLeft  = retry.Transient(fmt.Errorf("%w: a writer closed the file meanwhile", ErrUnstable))
+	errWriterLeft  = retry.Transient(fmt.Errorf("%w: a writer closed the file", ErrUnstable))
 	errSizeUnknown = pathname.ErrSizeUnknown
 )
 
