@@ -29,6 +29,7 @@ func openOS(t testing.TB, name string, flag int) *os.File {
 type directWriter struct {
 	name  string
 	next  int
+	last  *os.File  // of the write before, which may be open still
 	names [2]string // of two files, one full of "x" and one full of "y"
 	from  [2][]byte // mappings of them
 }
@@ -65,7 +66,11 @@ func (w *directWriter) begin(t *testing.T, stays bool) (ended chan struct{}) {
 	check(t, unix.Fadvise(int(source.Fd()), 0, 0, unix.FADV_DONTNEED))
 	check(t, source.Close())
 	w.next = 1 - w.next
+	if w.last != nil {
+		_ = w.last.Close()
+	}
 	f := openOS(t, w.name, os.O_WRONLY|unix.O_DIRECT)
+	w.last = f
 	var before, now unix.Stat_t
 	check(t, unix.Stat(w.name, &before))
 	ended = make(chan struct{})
