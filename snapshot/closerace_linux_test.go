@@ -182,6 +182,7 @@ func (c *closeRace) once(now *target, p []byte, off int64) bool {
 //promise:snapshot.Mmap.ReadAt beside Close ReadAt returns bytes of the snapshot or fs.ErrClosed
 //promise:snapshot.Mmap.Close Close is safe beside reads on other goroutines
 func TestReadBesideClose(t *testing.T) {
+	privateFiles(t)
 	hits := int64(mounttest.Count(4, 50, 1000))
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, way := range racers {

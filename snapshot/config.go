@@ -26,6 +26,7 @@ type Config struct {
 
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
+	// A small file is a Reflink, or an error.
 	// It does the same for commits, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
@@ -36,7 +37,7 @@ type Config struct {
 	// tmpfs, since leases on others prove nothing.
 	RequireConsistent bool
 
-	// TempDir is where the private copy goes when the directory of the file cannot hold it:
+	// TempDir is where the private copy of a file of more than 128 KiB, or of a MmapMut, goes when the directory of the file cannot hold it:
 	// when it may not be written to, or its filesystem knows no unnamed files. "" means
 	// os.TempDir(). If the filesystem is the same, the copy is a reflink there, too.
 	//
@@ -91,7 +92,7 @@ type Config struct {
 
 	// Progress, if not nil, is called while data are copied, from the goroutine that copies,
 	// with the bytes done and the bytes in all, holes counted; done falls back if the file
-	// changed and is copied again. It must not call methods of the snapshot, nor open the file
+	// changed and is copied again. A small file is reported once, when it is read. It must not call methods of the snapshot, nor open the file
 	// for writing, which would wait for the copy.
 	Progress func(done, total int64)
 }

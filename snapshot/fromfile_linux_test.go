@@ -16,7 +16,9 @@ import (
 //promise:snapshot.Config.FromFile the file may have been renamed or unlinked, or have no name
 //promise:snapshot.Config.FromFile FromFile keeps the offset of the file and leaves the file open
 //promise:snapshot.FromFile the snapshot has the contents of an open file under any name or none
-func TestFromFile(t *testing.T) {
+func TestFromFile(t *testing.T) { smallAndPrivate(t, checkFromFile) }
+
+func checkFromFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -52,7 +54,9 @@ func TestFromFile(t *testing.T) {
 // without a name, one in memory.
 //
 //promise:snapshot.Config.FromFile FromFile takes any regular file, also of an os.Root or in memory
-func TestFromFileOfAnyKind(t *testing.T) {
+func TestFromFileOfAnyKind(t *testing.T) { smallAndPrivate(t, fromFileOfAnyKind) }
+
+func fromFileOfAnyKind(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)

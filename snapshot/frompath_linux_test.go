@@ -26,7 +26,9 @@ func openPathFile(t *testing.T, name string) *os.File {
 // once, and no name is looked up.
 //
 //promise:snapshot.Config.FromFile a file opened with O_PATH is opened for reading once, by no name
-func TestFromPathDescriptor(t *testing.T) {
+func TestFromPathDescriptor(t *testing.T) { smallAndPrivate(t, fromPathDescriptor) }
+
+func fromPathDescriptor(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 100000)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -210,6 +211,25 @@ func byReadAt(t *testing.T, m *snapshot.MmapMut) []byte {
 func during(f func()) snapshot.Config {
 	var once sync.Once
 	return snapshot.Config{Progress: func(done, total int64) { once.Do(f) }}
+}
+
+// privateFiles has small files not read into Go memory until the test ends, so that every snapshot has
+// a private file.
+func privateFiles(t testing.TB) {
+	t.Helper()
+	old := privatefile.SmallSize
+	privatefile.SmallSize = -1
+	t.Cleanup(func() { privatefile.SmallSize = old })
+}
+
+// smallAndPrivate runs f twice: with small files read into Go memory, and with private files alone.
+func smallAndPrivate(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Run("small", f)
+	t.Run("private", func(t *testing.T) {
+		privateFiles(t)
+		f(t)
+	})
 }
 
 // read opens a file with c, by name or by descriptor, and checks what is in it.

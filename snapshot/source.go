@@ -32,6 +32,11 @@ type source struct {
 func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
 	s.name, s.stat, s.method = name, stat, Method(p.Method)
 	s.writeback.dirty = writable || s.method != Reflink
+	if p.FD < 0 {
+		s.region = mapped.NewInMemory(p.Contents)
+		s.writeback.dirty = false
+		return nil
+	}
 	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable)
 	return err
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A File is an unnamed file that no other process has open.
+// A File is an unnamed file that no other process has open, or contents in Go memory.
 type File struct {
 	Unnamed
-	Size   int64
-	Method Method
-	Owner  uint32
+	Contents []byte // if FD is -1
+	Size     int64
+	Method   Method
+	Owner    uint32
 }
 
 // Copy makes a private file with the contents of src: a clone, wherever the ladder leads,
@@ -26,11 +27,60 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
+	if o.InMemory && !o.NoCopy && src.Stat.Size <= SmallSize {
+		if p, err := o.copySmall(ctx, src); !errors.Is(err, errNotSmall) {
+			return p, err
+		}
+	}
 	// Mode 0: only root can open it again through /proc.
-	u, err := o.Create(src.Dir, 0, src.Stat.Size, linkable)
+	u, err := o.Create(src.Dir(), 0, src.Stat.Size, linkable)
 	if err != nil {
 		return p, err
 	}
+	return o.complete(ctx, u, src)
+}
+
+// copySmall makes a private copy of src, a small file: it reads the contents under a lease or, if no
+// lease can be had, makes a reflink in the directory of src or, if that cannot be, reads the contents
+// and compares. The error is errNotSmall if the copy has to be made as that of a large file.
+func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
+	src, closeAgain := src.reopen()
+	defer closeAgain()
+	l, noLease := takeLease(src)
+	if noLease == nil {
+		if contents, err := o.readOnce(src, &l); err == nil {
+			return inMemory(contents, leasedCopy), nil
+		}
+	}
+	if o.RequireConsistent { // TempDir may hold a reflink
+		return File{}, errNotSmall
+	}
+	if !src.neverClones() {
+		if fd, err := tmpfileIn(src.Dir(), 0); err == nil {
+			clone := o
+			clone.NoCopy = true
+			p, err := clone.complete(ctx, Unnamed{FD: fd}, src)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				return p, err
+			}
+		}
+	}
+	// Another user's file: no attempt after this one can have a lease.
+	if errors.Is(noLease, syscall.EACCES) && src.Stat.Granularity() <= syscalls.ClockTick {
+		if contents, err := o.readOnce(src, &l); err == nil {
+			return inMemory(contents, comparedCopy), nil
+		}
+	}
+	contents, method, err := o.readStable(ctx, src)
+	return inMemory(contents, method), err
+}
+
+func inMemory(contents []byte, method Method) File {
+	return File{Unnamed{FD: -1}, contents, int64(len(contents)), method, 0}
+}
+
+// complete makes the empty private file u a copy of src, or closes it.
+func (o Options) complete(ctx context.Context, u Unnamed, src Source) (p File, err error) {
 	made := false // else it is given back, also if Progress panics
 	defer func() {
 		if !made {
@@ -48,7 +98,7 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	}
 	err = checkCopy(own)
 	made = err == nil
-	return File{u, own.Size, method, own.UID}, err
+	return File{u, nil, own.Size, method, own.UID}, err
 }
 
 // discard closes a private file. If the context was cancelled, it does so in the background:
@@ -79,19 +129,22 @@ func (o Options) fill(ctx context.Context, u Unnamed, src Source) (Method, sysca
 			return none, own, err
 		}
 	}
-	if !src.Exclusive {
-		// Without /proc, or if the file may not be opened again, holes are copied as zeros and
-		// there is no lease. No other process has a lease that excludes readers: src is open.
-		if fd, err := sys.Reopen(src.FD); err == nil {
-			defer syscalls.Close(fd)
-			src.FD, src.Exclusive = fd, true
+	// If it cannot be opened again, holes are copied as zeros and there is no lease.
+	src, closeAgain := src.reopen()
+	defer closeAgain()
+	again := false
+	method, err := o.copyStable(ctx, src, func(w *Copier, size int64) error {
+		if u.memory && size > memoryLimit {
+			return tooLarge(size)
 		}
-	}
-	limit := int64(math.MaxInt64)
-	if u.memory {
-		limit = memoryLimit
-	}
-	method, err := o.copyStable(ctx, u.FD, src, limit)
+		if again {
+			if err := sys.Ftruncate(u.FD, 0); err != nil {
+				return err
+			}
+		}
+		again = true
+		return w.Copy(u.FD, src.FD, size, src.Exclusive)
+	})
 	if err == nil {
 		own, err = sys.Fstat(u.FD)
 	}

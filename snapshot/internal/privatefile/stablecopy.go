@@ -21,18 +21,18 @@ const (
 	maxRetryTime = 5 * time.Second
 )
 
-// copyStable copies src to dst, which is empty, again and again until no process wrote to it meanwhile.
-// The copy may have limit bytes.
-func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (Method, error) {
+// A fillFunc copies the first size bytes of a file, in place of what it copied when it was called
+// before.
+type fillFunc func(w *Copier, size int64) error
+
+// copyStable has fill copy src again and again until no process wrote to it meanwhile.
+func (o Options) copyStable(ctx context.Context, src Source, fill fillFunc) (Method, error) {
 	w := NewCopier(ctx, o.Progress)
 	begin := time.Now()
 	for i := 0; ; i++ {
-		method, err := o.copyOnce(w, dst, src, limit)
+		method, err := o.copyOnce(w, src, fill)
 		if !retry.IsTransient(err) || i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime {
 			return method, err
-		}
-		if err := sys.Ftruncate(dst, 0); err != nil {
-			return none, err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
 			return none, err
@@ -58,8 +58,8 @@ func (o Options) lease(ctx context.Context, src Source) (lease, error) {
 	}
 }
 
-// copyOnce copies src to dst, under a lease if one can be had.
-func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, error) {
+// copyOnce has fill copy src, under a lease if one can be had.
+func (o Options) copyOnce(w *Copier, src Source, fill fillFunc) (Method, error) {
 	l, noLease := o.lease(w.ctx, src)
 	if noLease != nil && o.RequireConsistent {
 		return none, fmt.Errorf("%w: %w", ErrUnstable, noLease)
@@ -80,9 +80,6 @@ func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 			return none, err
 		}
 	}
-	if before.Size > limit {
-		return none, tooLarge(before.Size)
-	}
 	w.check = func() error {
 		if l.releaseIfContended(); l.fd < 0 && o.RequireConsistent {
 			return errLeaseBroken
@@ -94,7 +91,7 @@ func (o Options) copyOnce(w *Copier, dst int, src Source, limit int64) (Method, 
 		}
 		return err
 	}
-	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
+	err = fill(w, before.Size)
 	more := 0
 	if err == nil {
 		more, _ = sys.Pread(src.FD, make([]byte, 1), before.Size)

@@ -40,6 +40,7 @@ var (
 	Memfd            = syscalls.Memfd
 	Mincore          = syscalls.Mincore
 	Mmap             = syscalls.Mmap
+	MmapAnonymous    = syscalls.MmapAnonymous
 	Mprotect         = syscalls.Mprotect
 	MremapDontunmap  = syscalls.MremapDontunmap
 	Munlock          = syscalls.Munlock
@@ -117,6 +118,7 @@ var Calls = []Call{
 	{"memfd", &Memfd},
 	{"mincore", &Mincore},
 	{"mmap", &Mmap},
+	{"mmap anonymous", &MmapAnonymous},
 	{"mmap none", &MapNone},
 	{"mprotect", &Mprotect},
 	{"mremap", &MremapDontunmap},
