@@ -138,11 +138,11 @@ func (f *FS) open(full, name string) (fs.File, error) {
 	}
 	switch {
 	case st.Mode.IsDir():
-		d, err := openDir(f.root, full)
+		d, err := openDir(f.root, f.dir, full)
 		if err != nil {
 			return nil, err
 		}
-		return &dirFile{d, name}, nil
+		return &dirFile{d, name, f.root, full}, nil
 	case !st.Mode.IsRegular():
 		return nil, errIrregular
 	}
@@ -195,12 +195,12 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDir(f.root, full)
+	d, err := openDir(f.root, f.dir, full)
 	if err != nil {
 		return nil, named("open", name, err)
 	}
 	defer d.Close()
-	entries, err := d.ReadDir(-1)
+	entries, err := readDir(d, -1, f.root, full)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, named("readdir", name, err)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -38,7 +39,7 @@ func fromPathDescriptor(t *testing.T) {
 		must(t, err)
 		defer inRoot.Close()
 		want := snapshot.LeasedCopy
-		if reflinks(dir) {
+		if reflinks(dir) && privatefile.SmallSize < int64(len(data)) {
 			want = snapshot.Reflink
 		}
 		for _, f := range []*os.File{openPathFile(t, name), inRoot} {

@@ -161,6 +161,7 @@ func neverTorn(t *testing.T) {
 //
 //promise:snapshot.Config.Open Open fails if the private file has a name or a wrong size
 func TestCopyIsChecked(t *testing.T) {
+	privateFiles(t)
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -188,6 +189,7 @@ func TestCopyIsChecked(t *testing.T) {
 //
 //promise:snapshot.Config.Open a file that is truncated and rewritten meanwhile is cloned again
 func TestCloneBesideWriteFile(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 10000)

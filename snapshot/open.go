@@ -148,14 +148,18 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 		return nil, pathname.NotRegular(st.Mode)
 	}
 	src := privatefile.Source{FD: fd, Stat: st}
-	if ok, err := sys.IsReadable(fd); err != nil {
+	if ok, err := sys.IsPath(fd); err != nil {
 		return nil, err
-	} else if !ok {
+	} else if ok {
 		if src.FD, err = openPathDescriptor(ctx, fd, st); err != nil {
 			return nil, err
 		}
 		defer syscalls.Close(src.FD)
 		src.Exclusive = true
+	} else if ok, err := sys.IsReadable(fd); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
 	}
 	at := pathname.Location{DirFD: pathname.NoDir, FD: -1}
 	defer at.Close()
@@ -174,11 +178,6 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 
 // openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.
 func openPathDescriptor(ctx context.Context, fd int, st syscalls.Stat) (int, error) {
-	if ok, err := sys.IsPath(fd); err != nil {
-		return -1, err
-	} else if !ok {
-		return -1, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
-	}
 	p := pathname.Location{DirFD: pathname.NoDir, FD: fd, Stat: st}
 	src, err := p.OpenRead(ctx)
 	// os.IsPermission finds no errno in a SyscallError.

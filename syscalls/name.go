@@ -42,6 +42,17 @@ func OpenPathBeneath(dirfd int, name string) (int, error) {
 	})
 }
 
+// OpenDirBeneath opens the directory that name leads to from the directory dirfd, for reading:
+// openat2(2), as [OpenPathBeneath] does and with its errors.
+func OpenDirBeneath(dirfd int, name string) (int, error) {
+	return open("openat2", func() (int, error) {
+		fd, err := openDirBeneath(dirfd, name)
+		return fd, orUnsupported(err,
+			syscall.EPERM, // a seccomp filter
+		)
+	})
+}
+
 // OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY):
 // openat(2). It needs no permission to read the directory. Symbolic links are followed.
 func OpenDir(dirfd int, name string) (int, error) {

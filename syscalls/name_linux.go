@@ -22,8 +22,16 @@ func openPathFollow(dirfd int, name string) (int, error) {
 }
 
 func openPathBeneath(dirfd int, name string) (int, error) {
+	return openBeneath(dirfd, name, unix.O_PATH)
+}
+
+func openDirBeneath(dirfd int, name string) (int, error) {
+	return openBeneath(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
+func openBeneath(dirfd int, name string, flags uint64) (int, error) {
 	return unix.Openat2(dirfd, name, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Flags:   flags | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	})
 }

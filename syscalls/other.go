@@ -32,6 +32,7 @@ func reopenReadWrite(int) (int, error)           { return -1, errOther }
 func fdPath(int) (string, error)                 { return "", errOther }
 func memfd(string) (int, error)                  { return -1, errOther }
 func openPathBeneath(int, string) (int, error)   { return -1, errOther }
+func openDirBeneath(int, string) (int, error)    { return -1, errOther }
 func isPath(int) (bool, error)                   { return false, errOther }
 func seal(int) error                             { return errOther }
 func linkat(int, int, string) error              { return errOther }
