@@ -268,7 +268,7 @@ func withoutProc(t *testing.T, f func() error) {
 func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 	t.Helper()
 	return systest.Intercept(t, func(call string) error {
-		if call == "tmpfile excl" || call == "tmpfile" {
+		if call == "tmpfile excl" || call == "tmpfile excl at" || call == "tmpfile" {
 			if n--; n >= 0 {
 				return errno
 			}

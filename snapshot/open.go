@@ -117,7 +117,9 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		}
 		return p.DirFD
 	}
-	copied, err := c.options(true).Copy(ctx, privatefile.Source{FD: src, Exclusive: true, Stat: p.Stat, Dir: dir}, false)
+	copied, err := c.options(true).Copy(ctx, privatefile.Source{
+		FD: src, Exclusive: true, Stat: p.Stat, Dir: dir, DirName: p.Unopened,
+	}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -27,17 +27,17 @@ func addressLimit() (int64, error)                     { return 0, errOther }
 func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
-func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
-func reopenReadWrite(int) (int, error)           { return -1, errOther }
-func fdPath(int) (string, error)                 { return "", errOther }
-func memfd(string) (int, error)                  { return -1, errOther }
-func openPathBeneath(int, string) (int, error)   { return -1, errOther }
-func openDirBeneath(int, string) (int, error)    { return -1, errOther }
-func isPath(int) (bool, error)                   { return false, errOther }
-func seal(int) error                             { return errOther }
-func linkat(int, int, string) error              { return errOther }
-func readlinkat(int) (string, error)             { return "", errOther }
-func renameNoReplace(int, string, string) error  { return errOther }
+func openTmpfile(int, string, uint32, bool) (int, error) { return -1, errOther }
+func reopenReadWrite(int) (int, error)                   { return -1, errOther }
+func fdPath(int) (string, error)                         { return "", errOther }
+func memfd(string) (int, error)                          { return -1, errOther }
+func openPathBeneath(int, string) (int, error)           { return -1, errOther }
+func openDirBeneath(int, string) (int, error)            { return -1, errOther }
+func isPath(int) (bool, error)                           { return false, errOther }
+func seal(int) error                                     { return errOther }
+func linkat(int, int, string) error                      { return errOther }
+func readlinkat(int) (string, error)                     { return "", errOther }
+func renameNoReplace(int, string, string) error          { return errOther }
 
 func flistxattr(int) ([]string, error)      { return nil, errOther }
 func fgetxattr(int, string) ([]byte, error) { return nil, errOther }

@@ -26,15 +26,15 @@ type Location struct {
 	FD    int // of OpenPath, or -1: no file has the name
 	Stat  syscalls.Stat
 
-	unopened string // if not "", the name of the directory, which Dir opens
+	Unopened string // if not "", the name of the directory, which Dir opens
 }
 
 // Dir returns DirFD. After ResolveFile, the first call opens the directory, and returns NoDir if it
 // cannot be opened.
 func (p *Location) Dir() int {
-	if p.unopened != "" {
-		dir, err := sys.OpenDir(syscalls.AtFdcwd, p.unopened)
-		if p.unopened = ""; err == nil {
+	if p.Unopened != "" {
+		dir, err := sys.OpenDir(syscalls.AtFdcwd, p.Unopened)
+		if p.Unopened = ""; err == nil {
 			p.DirFD = dir
 		}
 	}

@@ -50,7 +50,7 @@ func ResolveFile(root *os.Root, name string) (*Location, error) {
 		if err := p.OpenPathOnce(); err == nil {
 			p.DirFD = NoDir
 			if p.Stat.Mode.IsRegular() {
-				p.unopened, p.Name = Split(name)
+				p.Unopened, p.Name = Split(name)
 				return p, nil
 			}
 			p.CloseFD() // Resolve follows a symbolic link, and has the error for the others

@@ -40,6 +40,9 @@ type Source struct {
 	// Dir returns a directory of its filesystem, which it may open when it is called first, or NoDir.
 	// The caller of Copy closes it.
 	Dir func() int
+
+	// DirName, if not "", is the name of that directory, for a file that is made without opening it.
+	DirName string
 }
 
 // reopen returns src with a descriptor that no other code uses, if one can be had. This takes /proc,

@@ -56,7 +56,7 @@ func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 		return File{}, errNotSmall
 	}
 	if !src.neverClones() {
-		if fd, err := tmpfileIn(src.Dir(), 0); err == nil {
+		if fd, err := src.tmpfile(); err == nil {
 			clone := o
 			clone.NoCopy = true
 			p, err := clone.complete(ctx, Unnamed{FD: fd}, src)

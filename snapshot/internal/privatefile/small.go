@@ -51,6 +51,14 @@ func readAll(fd int, size int64) ([]byte, error) {
 	return contents, nil
 }
 
+// tmpfile makes an unnamed file in the directory of src.
+func (src Source) tmpfile() (int, error) {
+	if src.DirName != "" {
+		return sys.TmpfileExclAt(syscalls.AtFdcwd, src.DirName, 0)
+	}
+	return tmpfileIn(src.Dir(), 0)
+}
+
 // neverClones reports whether the filesystem of src is one that has no reflinks.
 func (src Source) neverClones() bool {
 	magic, err := src.fsType()

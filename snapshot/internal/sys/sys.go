@@ -69,6 +69,7 @@ var (
 	SetNoCOW         = syscalls.SetNoCOW
 	Tmpfile          = syscalls.Tmpfile
 	TmpfileExcl      = syscalls.TmpfileExcl
+	TmpfileExclAt    = syscalls.TmpfileExclAt
 	TryFlock         = syscalls.TryFlock
 	Unlinkat         = syscalls.Unlinkat
 	WritebackAndWait = syscalls.WritebackAndWait
@@ -149,6 +150,7 @@ var Calls = []Call{
 	{"setflags", &SetNoCOW},
 	{"tmpfile", &Tmpfile},
 	{"tmpfile excl", &TmpfileExcl},
+	{"tmpfile excl at", &TmpfileExclAt},
 	{"unlinkat", &Unlinkat},
 	{"writeback", &WritebackAndWait},
 	{"writebackerr", &WritebackError},
