@@ -1,11 +1,14 @@
 package snapshot_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -276,4 +279,34 @@ func TestSmallFileMut(t *testing.T) {
 			t.Errorf("small files are of up to %d bytes", privatefile.SmallSize)
 		}
 	})
+}
+
+// Reads of a small snapshot beside Close have the right bytes, or fail with fs.ErrClosed.
+//
+//promise:snapshot.Mmap.Close reads of a small file that are under way complete or fail with fs.ErrClosed
+func TestSmallFileReadBesideClose(t *testing.T) {
+	name := join(mounttest.Dir(t, mounttest.Leases), "f")
+	want := noise(1, 5000)
+	write(t, name, want)
+	for range mounttest.Count(200, 2000, 20_000) {
+		m := open(t, name)
+		var readers sync.WaitGroup
+		for _, r := range []io.ReaderAt{m, viewed{m}} {
+			readers.Go(func() {
+				for {
+					p := make([]byte, 5000)
+					_, err := r.ReadAt(p, 0)
+					if errors.Is(err, fs.ErrClosed) {
+						return
+					}
+					if err != nil || !bytes.Equal(p, want) {
+						t.Errorf("%v, or other bytes", err)
+						return
+					}
+				}
+			})
+		}
+		must(t, m.Close())
+		readers.Wait()
+	}
 }
