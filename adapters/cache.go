@@ -137,9 +137,11 @@ func (c *cache) make(mk *making, id identity, found *os.File) {
 	m, now, settled, err = c.take(found, id.size)
 }
 
-// take makes a snapshot of the file found, which is of that size. It returns which state of the file the snapshot shows,
-// and whether every later change gives the file another identity.
-func (c *cache) take(found *os.File, size int64) (m *snapshot.Mmap, id identity, settled bool, err error) {
+// take makes a snapshot of the file found, which is of that size. It returns which state of the
+// file the snapshot shows, and whether every later change gives the file another identity.
+func (c *cache) take(found *os.File, size int64) (
+	m *snapshot.Mmap, id identity, settled bool, err error,
+) {
 	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
 	first := c.config
 	first.NoCopy = c.config.NoCopy || size > cheapCopy // settle may put a larger copy off

@@ -133,8 +133,8 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return file, nil
 }
 
-// retryStale calls open again while it fails with ESTALE. On a server that goes by names (NFS, FUSE)
-// that is a file that was replaced since it was looked up.
+// retryStale calls open again while it fails with ESTALE. On a server that goes by names (NFS,
+// FUSE) that is a file that was replaced since it was looked up.
 func retryStale(open func() error) error {
 	err := open()
 	for i := 0; i < staleTries && errors.Is(err, syscall.ESTALE); i++ {
@@ -147,8 +147,8 @@ func retryStale(open func() error) error {
 // staleTries is how often a file that was replaced is looked up again: for half a second in all.
 const staleTries = 9
 
-// find returns a snapshot of a regular file, whose user the caller is then. The error is EISDIR for a
-// directory.
+// find returns a snapshot of a regular file, whose user the caller is then. The error is EISDIR
+// for a directory.
 func (f *FS) find(full string) (*shared, error) {
 	found, st, err := lookUp(f.root, f.dir, full)
 	if err != nil {
@@ -237,7 +237,8 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	}
 	defer f.shared.release(s)
 	p := make([]byte, s.m.Size())
-	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) { // which is that of an empty file
+	// io.EOF is that of an empty file.
+	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, named("read", name, err)
 	}
 	return p, nil

@@ -99,15 +99,16 @@ func lookUpByHand(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 
 // openDir opens a directory, and nothing that is none. dir is the directory that root is.
 //
-// The entries that it is read for are described by root: see dirEntry. An os.File of root would look
-// at each of them when it is read.
+// The entries that it is read for are described by root: see dirEntry. An os.File of root would
+// look at each of them when it is read.
 func openDir(root *os.Root, dir *os.File, name string) (*os.File, error) {
 	conn, err := dir.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	var fd int
-	if conn.Control(func(at uintptr) { fd, err = syscalls.OpenDirBeneath(int(at), name) }) == nil && err == nil {
+	open := func(at uintptr) { fd, err = syscalls.OpenDirBeneath(int(at), name) }
+	if conn.Control(open) == nil && err == nil {
 		return os.NewFile(uintptr(fd), path.Join(root.Name(), name)), nil
 	}
 	// Root needs no openat2, and has the error.

@@ -48,7 +48,8 @@ func TestReadDirInfo(t *testing.T) {
 		}
 		for _, e := range entries {
 			info, err := e.Info()
-			if err != nil || info.Size() != want.Size() || !info.ModTime().Equal(want.ModTime()) || info.Name() != "file" || e.Type() != 0 {
+			if err != nil || info.Size() != want.Size() || !info.ModTime().Equal(want.ModTime()) ||
+				info.Name() != "file" || e.Type() != 0 {
 				t.Errorf("%v: %v, %v; want %v", e, info, err, want)
 			}
 		}

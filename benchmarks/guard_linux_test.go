@@ -61,8 +61,8 @@ func guardReads(t *testing.T, name string) {
 	}
 }
 
-// A small file is read by few system calls more than os.ReadFile makes. By a private file it would take
-// ten times as long.
+// A small file is read by few system calls more than os.ReadFile makes. By a private file it would
+// take ten times as long.
 func guardSmall(t *testing.T, dir string) {
 	smallFiles[0].run(t, dir, 1000, func(c interleave.Comparison) {
 		wantWithin(t, c.Run(101), "Mmap", 4, "os.ReadFile")

@@ -41,7 +41,9 @@ func (s smallFile) run(tb testing.TB, dir string, size int64, f func(c interleav
 	name := file(tb, dir, "f", size)
 	check(tb, os.Chmod(name, 0o644))
 	check(tb, os.Chmod(dir, s.dir))
-	c := interleave.Comparison{Ways: []interleave.Way{readingAll(tb, name), readingSmall(tb, name, size)}}
+	c := interleave.Comparison{Ways: []interleave.Way{
+		readingAll(tb, name), readingSmall(tb, name, size),
+	}}
 	if !s.user {
 		f(c)
 		return
@@ -74,7 +76,8 @@ func readingSmall(tb testing.TB, name string, size int64) interleave.Way {
 	})
 }
 
-// readingFS compares trees of so many files that an FS has forgotten each of them by the next time.
+// readingFS compares trees of so many files that an FS has forgotten each of them by the next
+// time.
 func readingFS(tb testing.TB, dir string, size int64) interleave.Comparison {
 	dir, err := os.MkdirTemp(dir, "fs")
 	check(tb, err)
@@ -94,7 +97,9 @@ func readingFS(tb testing.TB, dir string, size int64) interleave.Comparison {
 			closing(tb, f)
 		})
 	}
-	return interleave.Comparison{Ways: []interleave.Way{way("os.DirFS", os.DirFS(dir)), way("FS", newFS(tb, dir))}}
+	return interleave.Comparison{Ways: []interleave.Way{
+		way("os.DirFS", os.DirFS(dir)), way("FS", newFS(tb, dir)),
+	}}
 }
 
 func newFS(tb testing.TB, dir string) *adapters.FS {

@@ -13,9 +13,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// BenchmarkSmall opens, reads and closes small files: that of the process itself, and those of other
-// users, in a directory that the process may write to or not. A copy of another user's file in a
-// directory that it may write to, on a filesystem with reflinks, is a reflink.
+// BenchmarkSmall opens, reads and closes small files: that of the process itself, and those of
+// other users, in a directory that the process may write to or not. A copy of another user's file
+// in a directory that it may write to, on a filesystem with reflinks, is a reflink.
 //
 //promise:snapshot.Config.Open a small file of one's own is read in less than twice the time of os.ReadFile
 func BenchmarkSmall(b *testing.B) {
@@ -66,5 +66,7 @@ func walkingTree(tb testing.TB, dir string) interleave.Comparison {
 			check(tb, err)
 		})
 	}
-	return interleave.Comparison{Ways: []interleave.Way{way("os.DirFS", os.DirFS(dir)), way("FS", newFS(tb, dir))}}
+	return interleave.Comparison{Ways: []interleave.Way{
+		way("os.DirFS", os.DirFS(dir)), way("FS", newFS(tb, dir)),
+	}}
 }

@@ -37,9 +37,10 @@ type Config struct {
 	// tmpfs, since leases on others prove nothing.
 	RequireConsistent bool
 
-	// TempDir is where the private copy of a file of more than 128 KiB, or of a MmapMut, goes when the directory of the file cannot hold it:
-	// when it may not be written to, or its filesystem knows no unnamed files. "" means
-	// os.TempDir(). If the filesystem is the same, the copy is a reflink there, too.
+	// TempDir is where the private copy of a file of more than 128 KiB, or of a MmapMut, goes when
+	// the directory of the file cannot hold it: when it may not be written to, or its filesystem
+	// knows no unnamed files. "" means os.TempDir(). If the filesystem is the same, the copy is a
+	// reflink there, too.
 	//
 	// If TempDir cannot hold it either, the copy that an Mmap makes of a file of at most 64 MiB is
 	// kept in memory, sealed (memfd_create(2)): it counts as memory of the program's control group
@@ -90,10 +91,10 @@ type Config struct {
 	// name.
 	NoSync bool
 
-	// Progress, if not nil, is called while data are copied, from the goroutine that copies,
-	// with the bytes done and the bytes in all, holes counted; done falls back if the file
-	// changed and is copied again. A small file is reported once, when it is read. It must not call methods of the snapshot, nor open the file
-	// for writing, which would wait for the copy.
+	// Progress, if not nil, is called while data are copied, from the goroutine that copies, with
+	// the bytes done and the bytes in all, holes counted; done falls back if the file changed and
+	// is copied again. A small file is reported once, when it is read. It must not call methods of
+	// the snapshot, nor open the file for writing, which would wait for the copy.
 	Progress func(done, total int64)
 }
 

@@ -67,10 +67,10 @@
 //
 // # Small files
 //
-// An [Mmap] of a file of at most 128 KiB has no private file: its contents are in the Go heap for as
-// long as the Mmap can be reached, and so in core dumps. ReadAt copies from there. View and Bytes use
-// a second copy, which is mapped when it is first needed, can only be read, and is not in core dumps.
-// Such a snapshot holds no descriptor.
+// An [Mmap] of a file of at most 128 KiB has no private file: its contents are in the Go heap for
+// as long as the Mmap can be reached, and so in core dumps. ReadAt copies from there. View and
+// Bytes use a second copy, which is mapped when it is first needed, can only be read, and is not
+// in core dumps. Such a snapshot holds no descriptor.
 //
 // Under a lease the file is read at once, also on XFS and btrfs; so a process that opens it with
 // O_NONBLOCK and for writing at that moment can get EAGAIN there, too. If no lease can be had,

@@ -213,8 +213,8 @@ func during(f func()) snapshot.Config {
 	return snapshot.Config{Progress: func(done, total int64) { once.Do(f) }}
 }
 
-// privateFiles has small files not read into Go memory until the test ends, so that every snapshot has
-// a private file.
+// privateFiles has small files not read into Go memory until the test ends, so that every snapshot
+// has a private file.
 func privateFiles(t testing.TB) {
 	t.Helper()
 	old := privatefile.SmallSize
@@ -222,7 +222,8 @@ func privateFiles(t testing.TB) {
 	t.Cleanup(func() { privatefile.SmallSize = old })
 }
 
-// smallAndPrivate runs f twice: with small files read into Go memory, and with private files alone.
+// smallAndPrivate runs f twice: with small files read into Go memory, and with private files
+// alone.
 func smallAndPrivate(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	t.Run("small", f)

@@ -17,16 +17,16 @@ const (
 
 	// LeasedCopy: the data were copied while nobody had the file open for writing or mapped
 	// writable, and a lease kept everybody from opening it so. It shows the file between an open
-	// and a close of its writers, even of those who save by many writes. Size, times and inode of a
-	// small file were compared, too. A small file that belongs to the user of this process is a
+	// and a close of its writers, even of those who save by many writes. Size, times and inode of
+	// a small file were compared, too. A small file that belongs to the user of this process is a
 	// LeasedCopy, also where there are reflinks.
 	LeasedCopy
 
-	// ComparedCopy: the data were copied without a lease, as those of another user's small file are
-	// where its directory can hold no reflink, and size, modification time, change
-	// time and inode of the file were the same afterwards as before. Stores made meanwhile
-	// through somebody's writable mapping may have gone unnoticed, and what saves by many writes
-	// may have been caught between two.
+	// ComparedCopy: the data were copied without a lease, as those of another user's small file
+	// are where its directory can hold no reflink, and size, modification time, change time and
+	// inode of the file were the same afterwards as before. Stores made meanwhile through
+	// somebody's writable mapping may have gone unnoticed, and what saves by many writes may have
+	// been caught between two.
 	ComparedCopy
 )
 

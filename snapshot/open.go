@@ -34,9 +34,9 @@ func FromFile(f *os.File) (*Mmap, error) { return Config{}.FromFile(context.Back
 // A file of at most 128 KiB is read into memory, in less than twice the time of os.ReadFile if it
 // belongs to this process's user: the package comment has a section on small files.
 //
-// For larger files on a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the size, and then
-// for each extent of the file and for each dirty page that has to be written back first.
-// Elsewhere the data are copied, holes left out, and copied again if the file changed
+// For larger files on a filesystem with reflinks (XFS, btrfs) it takes microseconds whatever the
+// size, and then for each extent of the file and for each dirty page that has to be written back
+// first. Elsewhere the data are copied, holes left out, and copied again if the file changed
 // meanwhile: see [Method]. If the context ends, so does the copy, within milliseconds as a rule:
 // it looks at the context every ten or so.
 //
@@ -85,10 +85,11 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 }
 
 // FromFile makes a snapshot of a regular file that is open for reading, under whatever name, or
-// none. The private copy of a file of more than 128 KiB goes to the directory that f lies in, or else to TempDir; if that is
-// on another filesystem, the data are copied. f stays open, and its offset where it was. If f
-// can be written to, a copy is a ComparedCopy. It is one, too, and holes are copied as zeros,
-// where f cannot be opened a second time: that takes /proc, and permission to read the file.
+// none. The private copy of a file of more than 128 KiB goes to the directory that f lies in, or
+// else to TempDir; if that is on another filesystem, the data are copied. f stays open, and its
+// offset where it was. If f can be written to, a copy is a ComparedCopy. It is one, too, and holes
+// are copied as zeros, where f cannot be opened a second time: that takes /proc, and permission to
+// read the file.
 //
 // f may be a descriptor of O_PATH. Then the file behind it is opened for reading, whatever name it
 // has by now; the error is errors.ErrUnsupported where /proc is not mounted.

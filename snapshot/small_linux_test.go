@@ -150,8 +150,8 @@ func TestSmallFileChanges(t *testing.T) {
 	})
 }
 
-// Another user's small file is a reflink if its directory can hold one, and else read and compared,
-// before TempDir. RequireConsistent and NoCopy allow no such copy.
+// Another user's small file is a reflink if its directory can hold one, and else read and
+// compared, before TempDir. RequireConsistent and NoCopy allow no such copy.
 //
 //promise:snapshot.ComparedCopy another user's small file is read and compared where its directory can hold no reflink
 //promise:snapshot.Config.NoCopy a small file is a Reflink, or an error

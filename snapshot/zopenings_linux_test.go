@@ -8,8 +8,9 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// The tests open files in both ways: small ones are read into memory, and others, and small ones in the
-// tests that say so, get private files. The step skips of .ci/run prints how many of each there were.
+// The tests open files in both ways: small ones are read into memory, and others, and small ones
+// in the tests that say so, get private files. The step skips of .ci/run prints how many of each
+// there were.
 //
 // Its file is the last one, so that all other tests have run.
 func TestWaysOfOpening(t *testing.T) {

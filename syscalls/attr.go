@@ -16,15 +16,16 @@ type Stat struct {
 	Blocks          int64 // allocated, of 512 bytes each
 	Mtime, Ctime    time.Time
 
-	// Mount is the number of the mount that the file was found on (STATX_MNT_ID_UNIQUE, Linux 6.8).
-	// The kernel gives it to no other mount until the machine is started again. 0: it is not known.
+	// Mount is the number of the mount that the file was found on (STATX_MNT_ID_UNIQUE, Linux
+	// 6.8). The kernel gives it to no other mount until the machine is started again. 0: it is not
+	// known.
 	Mount uint64
 
 	Sys any // *syscall.Stat_t
 }
 
-// Fstat describes the file behind a descriptor: statx(2), or fstat(2) before Linux 4.11 and where a
-// seccomp filter refuses statx(2).
+// Fstat describes the file behind a descriptor: statx(2), or fstat(2) before Linux 4.11 and where
+// a seccomp filter refuses statx(2).
 func Fstat(fd int) (Stat, error) {
 	var st Stat
 	err := do("fstat", func() (err error) {

@@ -118,8 +118,8 @@ func TestFstat(t *testing.T) {
 	})
 }
 
-// wantSys compares all fields that have a meaning. The access time of "/" is left out: other processes
-// change it.
+// wantSys compares all fields that have a meaning. The access time of "/" is left out: other
+// processes change it.
 func wantSys(t *testing.T, name string, got, want *syscall.Stat_t) {
 	t.Helper()
 	a, b := reflect.ValueOf(*got), reflect.ValueOf(*want)

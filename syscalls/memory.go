@@ -18,8 +18,8 @@ func Mmap(fd int, length int, write bool) ([]byte, error) {
 	return b, err
 }
 
-// MmapAnonymous maps length bytes of new memory, zeros that may be read and written, which no other
-// process shares (MAP_PRIVATE|MAP_ANONYMOUS): mmap(2). The slice has len == cap == length.
+// MmapAnonymous maps length bytes of new memory, zeros that may be read and written, which no
+// other process shares (MAP_PRIVATE|MAP_ANONYMOUS): mmap(2). The slice has len == cap == length.
 func MmapAnonymous(length int) ([]byte, error) {
 	var b []byte
 	err := do("mmap", func() (err error) {

@@ -19,8 +19,8 @@ type report struct {
 	output                  map[string]string   // of tests that have not ended
 }
 
-// printSkips prints for each package how many tests passed, in which ways they opened files, if they
-// log that, and, most frequent first, for which reasons tests were skipped.
+// printSkips prints for each package how many tests passed, in which ways they opened files, if
+// they log that, and, most frequent first, for which reasons tests were skipped.
 func printSkips(w io.Writer, r io.Reader) error {
 	var packages []string
 	reports := map[string]*report{}
@@ -102,8 +102,8 @@ func some(tests []string) string {
 // logged matches the first line of what a test logs, and the file and line before it.
 var logged = regexp.MustCompile(`^ +[^ :]+\.go:[0-9]+: ?`)
 
-// reason returns the message of a test that was skipped or passed, as one line: its last one, and with it any lines
-// that follow before the verdict.
+// reason returns the message of a test that was skipped or passed, as one line: its last one, and
+// with it any lines that follow before the verdict.
 func reason(output string) string {
 	var message []string
 	for line := range strings.Lines(output) {

@@ -55,7 +55,8 @@ func New(file *os.File, size int64, uid uint32, writable bool) (*Region, error) 
 	return r, nil
 }
 
-// NewInMemory returns a region of contents, which no code changes from then on. It has no file: FD is
+// NewInMemory returns a region of contents, which no code changes from then on. It has no file: FD
+// is
 // -1, and the methods that write or tell of dirty pages must not be called.
 func NewInMemory(contents []byte) *Region {
 	r := &Region{contents: contents}

@@ -29,8 +29,8 @@ type Location struct {
 	Unopened string // if not "", the name of the directory, which Dir opens
 }
 
-// Dir returns DirFD. After ResolveFile, the first call opens the directory, and returns NoDir if it
-// cannot be opened.
+// Dir returns DirFD. After ResolveFile, the first call opens the directory, and returns NoDir if
+// it cannot be opened.
 func (p *Location) Dir() int {
 	if p.Unopened != "" {
 		dir, err := sys.OpenDir(syscalls.AtFdcwd, p.Unopened)

@@ -41,9 +41,10 @@ func Resolve(root *os.Root, name string, create bool) (*Location, error) {
 	return s.resolve(name, create)
 }
 
-// ResolveFile is Resolve of a file that exists. Where that can be, it looks the whole name up by one
-// call, and Location.Dir opens the directory, by its name, when it is needed: it may be another one
-// by then, which is as good for a private file, and no other file is taken for this one.
+// ResolveFile is Resolve of a file that exists. Where that can be, it looks the whole name up by
+// one call, and Location.Dir opens the directory, by its name, when it is needed: it may be
+// another one by then, which is as good for a private file, and no other file is taken for this
+// one.
 func ResolveFile(root *os.Root, name string) (*Location, error) {
 	if root == nil {
 		p := &Location{DirFD: syscalls.AtFdcwd, Name: name}

@@ -5,14 +5,14 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// SmallSize is how large a file may be, in bytes, whose contents are read into Go memory if InMemory
-// is set and NoCopy is not. It is constant but for tests, which turn that off by -1.
+// SmallSize is how large a file may be, in bytes, whose contents are read into Go memory if
+// InMemory is set and NoCopy is not. It is constant but for tests, which turn that off by -1.
 var SmallSize int64 = 128 << 10
 
 // Options are the part of a configuration that says how private files are made.
 type Options struct {
 	NoCopy, RequireConsistent bool
-	InMemory                  bool // see SmallSize; and a copy may lie in memory, sealed, if no directory can hold it
+	InMemory                  bool // see SmallSize; or sealed, if no directory can hold the copy
 	TempDir                   string
 	Progress                  func(done, total int64)
 
@@ -37,16 +37,17 @@ type Source struct {
 	Exclusive bool          // no other code uses the descriptor: its offset may be moved, a lease taken
 	Stat      syscalls.Stat // of a moment ago
 
-	// Dir returns a directory of its filesystem, which it may open when it is called first, or NoDir.
-	// The caller of Copy closes it.
+	// Dir returns a directory of its filesystem, which it may open when it is called first, or
+	// NoDir. The caller of Copy closes it.
 	Dir func() int
 
-	// DirName, if not "", is the name of that directory, for a file that is made without opening it.
+	// DirName, if not "", is the name of that directory, for a file that is made without opening
+	// it.
 	DirName string
 }
 
-// reopen returns src with a descriptor that no other code uses, if one can be had. This takes /proc,
-// and permission to read the file. done closes it.
+// reopen returns src with a descriptor that no other code uses, if one can be had. This takes
+// /proc, and permission to read the file. done closes it.
 func (src Source) reopen() (again Source, done func()) {
 	if src.Exclusive {
 		return src, func() {}

@@ -40,9 +40,10 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	return o.complete(ctx, u, src)
 }
 
-// copySmall makes a private copy of src, a small file: it reads the contents under a lease or, if no
-// lease can be had, makes a reflink in the directory of src or, if that cannot be, reads the contents
-// and compares. The error is errNotSmall if the copy has to be made as that of a large file.
+// copySmall makes a private copy of src, a small file: it reads the contents under a lease or, if
+// no lease can be had, makes a reflink in the directory of src or, if that cannot be, reads the
+// contents and compares. The error is errNotSmall if the copy has to be made as that of a large
+// file.
 func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 	src, closeAgain := src.reopen()
 	defer closeAgain()
