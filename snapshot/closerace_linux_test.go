@@ -25,17 +25,6 @@ type racer interface {
 	io.Closer
 }
 
-// viewed reads by View.
-type viewed struct{ reader }
-
-func (v viewed) ReadAt(p []byte, off int64) (n int, err error) {
-	err = v.View(off, int64(len(p)), func(b []byte) error {
-		n = copy(p, b)
-		return nil
-	})
-	return n, err
-}
-
 // racers lists what races, by the way it is read.
 var racers = []struct {
 	name   string

@@ -123,6 +123,17 @@ type reader interface {
 	Close() error
 }
 
+// viewed reads by View.
+type viewed struct{ reader }
+
+func (v viewed) ReadAt(p []byte, off int64) (n int, err error) {
+	err = v.View(off, int64(len(p)), func(b []byte) error {
+		n = copy(p, b)
+		return nil
+	})
+	return n, err
+}
+
 func open(t testing.TB, name string) *snapshot.Mmap {
 	t.Helper()
 	m, err := snapshot.Open(name)
