@@ -171,17 +171,20 @@ func (c *cache) make(mk *making, id identity, found *os.File) {
 		}
 		close(mk.done)
 	}()
-	m, now, settled, err = c.take(found)
+	m, now, settled, err = c.take(found, id.size)
 }
 
-// take makes a snapshot of the file found. It returns which state of the file the snapshot shows,
-// and whether it shows all of that, and every later change gives the file another identity.
-func (c *cache) take(found *os.File) (m *snapshot.Mmap, id identity, settled bool, err error) {
-	reflink := c.config
-	reflink.NoCopy = true
+// take makes a snapshot of the file found, which is of that size. It returns which state of the file
+// the snapshot shows, and whether it shows all of that, and every later change gives the file
+// another identity.
+func (c *cache) take(found *os.File, size int64) (
+	m *snapshot.Mmap, id identity, settled bool, err error,
+) {
 	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
-	m, err = reflink.FromFile(context.Background(), found)
-	if errors.Is(err, errors.ErrUnsupported) && !c.config.NoCopy {
+	first := c.config
+	first.NoCopy = c.config.NoCopy || size > cheapCopy // settle may put a larger copy off
+	m, err = first.FromFile(context.Background(), found)
+	if errors.Is(err, errors.ErrUnsupported) && first.NoCopy && !c.config.NoCopy {
 		begun = settle(found)
 		m, err = c.config.FromFile(context.Background(), found)
 	}

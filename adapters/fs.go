@@ -119,23 +119,44 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := f.open(full, name)
-	// On a server that goes by names (NFS, FUSE) that is a file that was replaced since it was
-	// looked up.
-	for i := 0; i < staleTries && errors.Is(err, syscall.ESTALE); i++ {
-		time.Sleep(time.Millisecond << i)
-		file, err = f.open(full, name)
+	var s *shared
+	var d *os.File
+	err = retryStale(func() (err error) {
+		if s, err = f.find(full); errors.Is(err, syscall.EISDIR) {
+			d, err = openDir(f.root, f.dir, full)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, named("open", name, err)
 	}
+	if d != nil {
+		return &dirFile{d, name, f.root, full}, nil
+	}
+	file, err := newSnapshotFile(f.shared, s, name)
 	if err != nil {
 		return nil, named("open", name, err)
 	}
 	return file, nil
 }
 
+// retryStale calls open again while it fails with ESTALE. On a server that goes by names (NFS,
+// FUSE) that is a file that was replaced since it was looked up.
+func retryStale(open func() error) error {
+	err := open()
+	for i := 0; i < staleTries && errors.Is(err, syscall.ESTALE); i++ {
+		time.Sleep(time.Millisecond << i)
+		err = open()
+	}
+	return err
+}
+
 // staleTries is how often a file that was replaced is looked up again: for half a second in all.
 const staleTries = 9
 
-func (f *FS) open(full, name string) (fs.File, error) {
+// find returns a snapshot of a regular file, whose user the caller is then. The error is EISDIR
+// for a directory.
+func (f *FS) find(full string) (*shared, error) {
 	found, st, err := lookUp(f.root, f.dir, full)
 	if err != nil {
 		return nil, err
@@ -145,19 +166,11 @@ func (f *FS) open(full, name string) (fs.File, error) {
 	}
 	switch {
 	case st.Mode.IsDir():
-		d, err := openDir(f.root, full)
-		if err != nil {
-			return nil, err
-		}
-		return &dirFile{d, name}, nil
+		return nil, syscall.EISDIR
 	case !st.Mode.IsRegular():
 		return nil, errIrregular
 	}
-	s, err := f.shared.get(found, st)
-	if err != nil {
-		return nil, err
-	}
-	return newSnapshotFile(f.shared, s, name)
+	return f.shared.get(found, st)
 }
 
 var errIrregular = irregular{}
@@ -202,12 +215,12 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDir(f.root, full)
+	d, err := openDir(f.root, f.dir, full)
 	if err != nil {
 		return nil, named("open", name, err)
 	}
 	defer d.Close()
-	entries, err := d.ReadDir(-1)
+	entries, err := readDir(d, -1, f.root, full)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, named("readdir", name, err)
 }
@@ -216,21 +229,29 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 // file of 64 MiB or more, a sparse one of 1 TiB for instance, the error is syscall.ENOMEM, while
 // os.ReadFile ends the program. See [fs.ReadFileFS].
 func (f *FS) ReadFile(name string) ([]byte, error) {
-	file, err := f.Open(name)
+	full, err := f.within("open", name)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	s, ok := file.(*snapshotFile)
-	if !ok {
+	var s *shared
+	err = retryStale(func() (err error) {
+		s, err = f.find(full)
+		return err
+	})
+	if errors.Is(err, syscall.EISDIR) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
 	}
-	p, err := makeBytes(s.Size())
+	if err != nil {
+		return nil, named("open", name, err)
+	}
+	defer f.shared.release(s)
+	p, err := makeBytes(s.m.Size())
 	if err != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 	}
-	if _, err := s.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) { // which is that of an empty file
-		return nil, err
+	// io.EOF is that of an empty file.
+	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, named("read", name, err)
 	}
 	return p, nil
 }

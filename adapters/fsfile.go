@@ -139,7 +139,9 @@ func (b *borrowed) Close() error {
 // an *os.File could change the directory.
 type dirFile struct {
 	d    *os.File
-	name string
+	name string   // as it was given
+	root *os.Root // of the FS
+	full string   // the name below root
 }
 
 func (f *dirFile) Stat() (fs.FileInfo, error) {
@@ -156,7 +158,7 @@ func (f *dirFile) Read(p []byte) (int, error) {
 }
 
 func (f *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
-	entries, err := f.d.ReadDir(n)
+	entries, err := readDir(f.d, n, f.root, f.full)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = named("readdir", f.name, err)
 	}
@@ -164,6 +166,24 @@ func (f *dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
 }
 
 func (f *dirFile) Close() error { return named("close", f.name, f.d.Close()) }
+
+// readDir reads entries of the directory d, which has that name below root.
+func readDir(d *os.File, n int, root *os.Root, name string) ([]fs.DirEntry, error) {
+	entries, err := d.ReadDir(n)
+	for i, e := range entries {
+		entries[i] = dirEntry{e, root, path.Join(name, e.Name())}
+	}
+	return entries, err
+}
+
+// A dirEntry describes itself by root, which never leads out, and not by a name.
+type dirEntry struct {
+	fs.DirEntry
+	root *os.Root
+	name string // below root
+}
+
+func (e dirEntry) Info() (fs.FileInfo, error) { return e.root.Lstat(e.name) }
 
 var (
 	_ fs.File        = (*snapshotFile)(nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 
@@ -96,7 +97,20 @@ func lookUpByHand(root *os.Root, name string) (*os.File, syscalls.Stat, error) {
 	return nil, syscalls.Stat{}, syscall.ELOOP
 }
 
-// openDir opens a directory, and nothing that is none.
-func openDir(root *os.Root, name string) (*os.File, error) {
+// openDir opens a directory, and nothing that is none. dir is the directory that root is.
+//
+// The entries that it is read for are described by root: see dirEntry. An os.File of root would
+// look at each of them when it is read.
+func openDir(root *os.Root, dir *os.File, name string) (*os.File, error) {
+	conn, err := dir.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	open := func(at uintptr) { fd, err = syscalls.OpenDirBeneath(int(at), name) }
+	if conn.Control(open) == nil && err == nil {
+		return os.NewFile(uintptr(fd), path.Join(root.Name(), name)), nil
+	}
+	// Root needs no openat2, and has the error.
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 }

@@ -27,4 +27,4 @@ func lookUp(root *os.Root, _ *os.File, name string) (*os.File, syscalls.Stat, er
 
 func openBase(root *os.Root) (*os.File, error) { return root.Open(".") }
 
-func openDir(root *os.Root, name string) (*os.File, error) { return root.Open(name) }
+func openDir(root *os.Root, _ *os.File, name string) (*os.File, error) { return root.Open(name) }

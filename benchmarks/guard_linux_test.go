@@ -21,8 +21,9 @@ func TestGuard(t *testing.T) {
 		t.Skip("compares times: only with -guard")
 	}
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
-		small, large := file(t, dir, "small", 4*kib), file(t, dir, "large", 64*mib)
+		small, large := file(t, dir, "small", 256*kib), file(t, dir, "large", 64*mib)
 		t.Run("read", func(t *testing.T) { guardReads(t, large) })
+		t.Run("small", func(t *testing.T) { guardSmall(t, dir) })
 		if mounttest.Has(dir, mounttest.Reflinks) {
 			t.Run("open", func(t *testing.T) { guardOpen(t, small, large) })
 			t.Run("edit", func(t *testing.T) { guardEdit(t, dir) })
@@ -46,10 +47,10 @@ func wantWithin(t *testing.T, r interleave.Result, way string, factor float64, o
 // two hundred times as long.
 func guardOpen(t *testing.T, small, large string) {
 	a, b := opening(t, large), opening(t, small)
-	a.Name, b.Name = "opening 64 MiB", "opening 4 KiB"
+	a.Name, b.Name = "opening 64 MiB", "opening 256 KiB"
 	r := interleave.Comparison{Ways: []interleave.Way{a, b, bare(t, small)}}.Run(101)
-	wantWithin(t, r, "opening 64 MiB", 20, "opening 4 KiB")
-	wantWithin(t, r, "opening 4 KiB", 10, "bare")
+	wantWithin(t, r, "opening 64 MiB", 20, "opening 256 KiB")
+	wantWithin(t, r, "opening 256 KiB", 10, "bare")
 }
 
 // Reading what is in memory costs little more than the copy: the guards against faults are cheap.
@@ -58,6 +59,15 @@ func guardReads(t *testing.T, name string) {
 	for _, way := range []string{"Mmap", "MmapMut"} {
 		wantWithin(t, r, way, 6, "mapping")
 	}
+}
+
+// A small file is read by few system calls more than os.ReadFile makes. By a private file it would
+// take ten times as long.
+func guardSmall(t *testing.T, dir string) {
+	smallFiles[0].run(t, dir, 1000, func(c interleave.Comparison) {
+		wantWithin(t, c.Run(101), "Mmap", 4, "os.ReadFile")
+	})
+	wantWithin(t, readingFS(t, dir, 1000).Run(101), "FS", 7, "os.DirFS")
 }
 
 // An edit costs what is edited, not what the file holds: a hundredth of rewriting it.

@@ -29,12 +29,12 @@ func openingFile(tb testing.TB, name string) interleave.Way {
 
 // BenchmarkOpen opens and closes a file that is on the disk and of few extents. The ways bare,
 // bare-mapped and shortest are limits: system calls alone. os.ReadFile is the other way to get
-// contents that no process changes.
+// contents that no process changes. BenchmarkSmall has the sizes that are read into memory.
 //
 //promise:snapshot.Config.Open opening by reflink costs little more than its bare system calls
 func BenchmarkOpen(b *testing.B) {
 	each(b, mounttest.Reflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
-		for _, size := range upTo(64*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib, gib) {
+		for _, size := range upTo(64*mib, 256*kib, mib, 16*mib, 64*mib, gib) {
 			b.Run(fmt.Sprint("method=reflink/size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", size)
 				interleave.Comparison{Ways: []interleave.Way{
@@ -45,7 +45,7 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	})
 	each(b, mounttest.Known|mounttest.NoReflinks, func(b *testing.B, _ *mounttest.Kind, dir string) {
-		for _, size := range upTo(16*mib, 4*kib, 64*kib, mib, 16*mib, 64*mib) {
+		for _, size := range upTo(16*mib, 256*kib, mib, 16*mib, 64*mib) {
 			b.Run(fmt.Sprint("method=copy/size=", size), func(b *testing.B) {
 				name := file(b, dir, "f", size)
 				interleave.Comparison{Ways: []interleave.Way{

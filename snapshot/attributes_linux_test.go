@@ -242,7 +242,9 @@ func TestModeThatCannotBeSet(t *testing.T) {
 //
 //promise:snapshot.Mmap.Stat Stat describes the file before the copy, with the snapshot's size
 //promise:snapshot.MmapMut.Stat Stat describes the file before the copy, with the snapshot's size
-func TestStat(t *testing.T) {
+func TestStat(t *testing.T) { smallAndPrivate(t, stat) }
+
+func stat(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

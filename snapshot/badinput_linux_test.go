@@ -128,7 +128,9 @@ func TestBadSizes(t *testing.T) {
 //promise:snapshot.MmapMut.WriteAt WriteAt beyond the end does not grow and returns io.ErrShortWrite
 //promise:snapshot.MmapMut.View a View of bytes out of range is fs.ErrInvalid
 //promise:snapshot.MmapMut.Prefetch a Prefetch of bytes out of range is fs.ErrInvalid
-func TestBadOffsets(t *testing.T) {
+func TestBadOffsets(t *testing.T) { smallAndPrivate(t, badOffsets) }
+
+func badOffsets(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -186,7 +188,9 @@ func TestBadOffsets(t *testing.T) {
 //promise:snapshot.MmapMut.Bytes Bytes is nil after Close
 //promise:snapshot.Mmap.Name Name returns the name that was given to Open
 //promise:snapshot.MmapMut.Name Name returns the name that was given to OpenMut
-func TestUseAfterClose(t *testing.T) {
+func TestUseAfterClose(t *testing.T) { smallAndPrivate(t, useAfterClose) }
+
+func useAfterClose(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		for _, size := range []int{0, 10000} {
@@ -237,7 +241,9 @@ func TestUseAfterClose(t *testing.T) {
 //promise:snapshot.Config.OpenMut OpenMut fails if the context has ended
 //promise:snapshot.Config.Create Create fails if the context has ended
 //promise:snapshot.Config.FromFile FromFile fails if the context has ended
-func TestOpenContext(t *testing.T) {
+func TestOpenContext(t *testing.T) { smallAndPrivate(t, openContext) }
+
+func openContext(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -61,7 +61,9 @@ func TestWriteFromFaultingView(t *testing.T) {
 // It is the same whether the source is in memory or not.
 //
 //promise:snapshot.MmapMut.View a ReadAt into its bytes, with the disk full, is an error of the View
-func TestReadIntoFaultingView(t *testing.T) {
+func TestReadIntoFaultingView(t *testing.T) { smallAndPrivate(t, readIntoFaultingView) }
+
+func readIntoFaultingView(t *testing.T) {
 	onSmallDisks(t, func(t *testing.T, dir string) {
 		const size = 4 << 20
 		write(t, join(dir, "f"), noise(1, size))
@@ -129,6 +131,7 @@ func TestReadIntoReadOnlyView(t *testing.T) {
 //promise:snapshot.MmapMut.WriteAt a source that faults is EFAULT, of the memory of the caller
 //promise:snapshot.Mmap.ReadAt a destination that faults is EFAULT, of the memory of the caller
 func TestCallerFaults(t *testing.T) {
+	privateFiles(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		write(t, name, noise(1, 100_000))

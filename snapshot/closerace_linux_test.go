@@ -25,17 +25,6 @@ type racer interface {
 	io.Closer
 }
 
-// viewed reads by View.
-type viewed struct{ reader }
-
-func (v viewed) ReadAt(p []byte, off int64) (n int, err error) {
-	err = v.View(off, int64(len(p)), func(b []byte) error {
-		n = copy(p, b)
-		return nil
-	})
-	return n, err
-}
-
 // racers lists what races, by the way it is read.
 var racers = []struct {
 	name   string
@@ -182,6 +171,7 @@ func (c *closeRace) once(now *target, p []byte, off int64) bool {
 //promise:snapshot.Mmap.ReadAt beside Close ReadAt returns bytes of the snapshot or fs.ErrClosed
 //promise:snapshot.Mmap.Close Close is safe beside reads on other goroutines
 func TestReadBesideClose(t *testing.T) {
+	privateFiles(t)
 	hits := int64(mounttest.Count(4, 50, 1000))
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, way := range racers {

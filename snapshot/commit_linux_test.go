@@ -20,7 +20,9 @@ import (
 //promise:snapshot.MmapMut.Commit the file has exactly the contents of the snapshot
 //promise:snapshot.MmapMut.Commit descriptors that were opened before a commit show the old contents
 //promise:snapshot.MmapMut.Commit Commit leaves no other name behind
-func TestCommitLengths(t *testing.T) {
+func TestCommitLengths(t *testing.T) { smallAndPrivate(t, commitLengths) }
+
+func commitLengths(t *testing.T) {
 	old := noise(1, 12288)
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		name := join(dir, "f")
@@ -54,7 +56,9 @@ func TestCommitLengths(t *testing.T) {
 // A MmapMut goes on after Commit, and each commit holds what was stored before it.
 //
 //promise:snapshot.MmapMut.Commit after Commit the snapshot can be changed and committed again
-func TestCommitAgain(t *testing.T) {
+func TestCommitAgain(t *testing.T) { smallAndPrivate(t, commitAgain) }
+
+func commitAgain(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -75,7 +79,9 @@ func TestCommitAgain(t *testing.T) {
 //promise:snapshot.Config.Create nothing of the file is visible before the first commit
 //promise:snapshot.Config.Perm a new file gets these permissions before the umask
 //promise:snapshot.Create the file exists from the first commit on, with mode 0666 before the umask
-func TestCreate(t *testing.T) {
+func TestCreate(t *testing.T) { smallAndPrivate(t, checkCreate) }
+
+func checkCreate(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		defer syscall.Umask(syscall.Umask(0o027))
 		name := join(dir, "f")

@@ -34,6 +34,7 @@ func unnamedFiles(t *testing.T, size int64) (links []string) {
 //
 //promise:snapshot no other user can open a private copy, wherever it lies
 func TestPrivateFileIsPrivate(t *testing.T) {
+	privateFiles(t)
 	needOwners(t)
 	const size = 123457
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {

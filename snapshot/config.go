@@ -26,6 +26,7 @@ type Config struct {
 
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
+	// A small file is a Reflink, or an error.
 	// It does the same for commits, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
@@ -36,11 +37,12 @@ type Config struct {
 	// tmpfs, since leases on others prove nothing.
 	RequireConsistent bool
 
-	// TempDir is where the private copy goes if the directory of the file cannot hold it: if it
-	// may not be written to, if its filesystem knows no unnamed files, or for another reason. ""
-	// means os.TempDir(); but if the disk or the quota of the directory is full, only a TempDir
-	// that is set here is used. If the filesystem is the same, the copy is a reflink there, too.
-	// The package documentation says which errors end the search for a place.
+	// TempDir is where the private copy of a file of more than 128 KiB, or of a MmapMut, goes if the
+	// directory of the file cannot hold it: if it may not be written to, if its filesystem knows no
+	// unnamed files, or for another reason. "" means os.TempDir(); but if the disk or the quota of
+	// the directory is full, only a TempDir that is set here is used. If the filesystem is the same,
+	// the copy is a reflink there, too. The package documentation says which errors end the search
+	// for a place.
 	//
 	// If TempDir cannot hold it either, the copy that an Mmap makes of a file of at most 64 MiB is
 	// kept in memory, sealed (memfd_create(2)): it counts as memory of the program's control group
@@ -96,10 +98,10 @@ type Config struct {
 	// name.
 	NoSync bool
 
-	// Progress, if not nil, is called while data are copied, from the goroutine that copies,
-	// with the bytes done and the bytes in all, holes counted; done falls back if the file
-	// changed and is copied again. It must not call methods of the snapshot, nor open the file
-	// for writing, which would wait for the copy.
+	// Progress, if not nil, is called while data are copied, from the goroutine that copies, with
+	// the bytes done and the bytes in all, holes counted; done falls back if the file changed and
+	// is copied again. A small file is reported once, when it is read. It must not call methods of
+	// the snapshot, nor open the file for writing, which would wait for the copy.
 	Progress func(done, total int64)
 }
 

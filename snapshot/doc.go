@@ -35,11 +35,14 @@
 //
 // # What opening costs and promises
 //
-//	filesystem               Method         cost                    shows the file
-//	XFS (reflink=1), btrfs   Reflink        microseconds            at one instant, between two
-//	                                        + dirty pages written   write(2) calls of its writers
+//	file                     Method         cost                    shows the file
+//	small (128 KiB at most)  LeasedCopy     up to twice that of     as it was while nobody had it
+//	of one's own, on these                  os.ReadFile             open for writing
+//	four filesystems
+//	on XFS (reflink=1),      Reflink        microseconds            at one instant, between two
+//	btrfs                                   + dirty pages written   write(2) calls of its writers
 //	                                        + extents
-//	ext4, tmpfs, XFS         LeasedCopy     a copy of the data,     as it was while nobody had it
+//	on ext4, tmpfs, XFS      LeasedCopy     a copy of the data,     as it was while nobody had it
 //	without reflinks                        holes left out          open for writing
 //	there, without a lease;  ComparedCopy   the same                as it was while size and times
 //	all others                                                      did not change
@@ -93,6 +96,20 @@
 // A program that saves a file by several writes can be caught between two of them by a reflink
 // and by a ComparedCopy; not by a LeasedCopy, and not if it replaces the file by a rename. One
 // call of sendfile(2), splice(2) or copy_file_range(2) is several writes.
+//
+// # Small files
+//
+// An [Mmap] of a file of at most 128 KiB has no private file: its contents are in the Go heap for
+// as long as the Mmap can be reached, and so in core dumps. ReadAt copies from there. View and
+// Bytes use a second copy, which is mapped when it is first needed, can only be read, and is not
+// in core dumps. Such a snapshot holds no descriptor.
+//
+// Under a lease the file is read at once, also on XFS and btrfs; so a process that opens it with
+// O_NONBLOCK and for writing at that moment can get EAGAIN there, too. If no lease can be had,
+// because the file belongs to another user or is open for writing, the copy is a Reflink if the
+// directory of the file can hold one; else the file is read and compared, and TempDir is not used.
+// With NoCopy the copy is a Reflink or an error. With RequireConsistent it is a LeasedCopy, a
+// Reflink, in TempDir if need be, or an error. A [MmapMut] always has a private file.
 //
 // # Leases of other processes
 //
@@ -166,7 +183,8 @@
 //
 // # Where the copy lies
 //
-// The copy never has a name. It lies in the first of these places that can hold it:
+// The copy of a small file lies in memory. The copy of another file, or of a MmapMut, never has a
+// name. It lies in the first of these places that can hold it:
 //
 //	1  the directory of the file
 //	2  Config.TempDir, or else os.TempDir()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -15,6 +16,24 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
+
+// openings counts the Mmaps that were opened, by where the contents are.
+var openings struct{ inMemory, private atomic.Int64 }
+
+func init() {
+	onOpen = func(inMemory bool) {
+		if inMemory {
+			openings.inMemory.Add(1)
+		} else {
+			openings.private.Add(1)
+		}
+	}
+}
+
+// Openings returns how many Mmaps were opened, by where the contents are.
+func Openings() (inMemory, private int64) {
+	return openings.inMemory.Load(), openings.private.Load()
+}
 
 // Region returns the private copy behind a snapshot.
 func Region(m any) *mapped.Region {

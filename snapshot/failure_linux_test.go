@@ -21,7 +21,9 @@ import (
 //promise:snapshot.Config.OpenMut if a system call fails, OpenMut names it and leaves nothing
 //promise:snapshot.Config.Open errors are *fs.PathError with operation, name and testable reason
 //promise:snapshot.Config.OpenMut errors are *fs.PathError with operation, name, testable reason
-func TestOpenFailures(t *testing.T) {
+func TestOpenFailures(t *testing.T) { smallAndPrivate(t, openFailures) }
+
+func openFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

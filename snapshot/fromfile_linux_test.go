@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,9 @@ import (
 //promise:snapshot.Config.FromFile the file may have been renamed or unlinked, or have no name
 //promise:snapshot.Config.FromFile FromFile keeps the offset of the file and leaves the file open
 //promise:snapshot.FromFile the snapshot has the contents of an open file under any name or none
-func TestFromFile(t *testing.T) {
+func TestFromFile(t *testing.T) { smallAndPrivate(t, checkFromFile) }
+
+func checkFromFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -82,7 +85,9 @@ func TestFromFileHoles(t *testing.T) {
 // without a name, one in memory.
 //
 //promise:snapshot.Config.FromFile FromFile takes any regular file, also of an os.Root or in memory
-func TestFromFileOfAnyKind(t *testing.T) {
+func TestFromFileOfAnyKind(t *testing.T) { smallAndPrivate(t, fromFileOfAnyKind) }
+
+func fromFileOfAnyKind(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)
@@ -93,7 +98,8 @@ func TestFromFileOfAnyKind(t *testing.T) {
 		inRoot, err := root.Open("f")
 		must(t, err)
 		defer inRoot.Close()
-		if m := fromFile(t, inRoot); (m.Method() == snapshot.Reflink) != reflinks(dir) {
+		clones := reflinks(dir) && privatefile.SmallSize < int64(len(data))
+		if m := fromFile(t, inRoot); (m.Method() == snapshot.Reflink) != clones {
 			t.Error(m.Method())
 		} else {
 			wantContents(t, m, data)

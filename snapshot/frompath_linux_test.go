@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -17,7 +18,9 @@ import (
 // once, and no name is looked up.
 //
 //promise:snapshot.Config.FromFile a file opened with O_PATH is opened for reading once, by no name
-func TestFromPathDescriptor(t *testing.T) {
+func TestFromPathDescriptor(t *testing.T) { smallAndPrivate(t, fromPathDescriptor) }
+
+func fromPathDescriptor(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 100000)
@@ -27,7 +30,7 @@ func TestFromPathDescriptor(t *testing.T) {
 		must(t, err)
 		defer inRoot.Close()
 		want := snapshot.LeasedCopy
-		if reflinks(dir) {
+		if reflinks(dir) && privatefile.SmallSize < int64(len(data)) {
 			want = snapshot.Reflink
 		}
 		for _, f := range []*os.File{openPathFile(t, name), inRoot} {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -122,6 +123,17 @@ type reader interface {
 	Close() error
 }
 
+// viewed reads by View.
+type viewed struct{ reader }
+
+func (v viewed) ReadAt(p []byte, off int64) (n int, err error) {
+	err = v.View(off, int64(len(p)), func(b []byte) error {
+		n = copy(p, b)
+		return nil
+	})
+	return n, err
+}
+
 func open(t testing.TB, name string) *snapshot.Mmap {
 	t.Helper()
 	m, err := snapshot.Open(name)
@@ -212,6 +224,26 @@ func during(f func()) snapshot.Config {
 	return snapshot.Config{Progress: func(done, total int64) { once.Do(f) }}
 }
 
+// privateFiles has small files not read into Go memory until the test ends, so that every snapshot
+// has a private file.
+func privateFiles(t testing.TB) {
+	t.Helper()
+	old := privatefile.SmallSize
+	privatefile.SmallSize = -1
+	t.Cleanup(func() { privatefile.SmallSize = old })
+}
+
+// smallAndPrivate runs f twice: with small files read into Go memory, and with private files
+// alone.
+func smallAndPrivate(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Run("small", f)
+	t.Run("private", func(t *testing.T) {
+		privateFiles(t)
+		f(t)
+	})
+}
+
 // read opens a file with c, by name or by descriptor, and checks what is in it.
 func read(c snapshot.Config, f *os.File, name string, want []byte) (snapshot.Method, error) {
 	open := func() (*snapshot.Mmap, error) { return c.Open(context.Background(), name) }
@@ -248,7 +280,7 @@ func withoutProc(t *testing.T, f func() error) {
 func tmpfiles(t *testing.T, n int, errno syscall.Errno) (undo func()) {
 	t.Helper()
 	return systest.Intercept(t, func(call string) error {
-		if call == "tmpfile excl" || call == "tmpfile" {
+		if call == "tmpfile excl" || call == "tmpfile excl at" || call == "tmpfile" {
 			if n--; n >= 0 {
 				return errno
 			}

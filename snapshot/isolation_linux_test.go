@@ -19,7 +19,9 @@ import (
 //promise:snapshot.Config.Open no write, truncation or replacement of the file shows in the snapshot
 //promise:snapshot.Mmap no change of the file shows in a page, read before or not
 //promise:snapshot.Open no change of the file shows in a snapshot that Open made
-func TestIsolation(t *testing.T) {
+func TestIsolation(t *testing.T) { smallAndPrivate(t, isolation) }
+
+func isolation(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		for _, change := range changes {
 			t.Run(change.name, func(t *testing.T) {
@@ -41,7 +43,9 @@ func TestIsolation(t *testing.T) {
 // A writer that had the file open, or mapped, before the snapshot was made is kept out as well.
 //
 //promise:snapshot.Config.Open a writer that opened or mapped the file earlier changes no snapshot
-func TestIsolationFromOpenWriter(t *testing.T) {
+func TestIsolationFromOpenWriter(t *testing.T) { smallAndPrivate(t, isolationFromOpenWriter) }
+
+func isolationFromOpenWriter(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -93,7 +97,9 @@ func TestStoresArePrivate(t *testing.T) {
 // over whole, all the time, by single system calls.
 //
 //promise:snapshot.Reflink the snapshot shows the file between two write calls of its writers
-func TestNeverTorn(t *testing.T) {
+func TestNeverTorn(t *testing.T) { smallAndPrivate(t, neverTorn) }
+
+func neverTorn(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size = 64 << 10
@@ -155,6 +161,7 @@ func TestNeverTorn(t *testing.T) {
 //
 //promise:snapshot.Config.Open Open fails if the private file has a name or a wrong size
 func TestCopyIsChecked(t *testing.T) {
+	privateFiles(t)
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -182,6 +189,7 @@ func TestCopyIsChecked(t *testing.T) {
 //
 //promise:snapshot.Config.Open a file that is truncated and rewritten meanwhile is cloned again
 func TestCloneBesideWriteFile(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 10000)

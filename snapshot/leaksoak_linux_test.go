@@ -15,6 +15,7 @@ import (
 //promise:snapshot.Mmap.Close Close leaves no descriptor, mapping, name, disk block or goroutine
 //promise:mounttest.Kind.Slack removed files leave at most Slack bytes in use
 func TestOpenCloseLeavesNothing(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		// One commit or snapshot of the file that were left behind would be 100 KiB, or on a
 		// filesystem with reflinks what was changed of it; the runs are long enough to make that

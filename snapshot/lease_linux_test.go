@@ -109,7 +109,9 @@ func TestLeaseEndsWithTheCopy(t *testing.T) {
 // open(2) with O_RDONLY|O_TRUNC empties a file in spite of the lease.
 //
 //promise:snapshot.LeasedCopy a truncation by O_RDONLY|O_TRUNC, which leases permit, is noticed
-func TestLeaseAndTruncation(t *testing.T) {
+func TestLeaseAndTruncation(t *testing.T) { smallAndPrivate(t, leaseAndTruncation) }
+
+func leaseAndTruncation(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -127,7 +129,9 @@ func TestLeaseAndTruncation(t *testing.T) {
 // without copying anything. A writer that closes in time is waited for.
 //
 //promise:snapshot.ComparedCopy a file that is open for writing or mapped writable has this method
-func TestLeaseBesideWriters(t *testing.T) {
+func TestLeaseBesideWriters(t *testing.T) { smallAndPrivate(t, leaseBesideWriters) }
+
+func leaseBesideWriters(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -17,7 +17,9 @@ import (
 // A slice of Bytes faults after Close; it does not show what is mapped next.
 //
 //promise:snapshot.Mmap.Bytes an access to a slice of Bytes faults after Close
-func TestStaleSlice(t *testing.T) {
+func TestStaleSlice(t *testing.T) { smallAndPrivate(t, staleSlice) }
+
+func staleSlice(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -51,7 +53,9 @@ func TestStaleSlice(t *testing.T) {
 //
 //promise:snapshot.Mmap.View the memory stays mapped until f returns, even if f calls Close
 //promise:snapshot.MmapMut.View the memory stays mapped until f returns, even if f calls Close
-func TestViewOutlivesEverything(t *testing.T) {
+func TestViewOutlivesEverything(t *testing.T) { smallAndPrivate(t, viewOutlivesEverything) }
+
+func viewOutlivesEverything(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -96,7 +100,9 @@ func TestViewOutlivesEverything(t *testing.T) {
 //
 //promise:snapshot.Mmap the garbage collector releases a snapshot that is dropped without Close
 //promise:snapshot.MmapMut the garbage collector releases a snapshot that is dropped without Close
-func TestDropped(t *testing.T) {
+func TestDropped(t *testing.T) { smallAndPrivate(t, checkDropped) }
+
+func checkDropped(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -139,7 +145,9 @@ func TestAddressesDoNotRunOut(t *testing.T) {
 // A panic in Progress, which its caller may recover from, leaves no lock behind.
 //
 //promise:snapshot.Config.Progress a panic of the function leaves no lock behind
-func TestPanicInProgress(t *testing.T) {
+func TestPanicInProgress(t *testing.T) { smallAndPrivate(t, panicInProgress) }
+
+func panicInProgress(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

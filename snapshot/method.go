@@ -17,14 +17,17 @@ const (
 
 	// LeasedCopy: the data were copied while nobody had the file open for writing or mapped
 	// writable, and a lease kept everybody from opening it so. It shows the file between an open
-	// and a close of its writers, even of those who save by many writes.
+	// and a close of its writers, even of those who save by many writes. Size, times and inode of
+	// a small file were compared, too. A small file that belongs to the user of this process is a
+	// LeasedCopy, also where there are reflinks.
 	LeasedCopy
 
-	// ComparedCopy: the data were copied without a lease, and size, modification time, change
-	// time and inode of the file were the same afterwards as before. Stores made meanwhile
-	// through a writable mapping may have gone unnoticed, a program that saves by many writes may
-	// have been caught between two, and a write(2) that was in progress at the begin may be there
-	// in part, unless the copy is settled: see Mmap.Settled.
+	// ComparedCopy: the data were copied without a lease, as those of another user's small file
+	// are where its directory can hold no reflink, and size, modification time, change time and
+	// inode of the file were the same afterwards as before. Stores made meanwhile through a
+	// writable mapping may have gone unnoticed, a program that saves by many writes may have been
+	// caught between two, and a write(2) that was in progress at the begin may be there in part,
+	// unless the copy is settled: see Mmap.Settled.
 	ComparedCopy
 )
 

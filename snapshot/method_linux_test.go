@@ -65,6 +65,7 @@ func TestMethod(t *testing.T) {
 //
 //promise:snapshot.Config.Open opening by reflink makes the same system calls for a file of any size
 func TestOpenIsFlat(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		var made []string

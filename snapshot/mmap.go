@@ -12,16 +12,23 @@ import (
 // at the same time from several goroutines, Close included.
 //
 // It holds a descriptor, a mapping from when one is first needed, and, where the data had to be
-// copied, the disk space of the copy, until Close. If it is dropped without Close, the garbage
+// copied, the disk space of the copy, until Close. For a file of at most 128 KiB it holds the
+// contents in the Go heap instead, and that mapping. If it is dropped without Close, the garbage
 // collector gives them back some day, except for memory that Bytes returned.
 type Mmap struct {
 	source
 }
 
+// onOpen, if not nil, is told of each Mmap whether its contents are in Go memory. It is for tests.
+var onOpen func(inMemory bool)
+
 func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
 	m := new(Mmap)
 	if err := m.init(p, name, stat, false); err != nil {
 		return nil, err
+	}
+	if onOpen != nil {
+		onOpen(p.FD < 0)
 	}
 	return m, nil
 }

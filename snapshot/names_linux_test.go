@@ -18,7 +18,9 @@ import (
 // is now.
 //
 //promise:snapshot.MmapMut.Commit a chdir after OpenMut does not change the file that Commit writes
-func TestRelativeNames(t *testing.T) {
+func TestRelativeNames(t *testing.T) { smallAndPrivate(t, relativeNames) }
+
+func relativeNames(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		must(t, os.MkdirAll(join(dir, "sub/sub"), 0o755))
@@ -56,7 +58,9 @@ func TestRelativeNames(t *testing.T) {
 //
 //promise:snapshot.Config.Open Open resolves symbolic links once
 //promise:snapshot.Config.OpenMut OpenMut resolves symbolic links once, and Commit keeps the link
-func TestSymbolicLinks(t *testing.T) {
+func TestSymbolicLinks(t *testing.T) { smallAndPrivate(t, symbolicLinks) }
+
+func symbolicLinks(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		must(t, os.MkdirAll(join(dir, "a/b"), 0o755))
 		must(t, os.Symlink("a", join(dir, "dirlink")))

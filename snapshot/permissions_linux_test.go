@@ -20,6 +20,7 @@ import (
 //promise:snapshot.MmapMut.Commit trusted.* attributes hidden from the caller do not fail Commit
 //promise:snapshot.Config.InPlace the directory need not be writable
 func TestOrdinaryUser(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		var dir string
 		data := noise(1, 100000)

@@ -24,6 +24,7 @@ import (
 //promise:snapshot.Config.TempDir a TempDir on the filesystem of the file makes the copy a reflink
 //promise:snapshot.Config.Open the private copy has no name, wherever it lies
 func TestCandidates(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
@@ -79,6 +80,7 @@ func TestCandidates(t *testing.T) {
 //promise:snapshot.Config.Open if only memory can hold the copy, more than 64 MiB is ErrUnsupported
 //promise:snapshot.Config.TempDir the error names each place that was tried, with its reason
 func TestCandidatesErrors(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name, temp := join(dir, "f"), join(dir, "tmp")
@@ -157,6 +159,7 @@ func TestMemoryLimit(t *testing.T) {
 //
 //promise:snapshot.Config.Open a copy in memory is sealed against writes and changes of its size
 func TestMemoryIsSealed(t *testing.T) {
+	privateFiles(t)
 	mounttest.Leaks(t)
 	name := join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "f")
 	data := noise(1, 100000)
@@ -185,6 +188,7 @@ func TestMemoryIsSealed(t *testing.T) {
 //
 //promise:snapshot.Config.TempDir files on read-only mounts and overlayfs have their copy there
 func TestReadOnlyAndOverlay(t *testing.T) {
+	privateFiles(t)
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -265,6 +269,7 @@ func TestFullTempDir(t *testing.T) {
 //
 //promise:snapshot.Config.Open on btrfs a file with the NOCOW attribute is cloned as well
 func TestNoCOW(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, mounttest.NoCOW, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		data := noise(1, 100000)

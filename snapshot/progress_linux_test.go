@@ -12,7 +12,9 @@ import (
 
 // A panic of Progress is its caller's, and leaves nothing behind: no descriptor, no lock, no
 // name, and a MmapMut that goes on.
-func TestProgressPanics(t *testing.T) {
+func TestProgressPanics(t *testing.T) { smallAndPrivate(t, progressPanics) }
+
+func progressPanics(t *testing.T) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

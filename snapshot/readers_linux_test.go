@@ -15,7 +15,9 @@ import (
 // again, see one version of it each time, and never an older one than before.
 //
 //promise:snapshot.MmapMut.Commit a process that opens the name reads one version of the file, whole
-func TestReadersDuringCommits(t *testing.T) {
+func TestReadersDuringCommits(t *testing.T) { smallAndPrivate(t, readersDuringCommits) }
+
+func readersDuringCommits(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -101,6 +101,6 @@ func (c Config) adviseUnopened(ctx context.Context, p *pathname.Location, err er
 		return err
 	}
 	defer syscalls.Close(fd)
-	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.DirFD}
+	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}
 	return c.advise(ctx, src, err)
 }

@@ -57,7 +57,9 @@ type resident interface {
 //promise:snapshot.Mmap.Resident Resident reports pages that ReadAt or Prefetch read, and no others
 //promise:snapshot.Mmap.Resident Resident is false after Close
 //promise:snapshot.MmapMut.Resident Resident reports pages that were read, and no others
-func TestResident(t *testing.T) {
+func TestResident(t *testing.T) { smallAndPrivate(t, checkResident) }
+
+func checkResident(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		const size = 1<<20 + 100
 		name := join(dir, "f")

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 //promise:snapshot.Mmap a Mmap holds one descriptor, and one mapping once it is needed
 //promise:snapshot.MmapMut a MmapMut holds three descriptors, and one mapping once it is needed
 func TestDescriptorsAndMappings(t *testing.T) {
+	privateFiles(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
@@ -161,7 +163,9 @@ func emptyQuarantine() {
 //promise:snapshot.Mmap.Prefetch the pages are resident when Prefetch returns
 //promise:snapshot.Mmap.View View makes the first 128 KiB of its bytes resident
 //promise:snapshot.MmapMut.Prefetch the pages are resident when Prefetch returns
-func TestPrefetch(t *testing.T) {
+func TestPrefetch(t *testing.T) { smallAndPrivate(t, prefetch) }
+
+func prefetch(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Disk, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const size, prefault = 16 << 20, 128 << 10
@@ -210,21 +214,27 @@ func TestOpenMutOnlyReads(t *testing.T) {
 }
 
 // Without a lease to be had, a writer is waited for: four tries, 7 ms in all, or ten and half a
-// second where a lease must be had. One more, after the copy, tells whether the writer is still
-// there.
+// second where a lease must be had. For a small file another try comes first, without a pause. One
+// more, after the copy, tells whether the writer is still there.
 //
 //promise:snapshot.Config.Open a writer is waited for: 7 ms in four attempts
 //promise:snapshot.Config.RequireConsistent a writer is waited for: half a second in ten attempts
 func TestWritersAreWaitedFor(t *testing.T) {
+	for size, first := range map[int]int{1000: 1, 200_000: 0} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { writersAreWaitedFor(t, size, first) })
+	}
+}
+
+func writersAreWaitedFor(t *testing.T, size, first int) {
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
-		write(t, name, noise(1, 1000))
+		write(t, name, noise(1, size))
 		openFile(t, name, os.O_RDWR)
 		for consistent, want := range map[bool]int{false: 4 + 1, true: 10} {
 			calls := systest.CountCalls(t)
 			m, err := snapshot.Config{RequireConsistent: consistent}.Open(context.Background(), name)
-			if n := calls("setlease"); n != want {
+			if n := calls("setlease"); n != want+first {
 				t.Errorf("RequireConsistent %v: a lease was tried for %d times", consistent, n)
 			}
 			if err == nil {
@@ -271,7 +281,9 @@ func TestProgressCountsHoles(t *testing.T) {
 // collector cannot see whether somebody still has it.
 //
 //promise:snapshot.Mmap.Bytes memory from Bytes stays valid if the snapshot is dropped without Close
-func TestBytesOutliveTheSnapshot(t *testing.T) {
+func TestBytesOutliveTheSnapshot(t *testing.T) { smallAndPrivate(t, bytesOutliveTheSnapshot) }
+
+func bytesOutliveTheSnapshot(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		data := noise(1, 10000)

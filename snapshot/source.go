@@ -29,6 +29,10 @@ type source struct {
 // init takes the private copy over. If it fails, it has closed it.
 func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
 	s.name, s.stat, s.method, s.settled = name, stat, Method(p.Method), p.Settled
+	if p.FD < 0 {
+		s.region = mapped.NewInMemory(p.Contents)
+		return nil
+	}
 	s.region, err = mapped.New(os.NewFile(uintptr(p.FD), name), p.Size, p.Owner, writable, s.method == Reflink)
 	return err
 }

@@ -118,7 +118,9 @@ func newTornFile(t *testing.T, dir string) string {
 // Without the lease and the times copies are torn, or this test would prove nothing.
 //
 //promise:snapshot.LeasedCopy the copy is untorn beside a program that saves by many writes
-func TestTornLeasedCopies(t *testing.T) {
+func TestTornLeasedCopies(t *testing.T) { smallAndPrivate(t, tornLeasedCopies) }
+
+func tornLeasedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -158,7 +160,9 @@ func TestTornLeasedCopies(t *testing.T) {
 // nothing shows that there is more to come.)
 //
 //promise:snapshot.ComparedCopy the copy is untorn beside single write(2) calls through the page cache
-func TestTornComparedCopies(t *testing.T) {
+func TestTornComparedCopies(t *testing.T) { smallAndPrivate(t, tornComparedCopies) }
+
+func tornComparedCopies(t *testing.T) {
 	n := mounttest.Count(25, 500, 10000)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -236,6 +240,7 @@ func TestTornByMapping(t *testing.T) {
 //
 //promise:snapshot.ErrUnstable after five seconds Open makes no third attempt
 func TestCopyRetriesAreBounded(t *testing.T) {
+	privateFiles(t)
 	mounttest.EachOf(t, copying, func(t *testing.T, dir string) {
 		for pause, want := range map[time.Duration]int{6 * time.Second: 2, 1700 * time.Millisecond: 3} {
 			name := join(dir, "f")

@@ -18,7 +18,9 @@ import (
 // View returns f's error, and what f panics with is not hidden.
 //
 //promise:snapshot.Mmap.View View returns the error of f and passes panics other than faults on
-func TestViewError(t *testing.T) {
+func TestViewError(t *testing.T) { smallAndPrivate(t, viewError) }
+
+func viewError(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(t.TempDir(), "f")
 	write(t, name, noise(1, 100))
@@ -56,7 +58,9 @@ func TestViewError(t *testing.T) {
 }
 
 // A Goexit inside f, as by testing.T.FailNow, loses no reference.
-func TestViewGoexit(t *testing.T) {
+func TestViewGoexit(t *testing.T) { smallAndPrivate(t, viewGoexit) }
+
+func viewGoexit(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(t.TempDir(), "f")
 	write(t, name, noise(1, 100))
@@ -81,6 +85,7 @@ func TestViewGoexit(t *testing.T) {
 //promise:snapshot.Mmap.ReadAt a fault in the mapping is an error of ReadAt and not a crash
 //promise:snapshot.Mmap.View a fault in the mapping is an error of View and not a crash
 func TestFaultIsAnError(t *testing.T) {
+	privateFiles(t)
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")

@@ -18,7 +18,9 @@ import (
 //promise:snapshot.Config.Open without /proc Open opens the file by its name
 //promise:snapshot.Config.FromFile a descriptor that is open for reading needs no /proc
 //promise:snapshot.MmapMut.Commit without /proc Commit works for root, since Linux 6.10 for all
-func TestWithoutProc(t *testing.T) {
+func TestWithoutProc(t *testing.T) { smallAndPrivate(t, checkWithoutProc) }
+
+func checkWithoutProc(t *testing.T) {
 	mounttest.Need(t, "CAP_SYS_ADMIN")
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -1,7 +1,6 @@
 package syscalls
 
 import (
-	"errors"
 	"io/fs"
 	"syscall"
 	"time"
@@ -16,14 +15,21 @@ type Stat struct {
 	Size            int64 // bytes
 	Blocks          int64 // allocated, of 512 bytes each
 	Mtime, Ctime    time.Time
-	Sys             any // *syscall.Stat_t
+
+	// Mount is the number of the mount that the file was found on (STATX_MNT_ID_UNIQUE, Linux
+	// 6.8). The kernel gives it to no other mount until the machine is started again. 0: it is not
+	// known.
+	Mount uint64
+
+	Sys any // *syscall.Stat_t
 }
 
-// Fstat describes the file behind a descriptor: fstat(2).
+// Fstat describes the file behind a descriptor: statx(2), or fstat(2) before Linux 4.11 and where
+// a seccomp filter refuses statx(2).
 func Fstat(fd int) (Stat, error) {
 	var st Stat
 	err := do("fstat", func() (err error) {
-		st, err = fstat(fd)
+		st, err = fstat(fd, false)
 		return err
 	})
 	return st, err
@@ -34,10 +40,12 @@ func Fstat(fd int) (Stat, error) {
 // seconds ago otherwise, and does again where it cannot do this. A server of FUSE can have a cache
 // of its own, which this does not reach.
 func FstatSync(fd int) (Stat, error) {
-	if err := do("statx", func() error { return statxSync(fd) }); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return Stat{}, err
-	}
-	return Fstat(fd)
+	var st Stat
+	err := do("fstat", func() (err error) {
+		st, err = fstat(fd, true)
+		return err
+	})
+	return st, err
 }
 
 // Fchown sets owner and group: fchown(2). It may clear the set-id bits.

@@ -10,13 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func fstat(fd int) (Stat, error) {
+func fstat(fd int, sync bool) (Stat, error) {
+	flags := 0
+	if sync {
+		flags = unix.AT_STATX_FORCE_SYNC
+	}
+	var stx unix.Statx_t
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_MNT_ID_UNIQUE
+	err := unix.Statx(fd, "", flags|unix.AT_EMPTY_PATH, mask, &stx)
 	// Package syscall's type, because that is what fs.FileInfo.Sys is known to hold.
 	st := new(syscall.Stat_t)
-	if err := syscall.Fstat(fd, st); err != nil {
+	if err = statxUnsupported(err); errors.Is(err, errors.ErrUnsupported) {
+		stx.Mask, err = 0, syscall.Fstat(fd, st)
+	} else {
+		fromStatx(st, &stx)
+	}
+	if err != nil {
 		return Stat{}, err
 	}
-	return Stat{
+	s := Stat{
 		Dev:    uint64(st.Dev), // narrower on some architectures
 		Ino:    st.Ino,
 		Nlink:  uint64(st.Nlink),
@@ -29,28 +41,50 @@ func fstat(fd int) (Stat, error) {
 		Mtime:  time.Unix(st.Mtim.Unix()),
 		Ctime:  time.Unix(st.Ctim.Unix()),
 		Sys:    st,
-	}, nil
+	}
+	if stx.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
+		s.Mount = stx.Mnt_id
+	}
+	return s, nil
 }
 
-// statxSync has the kernel ask for the attributes of a file, so that fstat knows them.
-func statxSync(fd int) error {
-	_, err := statx(fd, unix.AT_STATX_FORCE_SYNC)
-	return err
+// fromStatx makes st what fstat(2) returns.
+func fromStatx(st *syscall.Stat_t, stx *unix.Statx_t) {
+	set(&st.Dev, unix.Mkdev(stx.Dev_major, stx.Dev_minor))
+	set(&st.Rdev, unix.Mkdev(stx.Rdev_major, stx.Rdev_minor))
+	set(&st.Nlink, uint64(stx.Nlink))
+	set(&st.Blksize, uint64(stx.Blksize))
+	st.Ino, st.Mode, st.Uid, st.Gid = stx.Ino, uint32(stx.Mode), stx.Uid, stx.Gid
+	st.Size, st.Blocks = int64(stx.Size), int64(stx.Blocks)
+	st.Atim, st.Mtim, st.Ctim = timespec(stx.Atime), timespec(stx.Mtime), timespec(stx.Ctime)
+}
+
+// set sets a field whose type depends on the architecture.
+func set[T int32 | uint32 | int64 | uint64](field *T, value uint64) { *field = T(value) }
+
+func timespec(t unix.StatxTimestamp) (ts syscall.Timespec) {
+	set(&ts.Sec, uint64(t.Sec))
+	set(&ts.Nsec, uint64(t.Nsec))
+	return ts
 }
 
 func isAppendOnly(fd int) (bool, error) {
-	st, err := statx(fd, 0)
+	st, err := statx(fd)
 	return st.Attributes&unix.STATX_ATTR_APPEND != 0, err
 }
 
 func fileFlags(fd int) (Flags, error) {
-	st, err := statx(fd, 0)
+	st, err := statx(fd)
 	return Flags(st.Attributes) & (FlagImmutable | FlagAppendOnly | FlagMountRoot), err
 }
 
-func statx(fd, flags int) (st unix.Statx_t, err error) {
-	err = unix.Statx(fd, "", flags|unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &st)
-	return st, orUnsupported(err,
+func statx(fd int) (st unix.Statx_t, err error) {
+	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS, &st)
+	return st, statxUnsupported(err)
+}
+
+func statxUnsupported(err error) error {
+	return orUnsupported(err,
 		syscall.ENOSYS, // before Linux 4.11
 		syscall.EPERM,  // a seccomp filter
 	)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,9 +23,8 @@ var _ = describe(
 		do: func(f *files) error { return second(syscalls.Fstat(f.file())) },
 	},
 	call{
-		function: "FstatSync", name: "statx", number: none,
-		do:    func(f *files) error { return second(syscalls.FstatSync(f.file())) },
-		needs: "statx", // without it FstatSync is Fstat
+		function: "FstatSync", name: "fstat", number: none,
+		do: func(f *files) error { return second(syscalls.FstatSync(f.file())) },
 	},
 	call{
 		function: "Fchown", name: "fchown", number: none,
@@ -109,11 +109,81 @@ func TestFstat(t *testing.T) {
 			if !reflect.DeepEqual(again, got) {
 				t.Errorf("%s: FstatSync says\n%+v, want\n%+v", name, again, got)
 			}
-			got.Sys = nil
+			wantSys(t, name, sys, st)
+			got.Sys, got.Mount = nil, 0
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s:\n%+v, want\n%+v", name, got, want)
 			}
 		}
+	})
+}
+
+// wantSys compares all fields that have a meaning. The access time of "/" is left out: other
+// processes change it.
+func wantSys(t *testing.T, name string, got, want *syscall.Stat_t) {
+	t.Helper()
+	a, b := reflect.ValueOf(*got), reflect.ValueOf(*want)
+	for i := range a.NumField() {
+		field := a.Type().Field(i).Name
+		padding := strings.HasPrefix(field, "X_") || strings.HasPrefix(field, "Pad_")
+		if padding || field == "Atim" && name == "/" || a.Field(i).Kind() == reflect.Array {
+			continue
+		}
+		if !a.Field(i).Equal(b.Field(i)) {
+			t.Errorf("%s: %s of Sys is %v, want %v", name, field, a.Field(i), b.Field(i))
+		}
+	}
+}
+
+// Where a seccomp filter refuses statx(2), Fstat returns the same but for the mount.
+//
+//promise:syscalls.Fstat without statx(2) Fstat uses fstat(2)
+func TestFstatWithoutStatx(t *testing.T) {
+	fd := newFile(t, t.TempDir(), "file", noise(1000, 1))
+	want, err := syscalls.Fstat(fd)
+	must(t, err)
+	sys := want.Sys.(*syscall.Stat_t)
+	want.Sys, want.Mount = nil, 0
+	for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
+		mounttest.OnThread(t, func() error {
+			if err := mounttest.Refuse(unix.SYS_STATX, errno); err != nil {
+				return err
+			}
+			got, err := syscalls.Fstat(fd)
+			if err != nil {
+				return err
+			}
+			wantSys(t, errno.Error(), got.Sys.(*syscall.Stat_t), sys)
+			got.Sys = nil
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%v: %+v, want\n%+v", errno, got, want)
+			}
+			return nil
+		})
+	}
+}
+
+// Two files on one mount have one number, and files on two mounts two.
+//
+//promise:syscalls.Stat no two mounts have the same number
+func TestStatMount(t *testing.T) {
+	numbers := map[uint64]string{}
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		st, err := syscalls.Fstat(newFile(t, dir, "file", nil))
+		must(t, err)
+		at, err := syscalls.OpenDir(syscalls.AtFdcwd, dir)
+		again, err2 := syscalls.Fstat(opened(t, at, err))
+		must(t, err2)
+		if st.Mount == 0 {
+			t.Skip("this kernel does not number mounts (Linux 6.8)")
+		}
+		if again.Mount != st.Mount {
+			t.Errorf("the directory is on mount %d, the file on %d", again.Mount, st.Mount)
+		}
+		if other, ok := numbers[st.Mount]; ok {
+			t.Errorf("mount %d is that of %s, too", st.Mount, other)
+		}
+		numbers[st.Mount] = kind.String()
 	})
 }
 

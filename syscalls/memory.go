@@ -18,6 +18,17 @@ func Mmap(fd int, length int, write bool) ([]byte, error) {
 	return b, err
 }
 
+// MmapAnonymous maps length bytes of new memory, zeros that may be read and written, which no
+// other process shares (MAP_PRIVATE|MAP_ANONYMOUS): mmap(2). The slice has len == cap == length.
+func MmapAnonymous(length int) ([]byte, error) {
+	var b []byte
+	err := do("mmap", func() (err error) {
+		b, err = mmapAnonymous(length)
+		return err
+	})
+	return b, err
+}
+
 // Mremap changes the length of a mapping, and its address where it must: mremap(2). b must be a
 // whole mapping, as Mmap returned it. Afterwards b is invalid, and if the mapping moved its old
 // addresses are free: something else may be mapped there next.

@@ -32,6 +32,15 @@ func mmap(fd int, length int, write bool) ([]byte, error) {
 	return bytesAt(p, length, err)
 }
 
+func mmapAnonymous(length int) ([]byte, error) {
+	if length <= 0 {
+		return nil, unix.EINVAL
+	}
+	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_READ|unix.PROT_WRITE, flags)
+	return bytesAt(p, length, err)
+}
+
 func mremap(b []byte, length int) ([]byte, error) {
 	if length <= 0 {
 		return nil, unix.EINVAL

@@ -17,6 +17,10 @@ var _ = describe(
 		function: "Mmap", name: "mmap", number: none,
 		do: func(f *files) error { return second(syscalls.Mmap(f.file(), page, false)) },
 	},
+	call{
+		function: "MmapAnonymous", name: "mmap", number: none,
+		do: func(*files) error { return second(syscalls.MmapAnonymous(page)) },
+	},
 )
 
 //promise:syscalls.Mmap the mapping is shared, has len equal to cap, and outlives the descriptor
@@ -48,6 +52,24 @@ func TestMmap(t *testing.T) {
 		}
 		wantFault(t, "store to a read-only mapping", store(b, 4321, 1), b, 4321)
 	})
+}
+
+//promise:syscalls.MmapAnonymous the memory is zeros, writable, and has len equal to cap
+func TestMmapAnonymous(t *testing.T) {
+	b, err := syscalls.MmapAnonymous(5000)
+	must(t, err)
+	unmapLater(t, b)
+	if len(b) != 5000 || cap(b) != 5000 || !bytes.Equal(b, make([]byte, 5000)) {
+		t.Errorf("len %d, cap %d, want 5000 zeros", len(b), cap(b))
+	}
+	copy(b, noise(5000, 1))
+	if !bytes.Equal(b, noise(5000, 1)) {
+		t.Error("it does not hold what was stored")
+	}
+	for _, length := range []int{0, -1, -1 << 31} {
+		_, err := syscalls.MmapAnonymous(length)
+		wantErr(t, err, "mmap", syscall.EINVAL)
+	}
 }
 
 //promise:syscalls.Mmap pages behind the end of the file fault until the file grows

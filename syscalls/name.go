@@ -42,6 +42,17 @@ func OpenPathBeneath(dirfd int, name string) (int, error) {
 	})
 }
 
+// OpenDirBeneath opens the directory that name leads to from the directory dirfd, for reading:
+// openat2(2), as [OpenPathBeneath] does and with its errors.
+func OpenDirBeneath(dirfd int, name string) (int, error) {
+	return open("openat2", func() (int, error) {
+		fd, err := openDirBeneath(dirfd, name)
+		return fd, orUnsupported(err,
+			syscall.EPERM, // a seccomp filter
+		)
+	})
+}
+
 // OpenDir opens a directory as a starting point for other calls (O_PATH|O_DIRECTORY):
 // openat(2). It needs no permission to read the directory. Symbolic links are followed.
 func OpenDir(dirfd int, name string) (int, error) {
@@ -107,9 +118,18 @@ func TmpfileExcl(dirfd int, perm uint32) (fd int, err error) {
 	return tmpfile(dirfd, perm, true)
 }
 
+// TmpfileExclAt is TmpfileExcl in the directory that name leads to from the directory dirfd.
+func TmpfileExclAt(dirfd int, name string, perm uint32) (fd int, err error) {
+	return tmpfileAt(dirfd, name, perm, true)
+}
+
 func tmpfile(dirfd int, perm uint32, excl bool) (int, error) {
+	return tmpfileAt(dirfd, ".", perm, excl)
+}
+
+func tmpfileAt(dirfd int, name string, perm uint32, excl bool) (int, error) {
 	return open("openat O_TMPFILE", func() (int, error) {
-		fd, err := openTmpfile(dirfd, perm, excl)
+		fd, err := openTmpfile(dirfd, name, perm, excl)
 		return fd, orUnsupported(err,
 			syscall.EISDIR, // a kernel or filesystem that does not know the flag and sees a directory opened for writing
 		)

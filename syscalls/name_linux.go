@@ -22,8 +22,16 @@ func openPathFollow(dirfd int, name string) (int, error) {
 }
 
 func openPathBeneath(dirfd int, name string) (int, error) {
+	return openBeneath(dirfd, name, unix.O_PATH)
+}
+
+func openDirBeneath(dirfd int, name string) (int, error) {
+	return openBeneath(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
+func openBeneath(dirfd int, name string, flags uint64) (int, error) {
 	return unix.Openat2(dirfd, name, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Flags:   flags | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	})
 }
@@ -82,12 +90,12 @@ func reopenDir(dirfd int) (int, error) {
 	return unix.Openat(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-func openTmpfile(dirfd int, perm uint32, excl bool) (int, error) {
+func openTmpfile(dirfd int, name string, perm uint32, excl bool) (int, error) {
 	flags := unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC
 	if excl {
 		flags |= unix.O_EXCL
 	}
-	return unix.Openat(dirfd, ".", flags, perm)
+	return unix.Openat(dirfd, name, flags, perm)
 }
 
 func createExcl(dirfd int, name string, perm uint32) (int, error) {

@@ -2,6 +2,7 @@ package syscalls_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -28,6 +29,13 @@ var _ = describe(
 		do:          func(f *files) error { return descriptor(syscalls.OpenPathBeneath(f.dir(), "x")) },
 		unsupported: errnos{syscall.EPERM},
 		failures:    errnos{syscall.EACCES, syscall.EAGAIN, syscall.ELOOP, syscall.EXDEV},
+		needs:       "openat2",
+	},
+	call{
+		function: "OpenDirBeneath", name: "openat2", number: unix.SYS_OPENAT2,
+		do:          func(f *files) error { return descriptor(syscalls.OpenDirBeneath(f.dir(), ".")) },
+		unsupported: errnos{syscall.EPERM},
+		failures:    errnos{syscall.EACCES, syscall.EAGAIN, syscall.ELOOP, syscall.EXDEV, syscall.ENOTDIR},
 		needs:       "openat2",
 	},
 	call{
@@ -173,6 +181,34 @@ func TestOpenPathBeneathProc(t *testing.T) {
 	if fd != -1 {
 		t.Errorf("descriptor %d beside an error", fd)
 	}
+}
+
+//promise:syscalls.OpenDirBeneath the directory can be read, and one outside is EXDEV
+func TestOpenDirBeneath(t *testing.T) {
+	needCall(t, "openat2")
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		root := filepath.Join(dir, "root")
+		must(t, os.MkdirAll(filepath.Join(root, "sub"), 0o700))
+		newFile(t, root, "file", nil)
+		must(t, unix.Symlink("sub", filepath.Join(root, "link")))
+		must(t, unix.Symlink(dir, filepath.Join(root, "out")))
+		dirfd := openDir(t, root)
+		for _, name := range []string{"sub", "link", "sub/"} {
+			fd, err := syscalls.OpenDirBeneath(dirfd, name)
+			_, err = unix.ReadDirent(opened(t, fd, err), make([]byte, 1000))
+			must(t, err)
+		}
+		for name, errno := range map[string]syscall.Errno{
+			"..": syscall.EXDEV, "out": syscall.EXDEV, dir: syscall.EXDEV,
+			"file": syscall.ENOTDIR, "none": syscall.ENOENT,
+		} {
+			fd, err := syscalls.OpenDirBeneath(dirfd, name)
+			wantErr(t, err, "openat2", errno)
+			if fd != -1 {
+				t.Errorf("%s: descriptor %d beside an error", name, fd)
+			}
+		}
+	})
 }
 
 //promise:syscalls.OpenDir OpenDir opens a directory, through symbolic links too, and no other file

@@ -28,18 +28,18 @@ func tryMemory(int64) error                            { return errOther }
 func populate([]byte, bool) error                      { return errOther }
 func mincore([]byte, []byte) error                     { return errOther }
 
-func openTmpfile(int, uint32, bool) (int, error) { return -1, errOther }
-func reopenReadWrite(int) (int, error)           { return -1, errOther }
-func fdPath(int) (string, error)                 { return "", errOther }
-func memfd(string) (int, error)                  { return -1, errOther }
-func openPathBeneath(int, string) (int, error)   { return -1, errOther }
-func isPath(int) (bool, error)                   { return false, errOther }
-func seal(int) error                             { return errOther }
-func linkat(int, int, string) error              { return errOther }
-func readlinkat(int) (string, error)             { return "", errOther }
-func renameNoReplace(int, string, string) error  { return errOther }
+func openTmpfile(int, string, uint32, bool) (int, error) { return -1, errOther }
+func reopenReadWrite(int) (int, error)                   { return -1, errOther }
+func fdPath(int) (string, error)                         { return "", errOther }
+func memfd(string) (int, error)                          { return -1, errOther }
+func openPathBeneath(int, string) (int, error)           { return -1, errOther }
+func openDirBeneath(int, string) (int, error)            { return -1, errOther }
+func isPath(int) (bool, error)                           { return false, errOther }
+func seal(int) error                                     { return errOther }
+func linkat(int, int, string) error                      { return errOther }
+func readlinkat(int) (string, error)                     { return "", errOther }
+func renameNoReplace(int, string, string) error          { return errOther }
 
-func statxSync(int) error                   { return errOther }
 func flistxattr(int) ([]string, error)      { return nil, errOther }
 func fgetxattr(int, string) ([]byte, error) { return nil, errOther }
 func fsetxattr(int, string, []byte) error   { return errOther }
@@ -68,6 +68,7 @@ func pwrite(int, []byte, int64) (int, error) { return 0, errOther }
 func ftruncate(int, int64) error             { return errOther }
 
 func mmap(int, int, bool) ([]byte, error) { return nil, errOther }
+func mmapAnonymous(int) ([]byte, error)   { return nil, errOther }
 func munmap([]byte) error                 { return errOther }
 func mapNone([]byte) error                { return errOther }
 func mprotect([]byte, bool, bool) error   { return errOther }
@@ -87,7 +88,7 @@ func accessRead(int, int, string) error           { return errOther }
 func accessWrite(int, int, string) error          { return errOther }
 func closefd(int) error                           { return errOther }
 
-func fstat(int) (Stat, error)          { return Stat{}, errOther }
+func fstat(int, bool) (Stat, error)    { return Stat{}, errOther }
 func fchown(int, uint32, uint32) error { return errOther }
 func fchmod(int, uint32) error         { return errOther }
 func isReadable(int) (bool, error)     { return false, errOther }

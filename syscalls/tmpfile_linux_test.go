@@ -27,17 +27,27 @@ var _ = describe(
 		failures:    errnos{syscall.EACCES, syscall.EPERM},
 	},
 	call{
+		function: "TmpfileExclAt", name: "openat O_TMPFILE", number: unix.SYS_OPENAT,
+		do:          func(f *files) error { return descriptor(syscalls.TmpfileExclAt(f.dir(), ".", 0)) },
+		unsupported: errnos{syscall.EISDIR},
+		failures:    errnos{syscall.EACCES, syscall.EPERM},
+	},
+	call{
 		function: "Linkat", name: "linkat", number: unix.SYS_LINKAT,
 		do:       func(f *files) error { return syscalls.Linkat(f.file(), f.dir(), "x") },
 		failures: errnos{syscall.EEXIST, syscall.EACCES, syscall.EXDEV},
 	},
 )
 
+//promise:syscalls.TmpfileExclAt the file is made in the directory that has the name
 func TestTmpfile(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		dirfd := openDir(t, dir)
 		for name, make := range map[string]func(int, uint32) (int, error){
 			"Tmpfile": syscalls.Tmpfile, "TmpfileExcl": syscalls.TmpfileExcl,
+			"TmpfileExclAt": func(fd int, perm uint32) (int, error) {
+				return syscalls.TmpfileExclAt(syscalls.AtFdcwd, dir, perm)
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				fd, err := make(dirfd, 0) // not even a permission of one's own hinders

@@ -15,11 +15,12 @@ import (
 type report struct {
 	passed, failed, skipped int
 	why                     map[string][]string // the tests skipped for each reason
+	openings                string              // what TestWaysOfOpening logged
 	output                  map[string]string   // of tests that have not ended
 }
 
-// printSkips prints for each package how many tests passed and, most frequent first, for which
-// reasons tests were skipped.
+// printSkips prints for each package how many tests passed, in which ways they opened files, if
+// they log that, and, most frequent first, for which reasons tests were skipped.
 func printSkips(w io.Writer, r io.Reader) error {
 	var packages []string
 	reports := map[string]*report{}
@@ -39,6 +40,9 @@ func printSkips(w io.Writer, r io.Reader) error {
 			return
 		case "pass":
 			p.passed++
+			if e.Test == "TestWaysOfOpening" {
+				p.openings = reason(p.output[e.Test])
+			}
 		case "fail":
 			p.failed++
 		case "skip":
@@ -69,6 +73,9 @@ func (p *report) print(w io.Writer, name string) {
 		fmt.Fprintf(w, ", %d failed", p.failed)
 	}
 	fmt.Fprintf(w, ", %d skipped\n", p.skipped)
+	if p.openings != "" {
+		fmt.Fprintf(w, "        %s\n", p.openings)
+	}
 	reasons := slices.SortedFunc(maps.Keys(p.why), func(a, b string) int {
 		return cmp.Or(len(p.why[b])-len(p.why[a]), strings.Compare(a, b))
 	})
@@ -95,8 +102,8 @@ func some(tests []string) string {
 // logged matches the first line of what a test logs, and the file and line before it.
 var logged = regexp.MustCompile(`^ +[^ :]+\.go:[0-9]+: ?`)
 
-// reason returns the message of a skipped test, as one line: its last one, and with it any lines
-// that follow before the verdict.
+// reason returns the message of a test that was skipped or passed, as one line: its last one, and
+// with it any lines that follow before the verdict.
 func reason(output string) string {
 	var message []string
 	for line := range strings.Lines(output) {
@@ -104,7 +111,7 @@ func reason(output string) string {
 		switch {
 		case logged.MatchString(line):
 			message = []string{strings.TrimSpace(logged.ReplaceAllString(line, ""))}
-		case text == "" || strings.HasPrefix(text, "=== ") || strings.HasPrefix(text, "--- SKIP: "):
+		case text == "" || strings.HasPrefix(text, "=== ") || strings.HasPrefix(text, "--- "):
 		case message != nil:
 			message = append(message, text)
 		}

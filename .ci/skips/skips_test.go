@@ -35,6 +35,8 @@ func TestOther(t *testing.T) { t.Run("xfs", func(t *testing.T) { t.Skip("xfs: no
 func TestLines(t *testing.T) { t.Skip("as uid 1:\n    no lease") }
 
 func TestSilent(t *testing.T) { t.SkipNow() }
+
+func TestWaysOfOpening(t *testing.T) { t.Log("openings: 2 and 3") }
 `,
 	"fail/fail_test.go": `package fail
 
@@ -120,7 +122,8 @@ func TestSkips(t *testing.T) {
 	}
 	want := `m/fail: 1 passed, 2 failed, 0 skipped
 m/panic: 0 passed, 1 failed, 0 skipped
-m/pass: 3 passed, 5 skipped
+m/pass: 4 passed, 5 skipped
+        openings: 2 and 3
      2  xfs: not root (TestKinds, TestOther)
      1  as uid 1: no lease (TestLines)
      1  btrfs: not root (TestKinds)

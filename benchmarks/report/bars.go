@@ -83,6 +83,11 @@ func (r *report) bars() []bar {
 	edit := cloning(r.find("Commit", "pages=1", "durable=true", "size=1073741824"))
 	sparse := r.find("Copy", "file=sparse")
 	all := []bar{
+		most("small files, own: Open, ReadAt and Close, of os.ReadFile", 2,
+			append(r.find("Small", "reader=owner"), r.find("Small", "reader=user-owner")...), over("Mmap", "os.ReadFile")),
+		most("small files, others': Open, ReadAt and Close, of os.ReadFile", 2, r.find("Small", "reader=other"), over("Mmap", "os.ReadFile")),
+		most("small files: FS.Open, read and Close, of os.DirFS", 2.5, r.find("FS"), over("FS", "os.DirFS")),
+		most("WalkDir and ReadFile of Go's sources, of os.DirFS", 2, r.find("Walk"), over("FS", "os.DirFS")),
 		most("Open and Close by reflink, of the bare system calls", 1.3, open, over("Mmap", "bare")),
 		most("Open and Close by reflink, of that of the best size", 1.3, open, flat(open, "Mmap")),
 		most("the bare system calls, of those of the best size", 1.3, open, flat(open, "bare")),

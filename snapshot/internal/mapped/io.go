@@ -58,8 +58,11 @@ func (r *Region) TryRead(p []byte, off int64) (done bool) {
 
 // ReadAt fills p with the bytes from off on. Pages that are not known to be resident it reads by
 // pread(2), and also pages that fault: pread has the errno. It maps the file if TryRead could read
-// p then.
+// p then. Contents in memory it copies, and maps nothing.
 func (r *Region) ReadAt(p []byte, off int64) (int, error) {
+	if r.file == nil {
+		return r.readContents(p, off)
+	}
 	if r.resident.has(off, len(p)) {
 		if _, err := r.memory(off+int64(len(p)), false); err == nil && r.TryRead(p, off) {
 			return len(p), nil
@@ -74,6 +77,19 @@ func (r *Region) ReadAt(p []byte, off int64) (int, error) {
 	}
 	r.markResident(off, n)
 	return n, nil
+}
+
+// readContents is ReadAt of contents in memory. If p faults, the error is EFAULT, as of pread(2).
+func (r *Region) readContents(p []byte, off int64) (n int, err error) {
+	old := debug.SetPanicOnFault(true)
+	err = syscall.EFAULT
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if err != nil {
+			_ = recover()
+		}
+	}()
+	return copy(p, r.contents[off:]), nil
 }
 
 // WriteAt writes p at off, within the size. The caller keeps Close from being called.
@@ -121,7 +137,7 @@ func (r *Region) View(off, n int64, f func(b []byte) error) (fault int64, ferr, 
 	if err := r.Lost(); err != nil {
 		return -1, nil, err
 	}
-	if first := min(n, viewPrefault); !r.resident.has(off, int(first)) && populate(m.mem, off, first) == nil {
+	if first := min(n, viewPrefault); !r.Resident(off, first) && populate(m.mem, off, first) == nil {
 		if err := r.checkLost(); err != nil {
 			return -1, nil, err
 		}
@@ -157,6 +173,9 @@ func (r *Region) Bytes() []byte {
 // pread first, because the kernel reads ahead for pread; MADV_POPULATE_READ reads only 128 KiB at a
 // time.
 func (r *Region) Prefetch(off, n int64) error {
+	if r.file == nil {
+		return nil
+	}
 	m, err := r.acquire(off + n)
 	if err != nil {
 		return err
@@ -178,11 +197,14 @@ func (r *Region) Prefetch(off, n int64) error {
 
 // Resident reports whether n bytes from off on are known to be in memory.
 func (r *Region) Resident(off, n int64) bool {
-	return r.Lost() == nil && (n == 0 || r.resident.has(off, int(n)))
+	return r.Lost() == nil && (n == 0 || r.file == nil || r.resident.has(off, int(n)))
 }
 
 // ReadError returns why the page at off could not be had for reading, EFAULT if it can be had now.
 func (r *Region) ReadError(off int64) error {
+	if r.file == nil {
+		return syscall.EFAULT
+	}
 	if err := r.read(off, 1); err != nil {
 		return err
 	}

@@ -18,11 +18,13 @@ import (
 // no memory. On 32 bits it is 32 MiB.
 const maxSlack = int64(min(1<<30, math.MaxInt>>6))
 
-// A Region is a private file and the memory that it is mapped to. The memory is mapped when a
-// method first needs it. All methods may be called at the same time, with the exceptions that
-// they state. No method checks a range: the caller has compared it with Size.
+// A Region is a private file and the memory that it is mapped to, or contents in Go memory and a
+// copy of them that slices can be lent of. The memory is mapped when a method first needs it. All
+// methods may be called at the same time, with the exceptions that they state. No method checks a
+// range: the caller has compared it with Size.
 type Region struct {
 	file     *os.File // it counts its users, so that no read meets a reused descriptor number
+	contents []byte   // if file is nil
 	owner    uint32   // of the file
 	writable bool
 
@@ -54,6 +56,15 @@ func New(file *os.File, size int64, uid uint32, writable, clean bool) (*Region, 
 		return nil, err
 	}
 	return r, nil
+}
+
+// NewInMemory returns a region of contents, which no code changes from then on. It has no file: FD
+// is -1, and the methods that write or tell of dirty pages must not be called.
+func NewInMemory(contents []byte) *Region {
+	r := &Region{contents: contents}
+	r.size.Store(int64(len(contents)))
+	r.writeback.clean.Store(true)
+	return r
 }
 
 // Reserve returns an error if size bytes can never be mapped. It maps nothing, and takes what fits
@@ -141,10 +152,28 @@ func (r *Region) mapMore(old *mapping, length int, insist bool) ([]byte, error) 
 		}
 	}
 	mmap := func() ([]byte, error) { return sys.Mmap(r.FD(), length, r.writable) }
+	if r.file == nil {
+		mmap = r.mapContents
+	}
 	if insist {
 		return mapInsisting(length, less, mmap)
 	}
 	return space.take(length, less, mmap)
+}
+
+// mapContents maps a copy of the contents that can only be read. Slices of the contents themselves
+// would stay readable after Close, and a store into one would change the snapshot.
+func (r *Region) mapContents() ([]byte, error) {
+	mem, err := sys.MmapAnonymous(len(r.contents))
+	if err != nil {
+		return nil, err
+	}
+	copy(mem, r.contents)
+	if err := sys.Mprotect(mem, true, false); err != nil {
+		_ = sys.Munmap(mem)
+		return nil, err
+	}
+	return mem, nil
 }
 
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
@@ -207,6 +236,9 @@ func (r *Region) Close() error {
 	r.mu.Unlock()
 	if m != nil {
 		m.release()
+	}
+	if r.file == nil {
+		return nil
 	}
 	r.writeback.stop(true)
 	return UnwrapPathError(r.file.Close())

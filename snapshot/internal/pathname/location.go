@@ -25,6 +25,20 @@ type Location struct {
 	Name  string
 	FD    int // of OpenPath, or -1: no file has the name
 	Stat  syscalls.Stat
+
+	Unopened string // if not "", the name of the directory, which Dir opens
+}
+
+// Dir returns DirFD. After ResolveFile, the first call opens the directory, and returns NoDir if
+// it cannot be opened.
+func (p *Location) Dir() int {
+	if p.Unopened != "" {
+		dir, err := sys.OpenDir(syscalls.AtFdcwd, p.Unopened)
+		if p.Unopened = ""; err == nil {
+			p.DirFD = dir
+		}
+	}
+	return p.DirFD
 }
 
 func (p *Location) Close() {
@@ -97,7 +111,7 @@ func (p *Location) OpenRead(ctx context.Context) (int, error) {
 // openReadOnce is OpenRead without a wait for a lease: its error is EAGAIN.
 func (p *Location) openReadOnce(ctx context.Context) (int, error) {
 	fd, err := sys.Reopen(p.FD)
-	if p.DirFD == NoDir || !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) {
+	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ESTALE) || p.Dir() == NoDir {
 		return fd, err
 	}
 	for i := range retry.Attempts {

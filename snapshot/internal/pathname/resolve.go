@@ -41,6 +41,29 @@ func Resolve(root *os.Root, name string, create bool) (*Location, error) {
 	return s.resolve(name, create)
 }
 
+// ResolveFile is Resolve of a file that exists. Where that can be, it looks the whole name up by
+// one call, and Location.Dir opens the directory, by its name, when it is needed: it may be
+// another one by then, which is as good for a private file, and no other file is taken for this
+// one.
+func ResolveFile(root *os.Root, name string) (*Location, error) {
+	if root == nil {
+		p := &Location{DirFD: syscalls.AtFdcwd, Name: name}
+		if err := p.OpenPathOnce(); err == nil {
+			p.DirFD = NoDir
+			if p.Stat.Mode.IsRegular() {
+				if err := CheckReadable(p.FD, p.Stat); err != nil {
+					p.Close()
+					return nil, err
+				}
+				p.Unopened, p.Name = Split(name)
+				return p, nil
+			}
+			p.CloseFD() // Resolve follows a symbolic link, and has the error for the others
+		}
+	}
+	return Resolve(root, name, false)
+}
+
 func (s start) resolve(name string, create bool) (*Location, error) {
 	p, err := s.lookup(name, create)
 	if err != nil {

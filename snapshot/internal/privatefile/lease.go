@@ -26,7 +26,7 @@ type lease struct {
 // open for writing or mapped writable at the moment, EACCES if it belongs to another user.
 func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
-	magic, err := sys.FSType(src.FD)
+	magic, err := src.fsType()
 	if err != nil {
 		return none, err
 	}

@@ -2,10 +2,14 @@ package privatefile
 
 import "github.com/mmapsnapshot/mmapsnapshot/syscalls"
 
+// SmallSize is how large a file may be, in bytes, whose contents are read into Go memory if
+// InMemory is set and NoCopy is not. It is constant but for tests, which turn that off by -1.
+var SmallSize int64 = 128 << 10
+
 // Options are the part of a configuration that says how private files are made.
 type Options struct {
 	NoCopy, RequireConsistent bool
-	InMemory                  bool // a small copy may lie in memory, sealed, if no directory can hold it
+	InMemory                  bool // see SmallSize; or sealed, if no directory can hold the copy
 	TempDir                   string
 	Progress                  func(done, total int64)
 
@@ -29,5 +33,12 @@ type Source struct {
 	FD        int           // open for reading
 	Exclusive bool          // the caller does not use FD: its offset may be moved, a lease taken
 	Stat      syscalls.Stat // of a moment ago
-	Dir       int           // a directory of its filesystem, or NoDir
+
+	// Dir returns a directory of its filesystem, which it may open when it is called first, or
+	// NoDir. The caller of Copy closes it.
+	Dir func() int
+
+	// DirName, if not "", is the name of that directory, for a file that is made without opening
+	// it.
+	DirName string
 }

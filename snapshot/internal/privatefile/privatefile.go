@@ -7,18 +7,20 @@ import (
 	"math"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// A File is an unnamed file that no other process has open.
+// A File is an unnamed file that no other process has open, or contents in Go memory.
 type File struct {
 	Unnamed
-	Size    int64
-	Method  Method
-	Settled bool // no write(2) can have been in progress when the copy was begun
-	Owner   uint32
+	Contents []byte // if FD is -1
+	Size     int64
+	Method   Method
+	Settled  bool // no write(2) can have been in progress when the copy was begun
+	Owner    uint32
 }
 
 // Copy makes a private file with the contents of src at the first candidate that can hold it: a
@@ -27,12 +29,56 @@ func (o Options) Copy(ctx context.Context, src Source, linkable bool) (p File, e
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
+	if o.InMemory && !o.NoCopy && src.Stat.Size <= SmallSize {
+		if p, err := o.copySmall(ctx, src); !errors.Is(err, errNotSmall) {
+			return p, err
+		}
+	}
 	// Mode 0: only root can open it again through /proc.
-	err = o.search(src.Dir, 0, src.Stat.Size, linkable, func(u Unnamed) (err error) {
+	err = o.search(src.Dir(), 0, src.Stat.Size, linkable, func(u Unnamed) (err error) {
 		p, err = o.copyTo(ctx, u, src)
 		return err
 	})
 	return p, err
+}
+
+// copySmall makes a private copy of src, a small file: it reads the contents under a lease or, if
+// no lease can be had, makes a reflink in the directory of src or, if that cannot be, reads the
+// contents and compares. The error is errNotSmall if the copy has to be made as that of a large
+// file.
+func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
+	l, noLease := takeLease(src)
+	if noLease == nil {
+		if contents, err := o.readOnce(src, &l); err == nil {
+			return inMemory(contents, result{leasedCopy, true}), nil
+		}
+	}
+	if o.RequireConsistent { // TempDir may hold a reflink
+		return File{}, errNotSmall
+	}
+	if !src.neverClones() {
+		if fd, err := o.tmpfile(src); err == nil {
+			clone := o
+			clone.NoCopy = true
+			p, err := clone.copyTo(ctx, Unnamed{FD: fd, place: beside}, src)
+			if !errors.Is(err, errors.ErrUnsupported) && !IsWriteError(err) {
+				return p, err
+			}
+		}
+	}
+	// Another user's file: no attempt after this one can have a lease.
+	if errors.Is(noLease, syscall.EACCES) && src.Stat.Granularity() <= syscalls.ClockTick {
+		settled := isSettled(src, src.Stat, noLease)
+		if contents, err := o.readOnce(src, &l); err == nil {
+			return inMemory(contents, result{comparedCopy, settled}), nil
+		}
+	}
+	contents, r, err := o.readStable(ctx, src)
+	return inMemory(contents, r), err
+}
+
+func inMemory(contents []byte, r result) File {
+	return File{Unnamed{FD: -1, place: memory}, contents, int64(len(contents)), r.method, r.settled, 0}
 }
 
 // copyTo makes u, which is empty, what src is. If that fails, it closes u.
@@ -51,7 +97,7 @@ func (o Options) copyTo(ctx context.Context, u Unnamed, src Source) (p File, err
 		err = checkCopy(own)
 	}
 	made = err == nil
-	return File{u, own.Size, r.method, r.settled, own.UID}, err
+	return File{u, nil, own.Size, r.method, r.settled, own.UID}, err
 }
 
 // discard closes a private file. If the context was cancelled, it does so in the background:
@@ -86,11 +132,19 @@ func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (result, sysc
 			return result{}, own, err
 		}
 	}
-	limit := int64(math.MaxInt64)
-	if u.place == memory {
-		limit = memoryLimit
-	}
-	r, err := o.copyStable(ctx, u.FD, src, limit)
+	again := false
+	r, err := o.copyStable(ctx, src, func(w *Copier, size int64) error {
+		if u.place == memory && size > memoryLimit {
+			return tooLarge(size)
+		}
+		if again {
+			if err := sys.Ftruncate(u.FD, 0); err != nil {
+				return err
+			}
+		}
+		again = true
+		return w.Copy(u.FD, src.FD, size, src.Exclusive)
+	})
 	if err == nil {
 		own, err = sys.Fstat(u.FD)
 	}
@@ -154,7 +208,7 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 // that is mounted by itself (mount(8), --bind) lies on another filesystem than its directory, and
 // TempDir may lie there, too.
 func (o Options) cloneInTemp(ctx context.Context, u *Unnamed, src Source, own *syscalls.Stat) bool {
-	fd, err := o.create(temporary, src.Dir, 0, src.Stat.Size)
+	fd, err := o.create(temporary, pathname.NoDir, 0, src.Stat.Size)
 	if err != nil {
 		return false
 	}

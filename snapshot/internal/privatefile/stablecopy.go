@@ -26,14 +26,17 @@ type result struct {
 	settled bool
 }
 
-// copyStable copies src to dst, which is empty, again and again until no process wrote to it meanwhile.
-// The copy may have limit bytes.
-func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int64) (result, error) {
+// A fillFunc copies the first size bytes of a file, in place of what it copied when it was called
+// before.
+type fillFunc func(w *Copier, size int64) error
+
+// copyStable has fill copy src again and again until no process wrote to it meanwhile.
+func (o Options) copyStable(ctx context.Context, src Source, fill fillFunc) (result, error) {
 	w := NewCopier(ctx, o.Progress)
 	begin, left := time.Now(), false
 	for i := 0; ; i++ {
 		l, noLease := o.lease(ctx, src)
-		r, err := o.copyOnce(w, dst, src, limit, l, noLease)
+		r, err := o.copyOnce(w, src, fill, l, noLease)
 		last := i+1 == retry.Attempts || i > 0 && time.Since(begin) > maxRetryTime
 		// A write(2) that was in progress when the copy began does not change the times any more,
 		// and can have ended in the middle of the copy. Only another copy has all of it.
@@ -42,9 +45,6 @@ func (o Options) copyStable(ctx context.Context, dst int, src Source, limit int6
 		}
 		if !retry.IsTransient(err) || last {
 			return r, err
-		}
-		if err := sys.Ftruncate(dst, 0); err != nil {
-			return result{}, err
 		}
 		if err := retry.Pause(ctx, i); err != nil {
 			return result{}, err
@@ -70,10 +70,10 @@ func (o Options) lease(ctx context.Context, src Source) (lease, error) {
 	}
 }
 
-// copyOnce copies src to dst, under the lease l, or without one for the reason noLease. It gives the
+// copyOnce has fill copy src, under the lease l, or without one for the reason noLease. It gives the
 // lease up.
 func (o Options) copyOnce(
-	w *Copier, dst int, src Source, limit int64, l lease, noLease error,
+	w *Copier, src Source, fill fillFunc, l lease, noLease error,
 ) (result, error) {
 	defer l.release()
 	if noLease != nil && o.RequireConsistent {
@@ -89,9 +89,6 @@ func (o Options) copyOnce(
 		return result{}, err
 	}
 	settled := isSettled(src, before, noLease)
-	if before.Size > limit {
-		return result{}, tooLarge(before.Size)
-	}
 	w.check = func() error {
 		if l.releaseIfContended(); l.fd < 0 && o.RequireConsistent {
 			return errLeaseBroken
@@ -103,7 +100,7 @@ func (o Options) copyOnce(
 		}
 		return err
 	}
-	err = w.Copy(dst, src.FD, before.Size, src.Exclusive)
+	err = fill(w, before.Size)
 	misreported := errors.Is(err, errShort)
 	if err == nil {
 		var more int

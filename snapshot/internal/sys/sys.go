@@ -40,6 +40,7 @@ var (
 	Memfd            = syscalls.Memfd
 	Mincore          = syscalls.Mincore
 	Mmap             = syscalls.Mmap
+	MmapAnonymous    = syscalls.MmapAnonymous
 	Mprotect         = syscalls.Mprotect
 	MremapDontunmap  = syscalls.MremapDontunmap
 	Munlock          = syscalls.Munlock
@@ -68,6 +69,7 @@ var (
 	SetNoCOW         = syscalls.SetNoCOW
 	Tmpfile          = syscalls.Tmpfile
 	TmpfileExcl      = syscalls.TmpfileExcl
+	TmpfileExclAt    = syscalls.TmpfileExclAt
 	TryFlock         = syscalls.TryFlock
 	Unlinkat         = syscalls.Unlinkat
 	WritebackAndWait = syscalls.WritebackAndWait
@@ -117,6 +119,7 @@ var Calls = []Call{
 	{"memfd", &Memfd},
 	{"mincore", &Mincore},
 	{"mmap", &Mmap},
+	{"mmap anonymous", &MmapAnonymous},
 	{"mmap none", &MapNone},
 	{"mprotect", &Mprotect},
 	{"mremap", &MremapDontunmap},
@@ -147,6 +150,7 @@ var Calls = []Call{
 	{"setflags", &SetNoCOW},
 	{"tmpfile", &Tmpfile},
 	{"tmpfile excl", &TmpfileExcl},
+	{"tmpfile excl at", &TmpfileExclAt},
 	{"unlinkat", &Unlinkat},
 	{"writeback", &WritebackAndWait},
 	{"writebackerr", &WritebackError},
