@@ -45,6 +45,9 @@ func (m *MmapMut) Commit() error { return m.CommitContext(context.Background()) 
 // contents are published. It looks at the context between system calls, of which a copy is many;
 // one that waits for the disk is waited for.
 func (m *MmapMut) CommitContext(ctx context.Context) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return pathError("commit", m.name, m.commit(ctx))
@@ -99,6 +102,9 @@ func (m *MmapMut) CommitTo(name string) error {
 
 // CommitToContext is CommitTo, given up if the context ends: see CommitContext.
 func (m *MmapMut) CommitToContext(ctx context.Context, name string) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return linkError("commit", m.name, name, m.commitTo(ctx, name))
@@ -133,6 +139,9 @@ func (m *MmapMut) Link(name string) error { return m.LinkContext(context.Backgro
 
 // LinkContext is Link, given up if the context ends: see CommitContext.
 func (m *MmapMut) LinkContext(ctx context.Context, name string) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return linkError("link", m.name, name, m.link(ctx, name))
