@@ -156,6 +156,13 @@ func (r *Region) Prefetch(off, n int64) error {
 	return nil
 }
 
+// Seek returns the next offset at off or later where data or, with the other whence, a hole begins:
+// see lseek(2).
+func (r *Region) Seek(off int64, whence int) (int64, error) {
+	at, err := r.file.Seek(off, whence)
+	return at, UnwrapPathError(err)
+}
+
 // Resident reports whether n bytes from off on are known to be in memory.
 func (r *Region) Resident(off, n int64) bool { return n == 0 || r.resident.has(off, int(n)) }
 
