@@ -63,6 +63,24 @@ func openFile(tb testing.TB, name string) *adapters.File {
 	return adapters.NewFile(openMut(tb, name))
 }
 
+// openReader opens a file as os.Open does.
+func openReader(tb testing.TB, name string) *adapters.Reader {
+	tb.Helper()
+	r, err := adapters.Open(name)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// openFlag opens a file as os.OpenFile does.
+func openFlag(tb testing.TB, name string, flag int) *adapters.File {
+	tb.Helper()
+	f, err := adapters.OpenFile(name, flag, 0o666)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = f.Discard() })
+	return f
+}
+
 // supported ends the test if err is not nil: skips it where there are no snapshots at all, which
 // is everywhere but on Linux.
 func supported(tb testing.TB, err error) {

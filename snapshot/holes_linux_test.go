@@ -100,7 +100,7 @@ func TestHolesLikeLseek(t *testing.T) {
 	f, m, mut := openFile(t, name, os.O_RDWR), open(t, name), openMut(t, name)
 	for range 2 {
 		size := m.Size()
-		for _, off := range []int64{-1, 0, 1, 4096, size - 1, size, size + 1, 1 << 62} {
+		for _, off := range []int64{0, 1, 4096, size - 1, size, size + 1, 1 << 62} {
 			wantData, dataErr := f.Seek(off, 3)
 			wantHole, holeErr := f.Seek(off, 4)
 			for _, m := range []holes{m, mut} {
@@ -133,8 +133,10 @@ func TestHolesEndAtSize(t *testing.T) {
 		t.Errorf("hole at %d, %v", at, err)
 	}
 	for _, seek := range []func(off int64) (int64, error){m.SeekData, m.SeekHole} {
-		if at, err := seek(size + 1); !errors.Is(err, syscall.ENXIO) {
-			t.Error(at, err)
+		for _, off := range []int64{-1, size + 1} { // btrfs takes -1 for 0
+			if at, err := seek(off); !errors.Is(err, syscall.ENXIO) {
+				t.Error(at, err)
+			}
 		}
 	}
 }
