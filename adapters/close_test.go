@@ -24,17 +24,6 @@ func info(t *testing.T, name string) fs.FileInfo {
 	return fi
 }
 
-// ends closes a file twice and checks the errors.
-func ends(t *testing.T, f io.Closer, want error) {
-	t.Helper()
-	if err := f.Close(); !errors.Is(err, want) || (err == nil) != (want == nil) {
-		t.Errorf("Close: %v, want %v", err, want)
-	}
-	if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
-		t.Errorf("second Close: %v", err)
-	}
-}
-
 // A File that was not changed publishes nothing.
 //
 //promise:adapters.File.Close if nothing was changed, the file keeps its inode

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,5 +95,20 @@ func sameContents(t testing.TB, when string, ours, theirs io.ReaderAt) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Fatalf("after %s the contents differ: %d bytes\n\t*os.File: %d", when, len(got), len(want))
+	}
+}
+
+// sameMode compares what two names lead to.
+func sameMode(t *testing.T, ours, theirs string) {
+	t.Helper()
+	for _, stat := range []func(name string) (fs.FileInfo, error){os.Lstat, os.Stat} {
+		got, err := stat(ours)
+		want, wantErr := stat(theirs)
+		switch {
+		case class(err, ours) != class(wantErr, theirs):
+			t.Errorf("%v, not %v", err, wantErr)
+		case err == nil && got.Mode() != want.Mode():
+			t.Errorf("%s has mode %v, not %v", ours, got.Mode(), want.Mode())
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -166,4 +167,23 @@ func openFS(t testing.TB, dir, name string) reading {
 		t.Fatal(errors.ErrUnsupported)
 	}
 	return r
+}
+
+// write writes a string to the file.
+func write(t *testing.T, f io.Writer, s string) {
+	t.Helper()
+	if n, err := io.WriteString(f, s); n != len(s) || err != nil {
+		t.Fatal(n, err)
+	}
+}
+
+// ends closes a file twice and checks the errors.
+func ends(t *testing.T, f io.Closer, want error) {
+	t.Helper()
+	if err := f.Close(); !errors.Is(err, want) || (err == nil) != (want == nil) {
+		t.Errorf("Close: %v, want %v", err, want)
+	}
+	if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("second Close: %v", err)
+	}
 }

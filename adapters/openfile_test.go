@@ -3,7 +3,6 @@ package adapters_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -134,12 +133,4 @@ func TestOpenFileExclusive(t *testing.T) {
 		}
 		mounttest.WantFile(t, name, []byte("theirs, later"))
 	})
-}
-
-// write writes a string to the file.
-func write(t *testing.T, f io.Writer, s string) {
-	t.Helper()
-	if n, err := io.WriteString(f, s); n != len(s) || err != nil {
-		t.Fatal(n, err)
-	}
 }

@@ -132,18 +132,3 @@ func TestProgram(t *testing.T) {
 		}
 	})
 }
-
-// sameMode compares what two names lead to.
-func sameMode(t *testing.T, ours, theirs string) {
-	t.Helper()
-	for _, stat := range []func(name string) (fs.FileInfo, error){os.Lstat, os.Stat} {
-		got, err := stat(ours)
-		want, wantErr := stat(theirs)
-		switch {
-		case class(err, ours) != class(wantErr, theirs):
-			t.Errorf("%v, not %v", err, wantErr)
-		case err == nil && got.Mode() != want.Mode():
-			t.Errorf("%s has mode %v, not %v", ours, got.Mode(), want.Mode())
-		}
-	}
-}

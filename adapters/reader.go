@@ -141,10 +141,10 @@ func (r *Reader) Close() error {
 }
 
 var (
-	_ fs.File        = (*Reader)(nil)
-	_ io.ReadSeeker  = (*Reader)(nil)
-	_ io.ReaderAt    = (*Reader)(nil)
-	_ io.WriterTo    = (*Reader)(nil)
-	_ io.ByteScanner = (*Reader)(nil)
-	_ io.RuneScanner = (*Reader)(nil)
+	_ fs.File           = (*Reader)(nil)
+	_ io.ReadSeekCloser = (*Reader)(nil)
+	_ io.ReaderAt       = (*Reader)(nil)
+	_ io.WriterTo       = (*Reader)(nil)
+	_ io.ByteScanner    = (*Reader)(nil)
+	_ io.RuneScanner    = (*Reader)(nil)
 )
