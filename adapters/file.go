@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -49,7 +50,12 @@ func (f *File) isValid() bool { return f != nil && f.m != nil }
 // closes it, and a write that grows the file makes slices of m.Bytes invalid. Other methods of
 // m may still be used, but ReadByte and ReadRune do not notice changes made in that way for up
 // to 512 bytes, before the File changes something itself.
-func NewFile(m *snapshot.MmapMut) *File { return &File{m: m} }
+func NewFile(m *snapshot.MmapMut) *File {
+	if _, err := m.Stat(); errors.Is(err, fs.ErrInvalid) {
+		return new(File)
+	}
+	return &File{m: m}
+}
 
 // Name returns the name that the snapshot was opened with.
 func (f *File) Name() string {
