@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,10 @@ func TestCloseUnchanged(t *testing.T) {
 			"WriteAt":  func(f *adapters.File) error { _, err := f.WriteAt([]byte("x"), 1); return err },
 			"Truncate": func(f *adapters.File) error { return f.Truncate(1) },
 			"Chmod":    func(f *adapters.File) error { return f.Chmod(0o600) },
-			"ReadFrom": func(f *adapters.File) error { _, err := f.ReadFrom(strings.NewReader("x")); return err },
+			"ReadFrom": func(f *adapters.File) error {
+				_, err := f.ReadFrom(strings.NewReader("x"))
+				return err
+			},
 		} {
 			before = info(t, name)
 			f := openFlag(t, name, os.O_RDWR)
@@ -176,7 +180,9 @@ func TestDiscard(t *testing.T) {
 	dir := t.TempDir()
 	name := put(t, dir, "old", []byte("old"))
 	for _, f := range []*adapters.File{
-		openFlag(t, name, os.O_RDWR), openFlag(t, filepath.Join(dir, "new"), os.O_RDWR|os.O_CREATE), openFile(t, name),
+		openFlag(t, name, os.O_RDWR),
+		openFlag(t, filepath.Join(dir, "new"), os.O_RDWR|os.O_CREATE),
+		openFile(t, name),
 	} {
 		write(t, f, "new")
 		if err := f.Discard(); err != nil {
@@ -298,7 +304,8 @@ func TestAppend(t *testing.T) {
 		for line := range strings.Lines(string(content)) {
 			count[line[:min(len(line), 3)]]++
 		}
-		if len(count) != 4 || count["fir"] != 1 || count["a\n"] != each || count["a l"] != each || count["lon"] != each {
+		want := map[string]int{"fir": 1, "a\n": each, "a l": each, "lon": each}
+		if !maps.Equal(count, want) {
 			t.Error(count)
 		}
 	})

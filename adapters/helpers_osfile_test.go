@@ -76,7 +76,8 @@ func class(err error, name string) string {
 	}
 	for _, known := range []error{
 		io.EOF, io.ErrShortWrite, fs.ErrClosed, fs.ErrInvalid, fs.ErrPermission,
-		syscall.EINVAL, syscall.EFBIG, syscall.ENOSPC, syscall.EBADF, syscall.EFAULT, syscall.ENXIO, syscall.ENOTDIR, syscall.EISDIR,
+		syscall.EINVAL, syscall.EFBIG, syscall.ENOSPC, syscall.EBADF, syscall.EFAULT,
+		syscall.ENXIO, syscall.ENOTDIR, syscall.EISDIR,
 		syscall.ENOENT, syscall.EEXIST, syscall.ELOOP, syscall.EACCES, errors.ErrUnsupported,
 	} {
 		if errors.Is(err, known) {

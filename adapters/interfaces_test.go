@@ -123,7 +123,8 @@ func TestInterfaces(t *testing.T) {
 		var line strings.Builder
 		_, _ = fmt.Fprintf(&line, "//\t%-35s", row.name)
 		for _, v := range []any{
-			(*os.File)(nil), (*snapshot.Mmap)(nil), (*snapshot.MmapMut)(nil), (*adapters.Reader)(nil), (*adapters.File)(nil), file, tree,
+			(*os.File)(nil), (*snapshot.Mmap)(nil), (*snapshot.MmapMut)(nil),
+			(*adapters.Reader)(nil), (*adapters.File)(nil), file, tree,
 		} {
 			mark := "x"
 			for _, is := range row.all {

@@ -15,7 +15,8 @@ import (
 // openNames are what a name can lead to. Those that are directories or links that lead nowhere are
 // made by fillOpenNames.
 var openNames = []string{
-	"", "new", "file", "locked", "dir", "dir/", "new/", "file/", "file/f", "none/f", "none/f/", "link", "dangling", "loop", "nul\x00",
+	"", "new", "file", "locked", "dir", "dir/", "new/", "file/", "file/f",
+	"none/f", "none/f/", "link", "dangling", "loop", "nul\x00",
 }
 
 func fillOpenNames(t *testing.T, dir string) {
@@ -36,7 +37,9 @@ func fillOpenNames(t *testing.T, dir string) {
 }
 
 // use opens a file by open, writes to it, reads, and closes it. It returns what happened.
-func use[F file](open func(string, int, fs.FileMode) (F, error), dir, name string, flag int, perm fs.FileMode) string {
+func use[F file](
+	open func(string, int, fs.FileMode) (F, error), dir, name string, flag int, perm fs.FileMode,
+) string {
 	if name != "" {
 		name = dir + "/" + name
 	}
@@ -69,7 +72,8 @@ func TestOpenFileLikeOS(t *testing.T) {
 		fillOpenNames(t, ours)
 		fillOpenNames(t, theirs)
 		for _, name := range openNames {
-			got, want := use(adapters.OpenFile, ours, name, flag, perm), use(os.OpenFile, theirs, name, flag, perm)
+			got := use(adapters.OpenFile, ours, name, flag, perm)
+			want := use(os.OpenFile, theirs, name, flag, perm)
 			if got != want {
 				t.Errorf("%q, flags %#x: %s; os: %s", name, flag, got, want)
 			}
@@ -92,11 +96,12 @@ func TestOpenFileLikeOS(t *testing.T) {
 func TestOpenFileFlags(t *testing.T) {
 	dir := t.TempDir()
 	for _, flag := range []int{
-		os.O_RDONLY, os.O_RDONLY | os.O_CREATE, os.O_RDWR | os.O_WRONLY, os.O_RDWR | os.O_CREATE | os.O_SYNC, os.O_RDWR | 1<<30,
+		os.O_RDONLY, os.O_RDONLY | os.O_CREATE, os.O_RDWR | os.O_WRONLY,
+		os.O_RDWR | os.O_CREATE | os.O_SYNC, os.O_RDWR | 1<<30,
 	} {
 		name := filepath.Join(dir, "f")
 		f, err := adapters.OpenFile(name, flag, 0o666)
-		if f != nil || !errors.Is(err, errors.ErrUnsupported) || class(err, name) != "open: unsupported operation" {
+		if f != nil || class(err, name) != "open: "+errors.ErrUnsupported.Error() {
 			t.Errorf("flags %#x: %v", flag, err)
 		}
 	}
