@@ -108,7 +108,7 @@ func TestCursorTakesTurns(t *testing.T) {
 //promise:adapters.File calls that use the cursor take turns
 func TestCursorIsNeeded(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", random(100)))
-	release := f.HoldCursor()
+	release := adapters.HoldCursor(f)
 	var released atomic.Bool
 	var wg sync.WaitGroup
 	for what, call := range map[string]func(){
@@ -147,7 +147,7 @@ func TestCursorIsNeeded(t *testing.T) {
 //promise:adapters.File.Sync Sync does not wait for calls that use the cursor
 func TestCursorIsNotNeeded(t *testing.T) {
 	f := openFile(t, put(t, t.TempDir(), "f", random(100)))
-	defer f.HoldCursor()()
+	defer adapters.HoldCursor(f)()
 	for what, call := range map[string]func() error{
 		"ReadAt":         func() error { _, err := f.ReadAt(make([]byte, 10), 0); return err },
 		"WriteAt":        func() error { _, err := f.WriteAt(make([]byte, 10), 0); return err },

@@ -2,19 +2,33 @@
 // snapshot, so that what was written for an *os.File or a bytes.Reader works with them:
 // archive/zip, compress/gzip, encoding/json, io.Copy, …
 //
-//   - [Reader] reads a *snapshot.Mmap or *snapshot.MmapMut and has a cursor of its own.
-//   - [File] reads and edits a *snapshot.MmapMut as an *os.File is read and edited. Nobody sees the edits until
-//     [File.Sync] makes them the contents of the file, all at once.
-//   - [FS] is a directory of which every file that is opened is a snapshot.
+// For a program that uses package os, change os.Open, os.Create and os.OpenFile to the functions of
+// this package:
+//
+//		f, err := adapters.Create(name)   // a *File
+//		…                                 // Write, Seek, ReadFrom, …
+//		err = f.Close()                   // now the file has the new contents, all of them, durably
+//
+//		r, err := adapters.Open(name)     // a *Reader of a snapshot
+//		defer r.Close()
+//
+//	  - [Reader] reads a snapshot and has a cursor of its own: of [Open], or by [NewReader] of a
+//	    *snapshot.Mmap or *snapshot.MmapMut.
+//	  - [File] reads and edits a *snapshot.MmapMut as an *os.File is read and edited: of [Create] or
+//	    [OpenFile], or by [NewFile]. No other process sees the edits until [File.Sync] or [File.Close]
+//	    makes them the contents of the file, all at once.
+//	  - [FS] is a directory of which every file that is opened is a snapshot.
 //
 // # What to use
 //
 //	you have code for               use
+//	os.Open                         Open
+//	os.Create, os.OpenFile          Create, OpenFile; no fsync and no rename
 //	io.ReaderAt and a size          a *snapshot.Mmap itself: zip.NewReader(m, m.Size())
 //	io.Reader, io.ReadSeeker,       NewReader(m)
 //	  io.ByteReader, io.RuneReader
-//	*os.File that reads             NewReader(m); Name, Stat and Close are those of m
-//	*os.File that writes a file     NewFile(m) of snapshot.OpenMut or Create; Sync instead of fsync and rename
+//	os.File, and a snapshot.Config  NewReader(m), NewFile(m) of what its methods open
+//	  or a context is needed
 //	bytes.Reader, a []byte          m.View for the time of a call; m.Bytes until Close
 //	os.DirFS, os.Root.FS            NewFS(dir, snapshot.Config{})
 //	http.FileServer, http.Dir       http.FileServerFS(fsys)
@@ -22,22 +36,65 @@
 //	template.ParseFiles, ParseGlob  template.ParseFS(fsys, …)
 //	a tree to archive               zip.Writer.AddFS(fsys), tar.Writer.AddFS(fsys)
 //
-// # What is as in package os
+// # Which type implements what
+//
+// The last two columns are what [FS.Open] returns for a regular file and for a directory.
+//
+//	                                   os.File Mmap    MmapMut Reader  File    file    directory
+//	io.ReadSeeker, WriterTo            x       -       -       x       x       x       -
+//	io.ReaderAt                        x       x       x       x       x       x       -
+//	io.ByteScanner, RuneScanner        -       -       -       x       x       x       -
+//	io.StringWriter, ReaderFrom        x       -       -       -       x       -       -
+//	io.WriterAt                        x       -       x       -       x       -       -
+//	Name, Stat, Close                  x       x       x       x       x       x       x
+//	fs.File                            x       -       -       x       x       x       x
+//	fs.ReadDirFile                     x       -       -       -       -       -       x
+//	io.ReadSeekCloser, multipart.File  x       -       -       x       x       x       -
+//	http.File                          x       -       -       x       x       x       -
+//	afero.File                         x       -       -       -       x       -       -
+//	billy.File, less Lock and Unlock   x       -       -       -       x       -       -
+//	Chmod                              x       -       x       -       x       -       -
+//	Fd, SyscallConn, SetDeadline       x       -       -       -       -       -       -
+//	adapters.Source                    -       x       x       -       -       -       -
+//
+// # What differs from package os
 //
 // Negative offsets, reads at the end, seeks and writes behind it, short counts and closed files
 // give what *os.File gives: the same count, the same contents and, to [errors.Is], the same
-// error, an *[fs.PathError] with the same operation. All offsets and sizes are bytes. What
-// differs:
+// error, an *[fs.PathError] with the same operation. All offsets and sizes are bytes. The rest:
 //
-//   - ReadAt and WriteAt with an empty buffer return fs.ErrClosed on a closed file, where *os.File returns nil. ReadFrom does
-//     so before it reads anything.
-//   - Seek knows io.SeekStart, io.SeekCurrent and io.SeekEnd, and not the whence values 3 and 4, with which an
-//     *os.File looks for data and holes on some systems. It accepts every offset up to the largest int64, where *os.File
-//     stops at the largest file the filesystem can hold.
-//   - ReadAt at an offset so large that the end of the buffer lies behind the largest int64 returns io.EOF, where *os.File returns EINVAL.
-//   - A file must fit into the address space: growing it beyond that is an error (EFBIG or ENOMEM).
-//   - Stat tells the times and the mode of the file from before the snapshot was made; only its size changes.
-//   - There are no deadlines, no descriptor, no directory methods, no Chmod.
+//	                      *os.File                       Reader, File
+//	changes by others     show at once                   never show
+//	what is written       shows at once                  shows with Sync or Close, as a whole
+//	a file that is made,  is there from opening on       with the first Sync or Close
+//	  or made empty
+//	its inode             stays                          is a new one with each Sync that changes
+//	                                                     something: other descriptors, mappings, hard
+//	                                                     links and locks stay with the old one
+//	two of one name       write to one file, by turns    the later Sync or Close replaces what the
+//	                      with O_APPEND                  earlier one made, also with O_APPEND
+//	Close after a failed  nil                            the error of that write, and the file is as
+//	  write                                              it was
+//	no Close at all       data stay                      nothing is published
+//	opening needs         the permission of the flag     File: to read and write the file, to write
+//	                                                     to its directory and to read it
+//	it opens              any file                       regular files; flags: see OpenFile
+//	Chmod                 at once                        with the next Sync or Close
+//	Stat                  the file as it is              the file as it was before it was opened, with
+//	                                                     the size of now; os.SameFile is false
+//	ReadAt, WriteAt of    nil on a closed file           fs.ErrClosed; so is ReadFrom, before it reads
+//	  an empty buffer
+//	Seek                  up to the largest size of a    up to the largest int64
+//	                      file of the filesystem
+//	ReadAt over the       EINVAL                         io.EOF
+//	  largest int64
+//	the size of a file    what the filesystem allows     what fits into the address space, else EFBIG
+//	                                                     or ENOMEM
+//	Readdir if closed     "use of closed file"           fs.ErrClosed
+//	nil                   ErrInvalid, Name panics        ErrInvalid, Name is empty; so the zero value
+//	Fd, SyscallConn,      there                          not there
+//	  deadlines, Chown,
+//	  Chdir, ReadDir
 //
 // # Costs
 //

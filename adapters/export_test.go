@@ -26,8 +26,9 @@ func (f *FS) Waiting() (n int) {
 	return n
 }
 
-// HoldCursor is somebody in the middle of a method that uses the cursor, until release.
-func (f *File) HoldCursor() (release func()) {
+// HoldCursor is a method in the middle of using the cursor, until release. It is no method itself:
+// TestZeroValue calls all of them.
+func HoldCursor(f *File) (release func()) {
 	f.cursor.Lock()
 	return f.cursor.Unlock
 }

@@ -1,11 +1,17 @@
 package adapters
 
-import "io"
+import (
+	"io"
+	"io/fs"
+)
 
 // ReadFrom writes at the cursor what r has until io.EOF, and returns how many bytes that were,
 // and the error of r or of writing, if any. Each piece that r gives is one Write. r reads into
 // a buffer, never into mapped memory, which it might keep.
 func (f *File) ReadFrom(r io.Reader) (int64, error) {
+	if !f.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	if err := check("write", f.m); err != nil {
 		return 0, err
 	}
@@ -20,6 +26,12 @@ type onlyWriter struct{ io.Writer }
 // WriteTo is [Reader.WriteTo]; every w gets a copy of the data. No lock is held while w writes, so w may
 // use the File; it may even be the File.
 func (f *File) WriteTo(w io.Writer) (int64, error) {
+	if !f.isValid() {
+		return 0, fs.ErrInvalid
+	}
+	if f.writeOnly {
+		return 0, f.cannotRead()
+	}
 	to, total := newSink(w, f.m), int64(0)
 	for {
 		off, n := f.take(to.piece())

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
 // A snapshotFile is the fs.File of a regular file.
@@ -26,20 +28,8 @@ func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
 	l := &loan{shared: s, from: c}
 	b := &borrowed{loan: l, name: name, info: namedInfo{info, path.Base(name)}}
 	b.cleanup = runtime.AddCleanup(b, func(l *loan) { l.end() }, b.loan)
-	return &snapshotFile{Reader: &Reader{src: b, fixed: true}, from: b}, nil
+	return &snapshotFile{Reader: &Reader{src: b, fixed: true, closes: b}, from: b}, nil
 }
-
-// Stat describes the file as it was before the snapshot was made, the size excepted, which is
-// that of the snapshot.
-func (f *snapshotFile) Stat() (fs.FileInfo, error) {
-	if f.from.closed.Load() {
-		return nil, f.from.isClosed("stat")
-	}
-	return f.from.info, nil
-}
-
-// Close gives the snapshot back. A second one returns fs.ErrClosed.
-func (f *snapshotFile) Close() error { return f.from.Close() }
 
 // A loan is the use of a shared snapshot by one file.
 type loan struct {
@@ -74,6 +64,15 @@ func (b *borrowed) isClosed(op string) error {
 
 func (b *borrowed) Name() string { return b.name }
 func (b *borrowed) Size() int64  { return b.m.Size() }
+
+// Stat describes the file as it was before the snapshot was made, the size excepted, which is
+// that of the snapshot.
+func (b *borrowed) Stat() (fs.FileInfo, error) {
+	if b.closed.Load() {
+		return nil, b.isClosed("stat")
+	}
+	return b.info, nil
+}
 
 func (b *borrowed) ReadAt(p []byte, off int64) (int, error) {
 	if b.closed.Load() {
@@ -127,6 +126,21 @@ func (b *borrowed) named(err error) error {
 	return err
 }
 
+func (b *borrowed) SeekData(off int64) (int64, error) { return b.seek(off, (*snapshot.Mmap).SeekData) }
+func (b *borrowed) SeekHole(off int64) (int64, error) { return b.seek(off, (*snapshot.Mmap).SeekHole) }
+
+func (b *borrowed) seek(
+	off int64, call func(m *snapshot.Mmap, off int64) (int64, error),
+) (int64, error) {
+	if b.closed.Load() {
+		return 0, b.isClosed("seek")
+	}
+	defer runtime.KeepAlive(b)
+	at, err := call(b.m, off)
+	return at, b.named(err)
+}
+
+// Close gives the snapshot back. A second one returns fs.ErrClosed.
 func (b *borrowed) Close() error {
 	b.cleanup.Stop()
 	if !b.end() {
@@ -143,6 +157,9 @@ type dirFile struct {
 	root *os.Root // of the FS
 	full string   // the name below root
 }
+
+// Name returns the name that was given to open it.
+func (f *dirFile) Name() string { return f.name }
 
 func (f *dirFile) Stat() (fs.FileInfo, error) {
 	info, err := f.d.Stat()

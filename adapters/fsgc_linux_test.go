@@ -3,25 +3,11 @@ package adapters_test
 import (
 	"io"
 	"io/fs"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// A collector runs the garbage collector, and cleanups, in each Write.
-type collector struct{ n int64 }
-
-func (c *collector) Write(p []byte) (int, error) {
-	for range 3 {
-		runtime.GC()
-		time.Sleep(time.Millisecond) // cleanups run on a goroutine of their own
-	}
-	c.n += int64(len(p))
-	return len(p), nil
-}
 
 // A file of an FS stays open while a method of it runs, though the caller has no other reference to
 // it.

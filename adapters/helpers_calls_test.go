@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -41,6 +42,20 @@ func fWriteTo() call {
 		var b bytes.Buffer
 		n, err := f.WriteTo(onlyWriter{&b})
 		return n, b.String(), err
+	}}
+}
+
+func fReaddir() call {
+	return call{"Readdir", func(f readFile) (int64, string, error) {
+		infos, err := f.Readdir(-1)
+		return int64(len(infos)), "", err
+	}}
+}
+
+func fReaddirnames() call {
+	return call{"Readdirnames", func(f readFile) (int64, string, error) {
+		names, err := f.(file).Readdirnames(-1)
+		return int64(len(names)), "", err
 	}}
 }
 
@@ -86,9 +101,13 @@ func fSync() call {
 	return call{"Sync", func(f readFile) (int64, string, error) { return 0, "", f.(file).Sync() }}
 }
 
+func fChmod(mode fs.FileMode) call {
+	return call{"Chmod", func(f readFile) (int64, string, error) { return 0, "", f.(file).Chmod(mode) }}
+}
+
 func fStat() call {
 	return call{"Stat", func(f readFile) (int64, string, error) {
-		st, err := f.(file).Stat()
+		st, err := f.Stat()
 		if err != nil {
 			return 0, "", err
 		}

@@ -24,6 +24,8 @@ func (d *badDisk) Size() int64 { return int64(len(d.content)) }
 
 func (d *badDisk) Name() string { return "bad" }
 
+func (d *badDisk) Stat() (fs.FileInfo, error) { return nil, errSector }
+
 func (d *badDisk) ReadAt(p []byte, off int64) (int, error) {
 	n, err := bytes.NewReader(d.content[:d.bad]).ReadAt(p, off)
 	if err == io.EOF {

@@ -2,6 +2,7 @@ package adapters_test
 
 import (
 	"io/fs"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,4 +76,16 @@ func isSettled(tb testing.TB, fd int) bool {
 		tb.Fatal(err)
 	}
 	return adapters.IsSettled(st, now)
+}
+
+// A collector runs the garbage collector, and cleanups, in each Write.
+type collector struct{ n int64 }
+
+func (c *collector) Write(p []byte) (int, error) {
+	for range 3 {
+		runtime.GC()
+		time.Sleep(time.Millisecond) // cleanups run on a goroutine of their own
+	}
+	c.n += int64(len(p))
+	return len(p), nil
 }

@@ -7,19 +7,20 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/mmapsnapshot/mmapsnapshot/adapters"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
 // A readFile is what *os.File and Reader have in common, a file what *os.File and File have.
 type readFile interface {
+	fs.File
 	io.ReadSeekCloser
 	io.ReaderAt
 	io.WriterTo
+	Name() string
+	Readdir(n int) ([]fs.FileInfo, error)
 }
 
 type file interface {
@@ -28,19 +29,11 @@ type file interface {
 	io.WriterAt
 	io.StringWriter
 	io.ReaderFrom
-	fs.File
 	Truncate(size int64) error
 	Sync() error
-	Name() string
+	Chmod(mode fs.FileMode) error
+	Readdirnames(n int) ([]string, error)
 }
-
-// closingReader is a Reader that can be closed, as an *os.File can.
-type closingReader struct {
-	*adapters.Reader
-	m *snapshot.Mmap
-}
-
-func (r closingReader) Close() error { return r.m.Close() }
 
 // step makes a call with both files and compares what can be seen of it.
 func step(t testing.TB, c call, ours, theirs readFile, ourName, theirName string) {
@@ -78,9 +71,14 @@ func class(err error, name string) string {
 			return e.Op + ": negative offset"
 		}
 	}
+	if strings.Contains(err.Error(), "invalid use of WriteAt") {
+		return "invalid use of WriteAt"
+	}
 	for _, known := range []error{
 		io.EOF, io.ErrShortWrite, fs.ErrClosed, fs.ErrInvalid, fs.ErrPermission,
 		syscall.EINVAL, syscall.EFBIG, syscall.ENOSPC, syscall.EBADF, syscall.EFAULT,
+		syscall.ENXIO, syscall.ENOTDIR, syscall.EISDIR,
+		syscall.ENOENT, syscall.EEXIST, syscall.ELOOP, syscall.EACCES, errors.ErrUnsupported,
 	} {
 		if errors.Is(err, known) {
 			return strings.Join(append(text, known.Error()), ": ")
@@ -98,5 +96,20 @@ func sameContents(t testing.TB, when string, ours, theirs io.ReaderAt) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Fatalf("after %s the contents differ: %d bytes\n\t*os.File: %d", when, len(got), len(want))
+	}
+}
+
+// sameMode compares what two names lead to.
+func sameMode(t *testing.T, ours, theirs string) {
+	t.Helper()
+	for _, stat := range []func(name string) (fs.FileInfo, error){os.Lstat, os.Stat} {
+		got, err := stat(ours)
+		want, wantErr := stat(theirs)
+		switch {
+		case class(err, ours) != class(wantErr, theirs):
+			t.Errorf("%v, not %v", err, wantErr)
+		case err == nil && got.Mode() != want.Mode():
+			t.Errorf("%s has mode %v, not %v", ours, got.Mode(), want.Mode())
+		}
 	}
 }

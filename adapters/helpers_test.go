@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -61,6 +62,24 @@ func openMut(tb testing.TB, name string) *snapshot.MmapMut {
 func openFile(tb testing.TB, name string) *adapters.File {
 	tb.Helper()
 	return adapters.NewFile(openMut(tb, name))
+}
+
+// openReader opens a file as os.Open does.
+func openReader(tb testing.TB, name string) *adapters.Reader {
+	tb.Helper()
+	r, err := adapters.Open(name)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// openFlag opens a file as os.OpenFile does.
+func openFlag(tb testing.TB, name string, flag int) *adapters.File {
+	tb.Helper()
+	f, err := adapters.OpenFile(name, flag, 0o666)
+	supported(tb, err)
+	tb.Cleanup(func() { _ = f.Discard() })
+	return f
 }
 
 // supported ends the test if err is not nil: skips it where there are no snapshots at all, which
@@ -148,4 +167,23 @@ func openFS(t testing.TB, dir, name string) reading {
 		t.Fatal(errors.ErrUnsupported)
 	}
 	return r
+}
+
+// write writes a string to the file.
+func write(t *testing.T, f io.Writer, s string) {
+	t.Helper()
+	if n, err := io.WriteString(f, s); n != len(s) || err != nil {
+		t.Fatal(n, err)
+	}
+}
+
+// ends closes a file twice and checks the errors.
+func ends(t *testing.T, f io.Closer, want error) {
+	t.Helper()
+	if err := f.Close(); !errors.Is(err, want) || (err == nil) != (want == nil) {
+		t.Errorf("Close: %v, want %v", err, want)
+	}
+	if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("second Close: %v", err)
+	}
 }

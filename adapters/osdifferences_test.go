@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -17,18 +18,13 @@ import (
 // TestDifferencesFromOSFile: the differences from package os are those that the documentation
 // lists. TestLikeOSFile has the rest.
 //
-//promise:adapters.Reader.Seek whence 3 and 4 are EINVAL; offsets up to the largest int64 work
+//promise:adapters.Reader.Seek offsets up to the largest int64 work
 //promise:adapters.Reader.ReadAt an empty buffer after Close is fs.ErrClosed
 //promise:adapters.File.WriteAt an empty buffer after Close is fs.ErrClosed
 func TestDifferencesFromOSFile(t *testing.T) {
 	name := put(t, t.TempDir(), "f", random(100))
-	m, f := openMap(t, name), openFile(t, name)
-	for kind, r := range map[string]readFile{"Reader": closingReader{adapters.NewReader(m), m}, "File": f} {
-		for _, whence := range []int{3, 4} { // SEEK_DATA and SEEK_HOLE
-			if at, err := r.Seek(10, whence); at != 0 || !errors.Is(err, syscall.EINVAL) {
-				t.Errorf("%s: Seek by whence %d: %d, %v", kind, whence, at, err)
-			}
-		}
+	f := openFile(t, name)
+	for kind, r := range map[string]readFile{"Reader": openReader(t, name), "File": f} {
 		if at, err := r.Seek(math.MaxInt64, io.SeekStart); at != math.MaxInt64 || err != nil {
 			t.Errorf("%s: Seek: %d, %v", kind, at, err)
 		}
@@ -47,6 +43,72 @@ func TestDifferencesFromOSFile(t *testing.T) {
 	}
 	if n, err := f.WriteAt(nil, 0); n != 0 || !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("WriteAt of nothing: %d, %v", n, err)
+	}
+}
+
+// What a File of Create or OpenFile does is seen with Sync or Close, and the later one counts.
+//
+//promise:adapters.Create the file is there from the first Sync or Close on, not from opening on
+//promise:adapters.OpenFile the contents of a file that is to be emptied stay until Sync or Close
+//promise:adapters.File.Sync two Files of one name replace what the other one published
+func TestSeenLate(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	created, err := adapters.Create(name)
+	supported(t, err)
+	defer created.Discard()
+	mounttest.WantNames(t, dir)
+	write(t, created, "first")
+	mounttest.WantNames(t, dir)
+	if err := created.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	mounttest.WantFile(t, name, []byte("first"))
+
+	emptied := openFlag(t, name, os.O_RDWR|os.O_TRUNC)
+	a, b := openFlag(t, name, os.O_RDWR|os.O_APPEND), openFlag(t, name, os.O_RDWR|os.O_APPEND)
+	mounttest.WantFile(t, name, []byte("first"))
+	write(t, a, ", a")
+	write(t, b, ", b")
+	for _, f := range []struct {
+		*adapters.File
+		want string
+	}{{a, "first, a"}, {b, "first, b"}, {emptied, ""}} {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		mounttest.WantFile(t, name, []byte(f.want))
+	}
+}
+
+// A Reader closes what Open opened, and nothing else.
+//
+//promise:adapters.Reader.Close Close of a Reader of NewReader does nothing and returns nil
+//promise:adapters.Reader.Name Name is the name that was given to open the snapshot
+//promise:adapters.Reader.Stat after Close of the snapshot it is fs.ErrClosed
+func TestReaderClose(t *testing.T) {
+	mounttest.Leaks(t)
+	name := put(t, t.TempDir(), "f", []byte("text"))
+	m := openMap(t, name)
+	opened, r := openReader(t, name), adapters.NewReader(m)
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, r := range []*adapters.Reader{opened, r} {
+		if p, err := io.ReadAll(r); string(p) != "text" || err != nil || r.Name() != name {
+			t.Error(p, err, r.Name())
+		}
+	}
+	ends(t, opened, nil)
+	ends(t, m, nil)
+	for _, r := range []*adapters.Reader{opened, r} {
+		_, statErr := r.Stat()
+		_, readErr := r.ReadAt(make([]byte, 1), 0)
+		if !errors.Is(statErr, fs.ErrClosed) || !errors.Is(readErr, fs.ErrClosed) {
+			t.Error(statErr, readErr)
+		}
 	}
 }
 

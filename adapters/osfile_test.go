@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	_ file = (*os.File)(nil)
-	_ file = (*adapters.File)(nil)
+	_ readFile = (*adapters.Reader)(nil)
+	_ file     = (*os.File)(nil)
+	_ file     = (*adapters.File)(nil)
 )
 
 const large = math.MaxInt64
@@ -30,6 +31,8 @@ var readTable = [][]call{
 	{fSeek(1, io.SeekStart), fSeek(large, io.SeekCurrent), fSeek(large, io.SeekEnd), fRead(1)},
 	{fSeek(0, 17), fRead(1), fSeek(0, -1), fRead(1)},
 	{fWriteTo(), fWriteTo(), fRead(1), fSeek(9000, io.SeekStart), fWriteTo()},
+	{fSeek(0, 3), fSeek(5, 3), fSeek(9999, 4), fSeek(10000, 3), fSeek(10000, 4), fSeek(1, 4), fRead(1)},
+	{fStat(), fReaddir(), fClose(), fStat(), fSeek(0, 3), fSeek(0, 4)},
 	{fClose(), fClose(), fRead(1), fRead(0), fReadAt(1, 0), fReadAt(1, 20000), fSeek(0, io.SeekStart), fSeek(-1, 99), fWriteTo()},
 	{fSeek(0, io.SeekEnd), fClose(), fRead(1), fRead(0), fWriteTo()},
 }
@@ -47,6 +50,7 @@ var writeTable = [][]call{
 	{fReadFrom("hello"), fRead(5), fSeek(-2, io.SeekEnd), fReadFrom("hello"), fReadFrom(""), fReadFrom(strings.Repeat("long", 100000)), fStat()},
 	{fWrite(strings.Repeat("0123456789", 100000)), fWriteString(strings.Repeat("9876543210", 50000)), fStat(), fSeek(0, io.SeekStart), fWriteTo()},
 	{fClose(), fClose(), fWrite("x"), fWrite(""), fWriteString("x"), fWriteAt("x", 0), fWriteAt("x", 20000), fWriteAt("x", large)},
+	{fReaddirnames(), fClose(), fChmod(0o600)},
 	{fClose(), fTruncate(5), fTruncate(20000), fTruncate(-1), fSync(), fStat(), fReadFrom("x"), fWriteTo()},
 }
 
@@ -62,11 +66,19 @@ var writeTable = [][]call{
 //promise:adapters.File.Truncate Truncate is like os.File.Truncate
 //promise:adapters.File.WriteTo WriteTo is like os.File.WriteTo
 //promise:adapters.File.ReadFrom ReadFrom is like os.File.ReadFrom
+//promise:adapters.File.Readdir Readdir is like that of an os.File that is no directory
+//promise:adapters.File.Readdirnames Readdirnames is like that of an os.File that is no directory
+//promise:adapters.OpenFile a File of OpenFile is like an os.File, with O_APPEND, too
 func TestLikeOSFile(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		for i, calls := range append(writeTable, readTable...) {
 			pair(t, dir, i, os.O_RDWR, calls, func(name string) readFile { return openFile(t, name) })
+			for what, flag := range map[string]int{"OpenFile": os.O_RDWR, "append": os.O_RDWR | os.O_APPEND} {
+				t.Run(what, func(t *testing.T) {
+					pair(t, dir, i, flag, calls, func(name string) readFile { return openFlag(t, name, flag) })
+				})
+			}
 		}
 	})
 }
@@ -76,12 +88,15 @@ func TestLikeOSFile(t *testing.T) {
 //promise:adapters.Reader each call has the count, bytes, error and cursor of an *os.File
 //promise:adapters.Reader.Read Read is like os.File.Read
 //promise:adapters.Reader.ReadAt ReadAt is like os.File.ReadAt
-//promise:adapters.Reader.Seek Seek is like os.File.Seek
+//promise:adapters.Reader.Seek Seek is like os.File.Seek, also with SEEK_DATA and SEEK_HOLE
+//promise:adapters.Reader.Stat Stat has the name, size and mode that os.File.Stat has
+//promise:adapters.Reader.Readdir Readdir is like that of an os.File that is no directory
+//promise:adapters.Reader.Close Close of a Reader of Open is like os.File.Close
+//promise:adapters.Open a Reader of Open is like an os.File of os.Open
 func TestReaderLikeOSFile(t *testing.T) {
 	for i, calls := range readTable {
 		pair(t, t.TempDir(), i, os.O_RDONLY, calls, func(name string) readFile {
-			m := openMap(t, name)
-			return closingReader{adapters.NewReader(m), m}
+			return openReader(t, name)
 		})
 	}
 }

@@ -1,6 +1,9 @@
 package adapters
 
-import "sync/atomic"
+import (
+	"io/fs"
+	"sync/atomic"
+)
 
 // readAhead is how much ReadByte reads at once. More makes it no faster.
 const readAhead = 512
@@ -53,15 +56,20 @@ func (a *ahead) read(src Source, off int64, n int, keep bool) ([]byte, error) {
 // bufio.Reader; over another source it costs as much as reading one byte with ReadAt: see the
 // package documentation.
 func (r *Reader) ReadByte() (byte, error) {
-	if c, ok := r.ahead.at(r.off); ok {
-		r.off++
-		return c, nil
+	if r != nil {
+		if c, ok := r.ahead.at(r.off); ok {
+			r.off++
+			return c, nil
+		}
 	}
 	return r.readByte()
 }
 
 // readByte stands apart to keep the usual case small.
 func (r *Reader) readByte() (byte, error) {
+	if !r.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	p, err := r.ahead.read(r.src, r.off, 1, r.fixed)
 	if err != nil {
 		return 0, err
@@ -72,6 +80,9 @@ func (r *Reader) readByte() (byte, error) {
 
 // UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
 func (r *Reader) UnreadByte() error {
+	if !r.isValid() {
+		return fs.ErrInvalid
+	}
 	off, err := unread("unreadbyte", r.src, r.off, r.off-1)
 	r.off = off
 	return err
@@ -80,12 +91,24 @@ func (r *Reader) UnreadByte() error {
 // changes counts the changes of a File's contents: those that have begun in the upper bits,
 // those that have not ended in the lower. What was read while it had one value holds as long as
 // it has that value, provided that nothing was going on.
+//
+// A bit between the two says that the File is closed, and changes nothing any more.
 type changes struct{ state atomic.Int64 }
 
-const begun = 1 << 24 // more than there can be goroutines in the middle of a write
+const (
+	closed = 1 << 23 // more than there can be goroutines in the middle of a write
+	begun  = 1 << 24
+)
 
-func (c *changes) begin() { c.state.Add(begun + 1) }
-func (c *changes) end()   { c.state.Add(-1) }
+// begin reports false if the File is closed. end must be called in either case.
+func (c *changes) begin() bool { return c.state.Add(begun+1)&closed == 0 }
+func (c *changes) end()        { c.state.Add(-1) }
+
+// close makes begin fail. From then on, quiet is false of each state.
+func (c *changes) close() { c.state.Or(closed) }
+
+// closeAt is close, if the state is still the given one. It reports whether it is.
+func (c *changes) closeAt(state int64) bool { return c.state.CompareAndSwap(state, state|closed) }
 
 // quiet reports whether no change was going on in a state.
 func quiet(state int64) bool { return state%begun == 0 }
@@ -93,6 +116,12 @@ func quiet(state int64) bool { return state%begun == 0 }
 // ReadByte returns the next byte, or io.EOF. It reads ahead, but a byte that was written
 // meanwhile through the File is the new one.
 func (f *File) ReadByte() (byte, error) {
+	if !f.isValid() {
+		return 0, fs.ErrInvalid
+	}
+	if f.writeOnly {
+		return 0, f.cannotRead()
+	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
 	now := f.changes.state.Load()
@@ -117,6 +146,9 @@ func (f *File) readAhead(now int64, n int) ([]byte, error) {
 
 // UnreadByte moves the cursor back by one byte, whatever moved it before. At 0 it is an error.
 func (f *File) UnreadByte() error {
+	if !f.isValid() {
+		return fs.ErrInvalid
+	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
 	off, err := unread("unreadbyte", f.m, f.off, f.off-1)

@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"io"
+	"io/fs"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
@@ -12,13 +13,17 @@ import (
 // ReadAt and Size may be called at any time from any goroutine. The other methods use the
 // cursor, and only one goroutine may call them at a time, as with a bytes.Reader.
 //
-// A Reader holds nothing but memory and needs no Close. Once its source is closed, its methods
-// return fs.ErrClosed; ReadByte and ReadRune may return up to 512 bytes more that were read
-// before.
+// A Reader that Open made must be closed. One that NewReader made holds nothing but memory and needs
+// no Close. Once its source is closed, its methods return fs.ErrClosed; ReadByte and ReadRune may
+// return up to 512 bytes more that were read before. Methods of a nil *Reader and of the zero value
+// return fs.ErrInvalid or a zero value.
 type Reader struct {
-	src   Source // constant
-	fixed bool   // the contents never change; constant
-	off   int64  // the cursor; not negative
+	// Constant after creation.
+	src    Source
+	fixed  bool      // the contents never change
+	closes io.Closer // what Close closes, or nil
+
+	off   int64 // the cursor; not negative
 	ahead ahead
 	last  lastRune
 }
@@ -30,17 +35,54 @@ func NewReader(src Source) *Reader {
 	return &Reader{src: src, fixed: fixed}
 }
 
+// isValid reports whether r was made by a function of this package, with a source.
+func (r *Reader) isValid() bool { return r != nil && r.src != nil }
+
+// Name returns the name of the source: that which was given to open it.
+func (r *Reader) Name() string {
+	if !r.isValid() {
+		return ""
+	}
+	return r.src.Name()
+}
+
+// Stat describes the file of the source: see [snapshot.Mmap.Stat].
+func (r *Reader) Stat() (fs.FileInfo, error) {
+	if !r.isValid() {
+		return nil, fs.ErrInvalid
+	}
+	return r.src.Stat()
+}
+
 // Size returns the size of the source in bytes.
-func (r *Reader) Size() int64 { return r.src.Size() }
+func (r *Reader) Size() int64 {
+	if !r.isValid() {
+		return 0
+	}
+	return r.src.Size()
+}
 
 // Len returns how many bytes are between the cursor and the end.
-func (r *Reader) Len() int { return left(r.src.Size(), r.off) }
+func (r *Reader) Len() int {
+	if !r.isValid() {
+		return 0
+	}
+	return left(r.src.Size(), r.off)
+}
 
 // ReadAt is like [os.File.ReadAt]. It does not use the cursor.
-func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.src.ReadAt(p, off) }
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
+	if !r.isValid() {
+		return 0, fs.ErrInvalid
+	}
+	return r.src.ReadAt(p, off)
+}
 
 // Read is like [os.File.Read]. It fills p, unless the source ends before.
 func (r *Reader) Read(p []byte) (int, error) {
+	if !r.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	n, err := read(r.src.ReadAt(p, r.off))
 	r.off += int64(n)
 	return n, err
@@ -48,6 +90,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // Seek is like [os.File.Seek].
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	if !r.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	off, err := seek(r.src, r.off, r.src.Size(), offset, whence)
 	if err != nil {
 		return 0, err
@@ -65,6 +110,9 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 // these hand what is known to be in memory to the kernel as it is. Then the source keeps the memory
 // mapped, also beyond a Close, until a Write under way returns.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	if !r.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	to, total := newSink(w, r.src), int64(0)
 	for {
 		n := min(r.src.Size()-r.off, to.piece())
@@ -80,10 +128,23 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
+// Close closes the snapshot that Open made; a second Close returns fs.ErrClosed. For a Reader that
+// NewReader made, Close does nothing and returns nil: its source stays open.
+func (r *Reader) Close() error {
+	if !r.isValid() {
+		return fs.ErrInvalid
+	}
+	if r.closes == nil {
+		return nil
+	}
+	return r.closes.Close()
+}
+
 var (
-	_ io.ReadSeeker  = (*Reader)(nil)
-	_ io.ReaderAt    = (*Reader)(nil)
-	_ io.WriterTo    = (*Reader)(nil)
-	_ io.ByteScanner = (*Reader)(nil)
-	_ io.RuneScanner = (*Reader)(nil)
+	_ fs.File           = (*Reader)(nil)
+	_ io.ReadSeekCloser = (*Reader)(nil)
+	_ io.ReaderAt       = (*Reader)(nil)
+	_ io.WriterTo       = (*Reader)(nil)
+	_ io.ByteScanner    = (*Reader)(nil)
+	_ io.RuneScanner    = (*Reader)(nil)
 )

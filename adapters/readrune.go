@@ -1,6 +1,9 @@
 package adapters
 
-import "unicode/utf8"
+import (
+	"io/fs"
+	"unicode/utf8"
+)
 
 // lastRune remembers where the last rune was that ReadRune read. That it need not be told when
 // the cursor moves keeps the other methods fast.
@@ -24,6 +27,9 @@ func (l *lastRune) next(p []byte, off int64) (r rune, size int) {
 // ReadRune returns the next character and its length in bytes, or io.EOF. A byte that is no
 // valid UTF-8 is utf8.RuneError of length 1.
 func (r *Reader) ReadRune() (ch rune, size int, err error) {
+	if !r.isValid() {
+		return 0, 0, fs.ErrInvalid
+	}
 	p := r.ahead.from(r.off)
 	if !utf8.FullRune(p) {
 		if p, err = r.ahead.read(r.src, r.off, utf8.UTFMax, r.fixed); err != nil {
@@ -38,6 +44,9 @@ func (r *Reader) ReadRune() (ch rune, size int, err error) {
 // UnreadRune moves the cursor back to before the rune that ReadRune returned last. If the
 // cursor is not behind that rune, it is an error.
 func (r *Reader) UnreadRune() error {
+	if !r.isValid() {
+		return fs.ErrInvalid
+	}
 	off, err := unread("unreadrune", r.src, r.off, r.last.before(r.off))
 	r.off = off
 	return err
@@ -46,6 +55,12 @@ func (r *Reader) UnreadRune() error {
 // ReadRune is [Reader.ReadRune]. Like [File.ReadByte], it never returns what has been
 // overwritten through the File.
 func (f *File) ReadRune() (ch rune, size int, err error) {
+	if !f.isValid() {
+		return 0, 0, fs.ErrInvalid
+	}
+	if f.writeOnly {
+		return 0, 0, f.cannotRead()
+	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
 	now := f.changes.state.Load()
@@ -62,6 +77,9 @@ func (f *File) ReadRune() (ch rune, size int, err error) {
 
 // UnreadRune is [Reader.UnreadRune].
 func (f *File) UnreadRune() error {
+	if !f.isValid() {
+		return fs.ErrInvalid
+	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
 	off, err := unread("unreadrune", f.m, f.off, f.last.before(f.off))

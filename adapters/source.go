@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"runtime"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -16,6 +17,9 @@ type Source interface {
 	// ReadAt is that of *os.File: at the end of the file the error is io.EOF itself, and a
 	// closed source returns fs.ErrClosed, wrapped perhaps.
 	io.ReaderAt
+
+	// Stat describes the file.
+	Stat() (fs.FileInfo, error)
 
 	// Size returns the size in bytes.
 	Size() int64
@@ -34,10 +38,10 @@ var (
 	_ Source = (*snapshot.MmapMut)(nil)
 )
 
-// check returns an error of the operation op if src is closed.
+// check returns an error of the operation op if src is closed or not valid.
 func check(op string, src Source) error {
 	// A Source has no method for it; reading nothing tells.
-	if _, err := src.ReadAt(nil, 0); errors.Is(err, fs.ErrClosed) {
+	if _, err := src.ReadAt(nil, 0); errors.Is(err, fs.ErrClosed) || errors.Is(err, fs.ErrInvalid) {
 		return rename(op, err)
 	}
 	return nil
@@ -63,6 +67,11 @@ func seek(src Source, cur, size, offset int64, whence int) (int64, error) {
 	}
 	base := int64(0)
 	switch whence {
+	case seekData, seekHole:
+		if runtime.GOOS == "linux" {
+			return seekHoles(src, size, offset, whence)
+		}
+		return 0, invalid("seek", src)
 	case io.SeekStart:
 	case io.SeekCurrent:
 		base = cur
@@ -75,6 +84,32 @@ func seek(src Source, cur, size, offset int64, whence int) (int64, error) {
 		return 0, invalid("seek", src)
 	}
 	return base + offset, nil
+}
+
+// The whence values of lseek(2) that look for data and holes on Linux.
+const (
+	seekData = 3
+	seekHole = 4
+)
+
+// seekHoles looks for the next data or hole from offset on in a source of size bytes. A Source that
+// does not know its holes is all data, as for the kernel a file of a filesystem without holes.
+func seekHoles(src Source, size, offset int64, whence int) (int64, error) {
+	h, ok := src.(interface {
+		SeekData(off int64) (int64, error)
+		SeekHole(off int64) (int64, error)
+	})
+	switch {
+	case ok && whence == seekData:
+		return h.SeekData(offset)
+	case ok:
+		return h.SeekHole(offset)
+	case offset < 0 || offset >= size:
+		return 0, &fs.PathError{Op: "seek", Path: src.Name(), Err: syscall.ENXIO}
+	case whence == seekData:
+		return offset, nil
+	}
+	return size, nil
 }
 
 // left returns how many of size bytes are behind off. A source fits into the address space.

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -45,6 +46,9 @@ func (m *MmapMut) Commit() error { return m.CommitContext(context.Background()) 
 // contents are published. It looks at the context between system calls, of which a copy is many;
 // one that waits for the disk is waited for.
 func (m *MmapMut) CommitContext(ctx context.Context) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return pathError("commit", m.name, m.commit(ctx))
@@ -99,6 +103,9 @@ func (m *MmapMut) CommitTo(name string) error {
 
 // CommitToContext is CommitTo, given up if the context ends: see CommitContext.
 func (m *MmapMut) CommitToContext(ctx context.Context, name string) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return linkError("commit", m.name, name, m.commitTo(ctx, name))
@@ -133,6 +140,9 @@ func (m *MmapMut) Link(name string) error { return m.LinkContext(context.Backgro
 
 // LinkContext is Link, given up if the context ends: see CommitContext.
 func (m *MmapMut) LinkContext(ctx context.Context, name string) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return linkError("link", m.name, name, m.link(ctx, name))
@@ -151,6 +161,30 @@ func (m *MmapMut) link(ctx context.Context, name string) error {
 		return syscall.EEXIST
 	}
 	return m.publishCopy(ctx, to, publish.ReplaceNone)
+}
+
+// Chmod sets the permissions, set-id and sticky bits that the file gets with the next Commit or
+// CommitAndClose, exactly as given: they are not subject to the umask, as Config.Perm is, and hold
+// whichever file the commit replaces. Until then nothing of it can be seen. CommitTo and Link do
+// not heed it. If the kernel does not give the file such a mode, the commit fails. A commit that
+// fails leaves the mode to the next one. Chmod waits for a commit that is under way.
+//
+// With Config.InPlace the error is errors.ErrUnsupported: os.Chmod does it.
+func (m *MmapMut) Chmod(mode fs.FileMode) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
+	m.committing.Lock()
+	defer m.committing.Unlock()
+	if m.closed.Load() {
+		return pathError("chmod", m.name, fs.ErrClosed)
+	}
+	if m.config.InPlace {
+		return pathError("chmod", m.name, fmt.Errorf("in place: %w", errors.ErrUnsupported))
+	}
+	perm := unixPerm(mode)
+	m.origin.Chmod = &perm
+	return nil
 }
 
 // checkUsable returns why the snapshot cannot be committed, if so. The caller holds committing.

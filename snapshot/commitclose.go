@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
 )
@@ -15,6 +16,9 @@ import (
 // ErrNotDurable: then it is closed, too. Methods that are called while it works return
 // fs.ErrClosed. While a View or Prefetch is running, it does what Commit and Close do.
 func (m *MmapMut) CommitAndClose() error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	return pathError("commit", m.name, m.commitAndClose())

@@ -147,6 +147,7 @@ func TestDirectoryLockHeld(t *testing.T) {
 // Create with CheckConflict makes a file that was not there, once.
 //
 //promise:snapshot.Config.CheckConflict Create fails if a file has the name
+//promise:snapshot.Config.CheckConflict the error of Create with a name that is taken is fs.ErrExist
 func TestCreateConflict(t *testing.T) {
 	eachWay(t, func(t *testing.T, dir string, commit func(m *snapshot.MmapMut) error) {
 		if isCommitTo(dir) {
@@ -162,7 +163,8 @@ func TestCreateConflict(t *testing.T) {
 		must(t, first.Resize(1))
 		must(t, second.Resize(2))
 		must(t, commit(first))
-		if err := commit(second); !errors.Is(err, snapshot.ErrConflict) {
+		err = commit(second)
+		if !errors.Is(err, snapshot.ErrConflict) || !errors.Is(err, fs.ErrExist) {
 			t.Error(err)
 		}
 		if n := fileSize(t, name); n != 1 {

@@ -1,5 +1,5 @@
 // Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, inplace.go, contents.go, grow.go, mmapmut.go, mmap.go, source.go, callerfault.go,
+// commit.go, inplace.go, contents.go, grow.go, holes.go, mmapmut.go, mmap.go, source.go, callerfault.go,
 // method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
@@ -323,10 +323,11 @@
 // and the first commit after Create, where a file has the name; the first commit after Create where
 // the name is free; Commit and CommitAndClose with Config.InPlace. The attribute is that of the
 // file that was opened, of the file that has the name (target), or of a file that open(2) makes
-// there with Config.Perm (new); or the file does not have it (none). If the cell says "refused",
-// the commit fails and changes nothing, because the kernel lets only root set the attribute. An
-// owner or group that the process cannot give to a file fails OpenMut and Create. The attributes
-// security.ima and security.evm are left to the kernel, which makes them from the contents.
+// there with Config.Perm (new); or the file does not have it (none). [MmapMut.Chmod] replaces the
+// mode and the set-id bits in one Commit or CommitAndClose. If the cell says "refused", the commit
+// fails and changes nothing, because the kernel lets only root set the attribute. An owner or group
+// that the process cannot give to a file fails OpenMut and Create. The attributes security.ima and
+// security.evm are left to the kernel, which makes them from the contents.
 //
 // # Whose owner and mode a commit takes
 //
@@ -399,8 +400,8 @@
 // # Errors
 //
 // Errors are *[fs.PathError], with the name that was given and the operation: open, create, read,
-// write, view, prefetch, stat, resize, commit or close; or readat or writeat, where the offset is
-// negative. Those of CommitTo and Link are *[os.LinkError], with both names:
+// write, view, prefetch, seek, stat, resize, chmod, commit or close; or readat or writeat, where the
+// offset is negative. Those of CommitTo and Link are *[os.LinkError], with both names:
 //
 //	open data.bin: ficlone: operation not supported
 //	link data.bin other.bin: file exists

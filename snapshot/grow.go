@@ -20,6 +20,9 @@ import (
 //
 // For many small appends use a bufio.Writer, as with an os.File.
 func (m *MmapMut) WriteGrow(p []byte, off int64) (int, error) {
+	if !m.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	if off < 0 || len(p) == 0 || off <= m.Size()-int64(len(p)) {
 		n, err := m.WriteAt(p, off)
 		if !errors.Is(err, io.ErrShortWrite) { // else somebody has shrunk it
@@ -67,6 +70,9 @@ func (m *MmapMut) writeGrow(p []byte, off int64) (int, error) {
 //
 // If Resize fails, the size is as it was.
 func (m *MmapMut) Resize(size int64) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.store.Lock()
 	defer m.store.Unlock()
 	if m.closed.Load() {

@@ -15,12 +15,56 @@ import (
 // copied, the disk space of the copy, until Close. For a file of at most 128 KiB it holds the
 // contents in the Go heap instead, and that mapping. If it is dropped without Close, the garbage
 // collector gives them back some day, except for memory that Bytes returned.
+//
+// Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value.
 type Mmap struct {
 	source
 }
 
 // onOpen, if not nil, is told of each Mmap whether its contents are in Go memory. It is for tests.
 var onOpen func(inMemory bool)
+
+// isValid reports whether m was made by a function that opens.
+func (m *Mmap) isValid() bool { return m != nil && m.region != nil }
+
+// Name returns the name that was given to open the snapshot.
+func (m *Mmap) Name() string {
+	if !m.isValid() {
+		return ""
+	}
+	return m.name
+}
+
+// Method tells how the private copy was made.
+func (m *Mmap) Method() Method {
+	if !m.isValid() {
+		return None
+	}
+	return m.method
+}
+
+// Size returns the size of the snapshot in bytes.
+func (m *Mmap) Size() int64 {
+	if !m.isValid() {
+		return 0
+	}
+	return m.size()
+}
+
+// Stat describes the file as it was before the copy was made, except for the size, which is
+// that of the snapshot.
+func (m *Mmap) Stat() (fs.FileInfo, error) {
+	if !m.isValid() {
+		return nil, fs.ErrInvalid
+	}
+	return m.info()
+}
+
+// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
+// be in memory: read by ReadAt or Prefetch, or written, and not evicted since. The kernel can evict
+// pages at any time, which Resident notices within seconds. It is false after Close, and for a range
+// that is not within the size.
+func (m *Mmap) Resident(off, n int64) bool { return m.isValid() && m.isResident(off, n) }
 
 func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
 	m := new(Mmap)
@@ -37,7 +81,12 @@ func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error)
 // system call, but for the one that maps the file. A disk error is an error, not a crash. Pages
 // that are not in memory are read by pread(2), with the kernel's read-ahead, while other goroutines
 // go on.
-func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off) }
+func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
+	if !m.isValid() {
+		return 0, fs.ErrInvalid
+	}
+	return m.readAt(p, off)
+}
 
 // View calls f with the n bytes from off on, all to the end if n is negative, and returns its
 // error. b stays mapped until f returns, whatever others do, Close included. It must not be
@@ -50,6 +99,9 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off
 // Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a
 // panic, too, even if that function has recovered from the first one.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	return m.view(off, n, f, m.region.ReadError)
 }
 
@@ -59,7 +111,7 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 // It is nil if the size is 0, after Close, if the file cannot be mapped, and if the disk refused the
 // private copy. View has the error of the last two.
 func (m *Mmap) Bytes() []byte {
-	if m.closed.Load() {
+	if !m.isValid() || m.closed.Load() {
 		return nil
 	}
 	return m.region.Bytes()
@@ -74,17 +126,25 @@ func (m *Mmap) Bytes() []byte {
 // and on filesystems of which leases prove nothing, overlayfs excepted. A call that takes longer is
 // not noticed, and stores through a writable mapping are not. Settled costs nothing and stays the
 // same after Close.
-func (m *Mmap) Settled() bool { return m.settled }
+func (m *Mmap) Settled() bool { return m.isValid() && m.settled }
 
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
 // returns when they are there. A snapshot made by reflink shares nothing with the page cache of
 // the file: each page is read from the disk the first time. Other goroutines go on meanwhile,
 // as they do not while a page is read because a slice was touched.
-func (m *Mmap) Prefetch(off, n int64) error { return m.prefetch(off, n) }
+func (m *Mmap) Prefetch(off, n int64) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
+	return m.prefetch(off, n)
+}
 
 // Close ends the snapshot. Reads that are under way fail with fs.ErrClosed or complete; a View
 // that is under way keeps its memory. A second Close returns fs.ErrClosed.
 func (m *Mmap) Close() error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)
 	}

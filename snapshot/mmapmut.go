@@ -20,6 +20,8 @@ import (
 // until Close or CommitAndClose. Changed pages take disk space of their own. If it is dropped
 // without Close, the garbage collector gives all that back some day, except for memory that Bytes
 // returned.
+//
+// Methods of a nil *MmapMut and of the zero value return fs.ErrInvalid or a zero value.
 type MmapMut struct {
 	source
 	config  Config          // constant
@@ -52,16 +54,64 @@ func (c Config) newMmapMut(p privatefile.File, origin publish.Origin, name strin
 	return m, nil
 }
 
+// isValid reports whether m was made by a function that opens.
+func (m *MmapMut) isValid() bool { return m != nil && m.region != nil }
+
+// Name returns the name that was given to open the snapshot.
+func (m *MmapMut) Name() string {
+	if !m.isValid() {
+		return ""
+	}
+	return m.name
+}
+
+// Method tells how the private copy was made.
+func (m *MmapMut) Method() Method {
+	if !m.isValid() {
+		return None
+	}
+	return m.method
+}
+
+// Size returns the size of the snapshot in bytes.
+func (m *MmapMut) Size() int64 {
+	if !m.isValid() {
+		return 0
+	}
+	return m.size()
+}
+
+// Stat describes the file as it was before the copy was made, except for the size, which is
+// that of the snapshot. For a snapshot made by Create it describes an empty file.
+func (m *MmapMut) Stat() (fs.FileInfo, error) {
+	if !m.isValid() {
+		return nil, fs.ErrInvalid
+	}
+	return m.info()
+}
+
+// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
+// be in memory: see [Mmap.Resident].
+func (m *MmapMut) Resident(off, n int64) bool { return m.isValid() && m.isResident(off, n) }
+
 // ReadAt is like [os.File.ReadAt]. It does not wait for a commit, nor for anything else but the
 // disk, and takes no lock. Beside a Resize to less, what is cut off reads as it was, as zeros, or
 // not at all.
-func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) { return m.readAt(p, off) }
+func (m *MmapMut) ReadAt(p []byte, off int64) (int, error) {
+	if !m.isValid() {
+		return 0, fs.ErrInvalid
+	}
+	return m.readAt(p, off)
+}
 
 // WriteAt is like [os.File.WriteAt] within the size of the snapshot: it does not grow it, as
 // WriteGrow does. What does not fit is not written, and the error then is io.ErrShortWrite. A
 // full disk is an error, not a crash. Calls in parallel are allowed; a commit contains all of a
 // call or nothing, and WriteAt waits while the commit makes its clone.
 func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
+	if !m.isValid() {
+		return 0, fs.ErrInvalid
+	}
 	m.store.RLock()
 	defer m.store.RUnlock()
 	if m.closed.Load() {
@@ -97,6 +147,9 @@ func (m *MmapMut) WriteAt(p []byte, off int64) (int, error) {
 // Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a
 // panic, too, even if that function has recovered from the first one.
 func (m *MmapMut) View(off, n int64, f func(b []byte) error) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.views.RLock()
 	defer m.views.RUnlock()
 	return m.view(off, n, f, m.storeError)
@@ -113,6 +166,9 @@ func (m *MmapMut) storeError(off int64) error {
 // Prefetch reads the n bytes from off on into memory, all to the end if n is negative, and
 // returns when they are there: see [Mmap.Prefetch].
 func (m *MmapMut) Prefetch(off, n int64) error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.views.RLock() // it uses the mapping, as a View does
 	defer m.views.RUnlock()
 	return m.prefetch(off, n)
@@ -127,7 +183,7 @@ func (m *MmapMut) Prefetch(off, n int64) error {
 // It is nil if the size is 0, after Close, if the file cannot be mapped, and if the disk refused the
 // private copy. View has the error of the last two.
 func (m *MmapMut) Bytes() []byte {
-	if m.closed.Load() {
+	if !m.isValid() || m.closed.Load() {
 		return nil
 	}
 	return m.region.Bytes()
@@ -136,6 +192,9 @@ func (m *MmapMut) Bytes() []byte {
 // Close ends the snapshot and discards what was not committed. It waits for a commit that is
 // under way. A View that is under way keeps its memory. A second Close returns fs.ErrClosed.
 func (m *MmapMut) Close() error {
+	if !m.isValid() {
+		return fs.ErrInvalid
+	}
 	m.committing.Lock()
 	defer m.committing.Unlock()
 	if m.closed.Load() {

@@ -37,29 +37,16 @@ func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writa
 	return err
 }
 
-// Name returns the name that was given to open the snapshot.
-func (s *source) Name() string { return s.name }
+func (s *source) size() int64 { return s.region.Size() }
 
-// Method tells how the private copy was made.
-func (s *source) Method() Method { return s.method }
-
-// Size returns the size of the snapshot in bytes.
-func (s *source) Size() int64 { return s.region.Size() }
-
-// Stat describes the file as it was before the copy was made, except for the size, which is
-// that of the snapshot. For a snapshot made by Create it describes an empty file.
-func (s *source) Stat() (fs.FileInfo, error) {
+func (s *source) info() (fs.FileInfo, error) {
 	if s.closed.Load() {
 		return nil, pathError("stat", s.name, fs.ErrClosed)
 	}
-	return fileInfo{filepath.Base(s.name), s.Size(), s.stat}, nil
+	return fileInfo{filepath.Base(s.name), s.size(), s.stat}, nil
 }
 
-// Resident reports whether the n bytes from off on, all to the end if n is negative, are known to
-// be in memory: read by ReadAt or Prefetch, or written, and not evicted since. The kernel can evict
-// pages at any time, which Resident notices within seconds. It is false after Close, and for a range
-// that is not within the size.
-func (s *source) Resident(off, n int64) bool {
+func (s *source) isResident(off, n int64) bool {
 	n, err := s.checkRange("resident", off, n)
 	return err == nil && s.region.Resident(off, n)
 }

@@ -195,6 +195,24 @@ func (r *Region) Prefetch(off, n int64) error {
 	return r.checkLost()
 }
 
+// The whence values of lseek(2) that look for data and holes on Linux.
+const (
+	SeekData = 3
+	SeekHole = 4
+)
+
+// Seek returns the next offset at off or later where data or, with SeekHole, a hole begins.
+func (r *Region) Seek(off int64, whence int) (int64, error) {
+	if r.file == nil {
+		if whence == SeekData {
+			return off, nil
+		}
+		return r.Size(), nil
+	}
+	at, err := r.file.Seek(off, whence)
+	return at, UnwrapPathError(err)
+}
+
 // Resident reports whether n bytes from off on are known to be in memory.
 func (r *Region) Resident(off, n int64) bool {
 	return r.Lost() == nil && (n == 0 || r.file == nil || r.resident.has(off, int(n)))

@@ -22,6 +22,10 @@ type Origin struct {
 	// versions, too, if they are the caller's.
 	Perm uint32
 
+	// Chmod, if not nil, is the mode of the next version at At, whatever the umask and the mode of
+	// the file that it replaces.
+	Chmod *uint32
+
 	// Stat and known describe the file as it was then. They are nil as long as there was none.
 	Stat  *syscalls.Stat
 	known *Attributes
@@ -44,7 +48,7 @@ func NewOrigin(p *pathname.Location, a *Attributes) Origin {
 
 // set makes a new file the origin, and takes file over: a descriptor of OpenPath of it, or -1.
 func (o *Origin) set(stat syscalls.Stat, a *Attributes, file int) {
-	o.Stat, o.known, o.HasCopied = &stat, a, nil
+	o.Stat, o.known, o.HasCopied, o.Chmod = &stat, a, nil, nil
 	o.At.CloseFD()
 	o.At.FD = file
 }

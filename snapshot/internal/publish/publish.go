@@ -59,7 +59,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	}
 	t := r.Ready
 	if t == nil {
-		if t, err = newTemporary(r.To, want, r.Origin.Perm, tempName); err != nil {
+		if t, err = newTemporary(r.To, want, r.newPerm(), tempName); err != nil {
 			return false, false, err
 		}
 		defer t.discard()
@@ -93,7 +93,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	for try := 1; ; try++ {
 		// The data reach the disk before the name, always: else a crash would leave zeros or an
 		// empty file.
-		if given, stat, err = t.complete(want, r.Origin.Perm&setID); err != nil {
+		if given, stat, err = t.complete(want, r.newMode()); err != nil {
 			return false, unnamed, err
 		}
 		if r.Replace == ReplaceUnchanged && try == 1 {
@@ -125,7 +125,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	file, err := name(r.To.Name, stat)
 	if err != nil {
 		if r.Replace == ReplaceNone && r.To == r.Origin.At && errors.Is(err, fs.ErrExist) {
-			err = ErrConflict
+			err = fmt.Errorf("%w: %w", ErrConflict, err)
 		}
 		return false, unnamed, err
 	}

@@ -43,7 +43,7 @@ func (r *Request) guess(ctx context.Context) (*Attributes, error) {
 	if r.To == o.At && o.Stat != nil && o.known != nil && o.At.FD >= 0 {
 		// A change of its attributes, and another file in its place, change its change time.
 		if now, err := sys.Fstat(o.At.FD); err == nil && now.Ctime.Equal(o.Stat.Ctime) {
-			return o.keep(o.known, true), nil
+			return r.chmod(o.keep(o.known, true)), nil
 		}
 	}
 	return r.lookRetrying(ctx)
@@ -58,9 +58,46 @@ func (r *Request) lookRetrying(ctx context.Context) (a *Attributes, err error) {
 	return a, err
 }
 
+// hasChmod reports whether Chmod holds for this publication.
+func (r *Request) hasChmod() bool { return r.To == r.Origin.At && r.Origin.Chmod != nil }
+
+// chmod returns the attributes with the mode that the new file is to get by Chmod, if any.
+func (r *Request) chmod(a *Attributes) *Attributes {
+	if a == nil || !r.hasChmod() {
+		return a
+	}
+	changed := *a
+	changed.Perm = *r.Origin.Chmod
+	return &changed
+}
+
+// newPerm returns the mode with which a file is made that is new in every respect. No other user
+// may open it, by a temporary name, before it has the mode of Chmod.
+func (r *Request) newPerm() uint32 {
+	if r.hasChmod() {
+		return 0o600
+	}
+	return r.Origin.Perm
+}
+
+// newMode returns how to change the mode of a file that is new in every respect: the kernel takes
+// set-id bits away when an ordinary user writes to it, and applies the umask.
+func (r *Request) newMode() modeChange {
+	if r.hasChmod() {
+		return modeChange{clear: 0o7777, set: *r.Origin.Chmod}
+	}
+	return modeChange{set: r.Origin.Perm & setID}
+}
+
 // look returns the attributes that the new file is to have, as of now; nil, if it is new in every
 // respect; or an error, if it must not get the name.
 func (r *Request) look() (*Attributes, error) {
+	a, err := r.lookAtName()
+	return r.chmod(a), err
+}
+
+// lookAtName is look without Chmod.
+func (r *Request) lookAtName() (*Attributes, error) {
 	o := r.Origin
 	if r.Replace == ReplaceNone {
 		return o.attributes() // if a file has the name, the publication fails, whichever it is

@@ -129,15 +129,33 @@ func (t *Temporary) close() (err error) {
 	return err
 }
 
-// complete gives t the attributes want, or if that is nil the set-id bits of setID, which the
-// kernel takes away when an ordinary user writes to it. It brings t to the disk and returns what it
-// is now.
-func (t *Temporary) complete(want *Attributes, setID uint32) (*Attributes, syscalls.Stat, error) {
+// A modeChange says which bits of a mode to clear and which to set then.
+type modeChange struct{ clear, set uint32 }
+
+func (c modeChange) of(perm uint32) uint32 { return perm&^c.clear | c.set }
+
+// apply changes the mode of a file.
+func (c modeChange) apply(fd int) error {
+	if c == (modeChange{}) {
+		return nil
+	}
+	own, err := sys.Fstat(fd)
+	if err != nil {
+		return err
+	}
+	return sys.Fchmod(fd, c.of(own.Perm))
+}
+
+// complete gives t the attributes want, or if that is nil changes its mode. It brings t to the disk
+// and returns what it is now.
+func (t *Temporary) complete(
+	want *Attributes, mode modeChange,
+) (*Attributes, syscalls.Stat, error) {
 	var err error
 	if want != nil {
 		err = want.apply(t.FD)
-	} else if setID != 0 {
-		err = addPerm(t.FD, setID)
+	} else {
+		err = mode.apply(t.FD)
 	}
 	if err != nil {
 		return nil, syscalls.Stat{}, err
@@ -154,22 +172,13 @@ func (t *Temporary) complete(want *Attributes, setID uint32) (*Attributes, sysca
 	stat, err := sys.Fstat(t.FD)
 	perm := given.Perm
 	if want == nil {
-		perm |= setID
+		perm = mode.of(perm)
 	}
 	if err == nil && stat.Perm != perm {
 		// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
 		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
 	}
 	return given, stat, err
-}
-
-// addPerm adds bits to the mode of a file.
-func addPerm(fd int, bits uint32) error {
-	own, err := sys.Fstat(fd)
-	if err != nil {
-		return err
-	}
-	return sys.Fchmod(fd, own.Perm|bits)
 }
 
 // openPath returns a descriptor of OpenPath of t itself, which stat describes: by the name, if t
