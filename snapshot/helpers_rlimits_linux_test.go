@@ -82,6 +82,7 @@ func takeDescriptors(t *testing.T) (undo func()) {
 // leaveBlocks makes a file so large that n bytes of a filesystem are left.
 func leaveBlocks(t *testing.T, dir string, n int64) {
 	t.Helper()
+	must(t, syncfs(dir)) // what is not written yet has blocks then
 	var st unix.Statfs_t
 	must(t, unix.Statfs(dir, &st))
 	f, err := os.Create(join(dir, "filler"))
