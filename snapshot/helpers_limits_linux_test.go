@@ -174,7 +174,7 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 		if _, ok := m.(*snapshot.MmapMut); ok {
 			h.seed = uint64(i)
 		}
-		if met = h.view(); met != nil {
+		if met = h.occupy(i); met != nil {
 			refused = &h
 			break
 		}
@@ -195,12 +195,12 @@ func (l *limit) round(t *testing.T, dir string, most int) int {
 	useRuntime()
 	for i, h := range held {
 		h.wantRead(t, fmt.Sprintf("%d of %d", i, len(held)))
-		must(t, h.view())
+		must(t, h.occupy(i))
 	}
 	n := len(held)
 	must(t, closeHeld(&held))
-	settleDown(dir)
-	if !l.readOnly {
+	_ = syncfs(dir)
+	if !l.readOnly { // without the garbage collector
 		wantFile(t, join(dir, "f"), fileContents())
 		commitThenRestore(t, dir)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -37,6 +38,17 @@ func leaveMappings(t *testing.T, n int) (undo func()) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	must(t, err)
 	return mapPages(t, most-n-bytes.Count(maps, []byte("\n")))
+}
+
+// lockedMemory returns how many bytes this process has locked.
+func lockedMemory(t *testing.T) (n int64) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	must(t, err)
+	_, after, _ := strings.Cut(string(status), "\nVmLck:")
+	_, err = fmt.Sscan(after, &n)
+	must(t, err)
+	return n << 10
 }
 
 // mapPages makes n mappings.

@@ -73,7 +73,11 @@ var limits = []*limit{
 			}
 			undo := setLimit(t, unix.RLIMIT_MEMLOCK, 8<<20)
 			must(t, unix.Mlockall(unix.MCL_FUTURE))
+			before := lockedMemory(t)
 			return func() {
+				if now := lockedMemory(t); now > before+2<<20 {
+					t.Errorf("%d bytes are locked after all was closed, %d before", now, before)
+				}
 				must(t, unix.Munlockall())
 				undo()
 			}
