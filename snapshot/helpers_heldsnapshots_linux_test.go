@@ -44,8 +44,8 @@ func (h heldSnapshot) view() error {
 	})
 }
 
-// occupy maps the i-th snapshot: by view, or without lending the memory to anybody, as the two are
-// given back in different ways.
+// occupy maps the i-th snapshot: by view, or without lending the memory, as the two are given back
+// in different ways.
 func (h heldSnapshot) occupy(i int) error {
 	if i%4 == 0 || i%4 == 3 { // readers and writers
 		return h.view()
