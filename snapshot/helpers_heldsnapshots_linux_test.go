@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -10,6 +11,9 @@ import (
 
 // limitSize is the size of the file that is opened, in bytes.
 const limitSize = 300_000
+
+// memoryLimit is how large a file is at most whose copy can lie in memory, in bytes.
+const memoryLimit = 64 << 20
 
 // A heldSnapshot is a snapshot and the noise that it begins with.
 type heldSnapshot struct {
@@ -40,6 +44,15 @@ func (h heldSnapshot) view() error {
 	})
 }
 
+// occupy maps the i-th snapshot: by view, or without lending the memory, as the two are given back
+// in different ways.
+func (h heldSnapshot) occupy(i int) error {
+	if i%4 == 0 || i%4 == 3 { // readers and writers
+		return h.view()
+	}
+	return h.Prefetch(0, int64(h.n))
+}
+
 // closeHeld closes snapshots, and forgets them.
 func closeHeld(held *[]heldSnapshot) (err error) {
 	for _, h := range *held {
@@ -51,6 +64,13 @@ func closeHeld(held *[]heldSnapshot) (err error) {
 
 // fileContents are those of the file that is opened.
 func fileContents() []byte { return noise(1, limitSize) }
+
+// writeSparse writes a file that ends with a hole. Of its size in bytes, n are data.
+func writeSparse(t *testing.T, name string, n int, size int64) {
+	t.Helper()
+	write(t, name, noise(1, n))
+	must(t, os.Truncate(name, size))
+}
 
 // openAlternately opens the file to read it, or to change all of it.
 func openAlternately(dir string, i int) (reader, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -37,6 +38,17 @@ func leaveMappings(t *testing.T, n int) (undo func()) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	must(t, err)
 	return mapPages(t, most-n-bytes.Count(maps, []byte("\n")))
+}
+
+// lockedMemory returns how many bytes this process has locked.
+func lockedMemory(t *testing.T) (n int64) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	must(t, err)
+	_, after, _ := strings.Cut(string(status), "\nVmLck:")
+	_, err = fmt.Sscan(after, &n)
+	must(t, err)
+	return n << 10
 }
 
 // mapPages makes n mappings.
@@ -82,6 +94,7 @@ func takeDescriptors(t *testing.T) (undo func()) {
 // leaveBlocks makes a file so large that n bytes of a filesystem are left.
 func leaveBlocks(t *testing.T, dir string, n int64) {
 	t.Helper()
+	must(t, syncfs(dir)) // what is not written yet has blocks then
 	var st unix.Statfs_t
 	must(t, unix.Statfs(dir, &st))
 	f, err := os.Create(join(dir, "filler"))

@@ -59,14 +59,7 @@ var limits = []*limit{
 			return m, err
 		},
 		at: func(l *limit, t *testing.T, dir string, held []heldSnapshot, _ *heldSnapshot) {
-			m, err := snapshot.Open(join(dir, "large"))
-			if l.wantError(t, "Open", err); err == nil {
-				must(t, m.Close())
-			}
-			mut, err := snapshot.OpenMut(join(dir, "large"))
-			if l.wantError(t, "OpenMut", err); err == nil {
-				must(t, mut.Close())
-			}
+			l.wantLargeNotOpened(t, dir)
 			l.wantError(t, "Resize", changeable(held).Resize(10*limitSize+1))
 		},
 	},
@@ -80,7 +73,11 @@ var limits = []*limit{
 			}
 			undo := setLimit(t, unix.RLIMIT_MEMLOCK, 8<<20)
 			must(t, unix.Mlockall(unix.MCL_FUTURE))
+			before := lockedMemory(t)
 			return func() {
+				if now := lockedMemory(t); now > before+2<<20 {
+					t.Errorf("%d bytes are locked after all was closed, %d before", now, before)
+				}
 				must(t, unix.Munlockall())
 				undo()
 			}
@@ -92,6 +89,7 @@ var limits = []*limit{
 		name: "disk", errno: syscall.ENOSPC, says: "no space left on device",
 		fresh: func(t *testing.T, kind *mounttest.Kind) string {
 			dir := kind.Fresh(t, 0)
+			writeSparse(t, join(dir, "large"), 1<<20, memoryLimit+1)
 			leaveBlocks(t, dir, 8<<20)
 			return dir
 		},
@@ -105,6 +103,7 @@ var limits = []*limit{
 			if kind.Has(mounttest.Memory) {
 				must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, "nr_inodes=100"))
 			}
+			writeSparse(t, join(dir, "large"), 0, memoryLimit+1)
 			leaveInodes(t, dir, 20)
 			return dir
 		},
@@ -114,6 +113,7 @@ var limits = []*limit{
 				t.Errorf("%d snapshots are open", len(held))
 			}
 			l.wantNoCommit(t, dir, held, nil)
+			l.wantLargeNotOpened(t, dir)
 		},
 	},
 	{
@@ -135,14 +135,15 @@ var limits = []*limit{
 		at:   (*limit).wantNoSpace,
 	},
 	{
-		name: "TempDir", errno: syscall.ENOSPC, says: "temporary directory ", readOnly: true,
+		name: "TempDir", errno: syscall.ENOSPC, says: "temporary directory $" + limitPlace + ": ",
+		readOnly: true,
 		fresh: func(t *testing.T, kind *mounttest.Kind) string {
-			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 8<<20))
+			// It holds so few copies that their addresses suffice on 32 bits.
+			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 4<<20))
 			return kind.Dir(t)
 		},
 		impose: func(t *testing.T, dir string) func() {
-			// A smaller copy would go on to memory.
-			must(t, os.Truncate(join(dir, "f"), 64<<20+1))
+			must(t, os.Truncate(join(dir, "f"), memoryLimit+1))
 			must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 			must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 			return func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) }
@@ -228,6 +229,20 @@ func (l *limit) wantNoSpace(t *testing.T, dir string, held []heldSnapshot, _ *he
 	l.wantError(t, "WriteGrow", err)
 	if mounttest.Has(dir, mounttest.NoReflinks) { // else a commit needs a few blocks
 		l.wantNoCommit(t, dir, held, nil)
+		l.wantLargeNotOpened(t, dir)
+	}
+}
+
+// wantLargeNotOpened checks that no snapshot of the file large can be opened.
+func (l *limit) wantLargeNotOpened(t *testing.T, dir string) {
+	t.Helper()
+	m, err := snapshot.Open(join(dir, "large"))
+	if l.wantError(t, "Open", err); err == nil {
+		must(t, m.Close())
+	}
+	mut, err := snapshot.OpenMut(join(dir, "large"))
+	if l.wantError(t, "OpenMut", err); err == nil {
+		must(t, mut.Close())
 	}
 }
 
