@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
@@ -32,13 +33,15 @@ func wantSettled(t *testing.T, name string, method snapshot.Method, want bool) {
 //promise:snapshot.Mmap.Settled a Reflink and a LeasedCopy are settled
 //promise:snapshot.Mmap.Settled a ComparedCopy is settled if the last change is two seconds old
 //promise:snapshot.Mmap.Settled beside a process that has the file open for writing it takes ten
-func TestSettled(t *testing.T) {
+func TestSettled(t *testing.T) { smallAndPrivate(t, settled) }
+
+func settled(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
-		if reflinks(dir) {
+		if reflinks(dir) && privatefile.SmallSize < 0 {
 			wantSettled(t, name, snapshot.Reflink, true)
 			return
 		}
@@ -64,7 +67,18 @@ func TestSettled(t *testing.T) {
 				if !mounttest.Has(dir, mounttest.Leases) && test.errno == syscall.EACCES {
 					t.Skip("leases prove nothing here: it takes ten seconds")
 				}
-				refuseLeases(t, test.errno)
+				if reflinks(dir) {
+					wantSettled(t, name, snapshot.Reflink, true)
+				}
+				systest.Intercept(t, func(call string) error {
+					switch {
+					case call == "setlease":
+						return test.errno
+					case call == "tmpfile excl at" && reflinks(dir): // the directory is not writable
+						return syscall.EACCES
+					}
+					return nil
+				})
 				_, err := f.WriteAt([]byte("x"), 0)
 				must(t, err)
 				systest.ShiftTimes(t, -test.passed)

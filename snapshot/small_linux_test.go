@@ -43,16 +43,27 @@ func TestSmallFile(t *testing.T) {
 				calls := systest.CountCalls(t)
 				m, err := open()
 				must(t, err)
-				if made := calls("opendir") + calls("tmpfile excl") + calls("tmpfile excl at") + calls("memfd"); small != (made == 0) {
+				want := snapshot.LeasedCopy
+				if what == "FromFile" {
+					want = snapshot.ComparedCopy
+					if reflinks(dir) {
+						want = snapshot.Reflink
+					}
+				}
+				inMemory := small && want != snapshot.Reflink
+				if made := calls("opendir") + calls("tmpfile excl") + calls("tmpfile excl at") + calls("memfd"); inMemory != (made == 0) {
 					t.Errorf("%s, %d bytes: %d calls for a private file", what, size, made)
 				}
-				if small && m.Method() != snapshot.LeasedCopy {
-					t.Errorf("%s, %d bytes: %v", what, size, m.Method())
+				if n := calls("setlease"); what == "FromFile" && n > 0 {
+					t.Errorf("%s, %d bytes: %d calls for a lease", what, size, n)
+				}
+				if small && m.Method() != want {
+					t.Errorf("%s, %d bytes: %v, want %v", what, size, m.Method(), want)
 				}
 				p := make([]byte, size)
 				_, err = m.ReadAt(p, 0)
 				must(t, err)
-				if small && (!m.Resident(0, -1) || m.Prefetch(0, -1) != nil || calls("mmap")+calls("mmap anonymous") > 0) {
+				if inMemory && (!m.Resident(0, -1) || m.Prefetch(0, -1) != nil || calls("mmap")+calls("mmap anonymous") > 0) {
 					t.Errorf("%s, %d bytes: not in memory, or mapped", what, size)
 				}
 				wantContents(t, m, noise(uint64(size), size))
