@@ -209,3 +209,23 @@ func TestNoLeaseOnMemfd(t *testing.T) {
 	}
 	must(t, f.Close())
 }
+
+// If a sandbox refuses to tell the type of a filesystem, it can be any: leases prove nothing there.
+//
+//promise:snapshot.Mmap.Settled on a filesystem of unknown type it takes ten seconds
+func TestSettledOnUnknownFilesystem(t *testing.T) {
+	smallAndPrivate(t, func(t *testing.T) {
+		name := join(mounttest.Fresh(t, onDisk, 64<<20), "f")
+		write(t, name, noise(1, 10000))
+		systest.Intercept(t, func(call string) error {
+			if call == "fstatfs" {
+				return syscall.EACCES
+			}
+			return nil
+		})
+		systest.ShiftTimes(t, -9*time.Second)
+		wantSettled(t, name, snapshot.ComparedCopy, false)
+		systest.ShiftTimes(t, -time.Second)
+		wantSettled(t, name, snapshot.ComparedCopy, true)
+	})
+}

@@ -198,26 +198,38 @@ func TestSmallFileOfOthers(t *testing.T) {
 				t.Errorf("RequireConsistent: %v", err)
 			}
 		}
-		undo := systest.Intercept(t, func(call string) error {
-			switch call {
-			case "tmpfile excl", "tmpfile excl at":
-				return syscall.EACCES
-			case "opendir":
-				t.Error("a directory is opened")
+		for _, refused := range []struct {
+			call  string
+			errno syscall.Errno
+		}{
+			{"tmpfile excl at", syscall.EACCES}, // the directory is not writable
+			{"tmpfile excl at", syscall.EMFILE},
+			{"tmpfile excl at", syscall.ENOSPC}, // no inode is free
+			{"ficlone", syscall.ENOSPC},
+			{"ficlone", syscall.EDQUOT},
+			{"ficlone", syscall.EXDEV}, // the file is mounted by itself
+		} {
+			undo := systest.Intercept(t, func(call string) error {
+				switch call {
+				case refused.call:
+					return refused.errno
+				case "opendir", "tmpfile excl", "memfd":
+					t.Errorf("%v of %s: %s is called", refused.errno, refused.call, call)
+				}
+				return nil
+			})
+			m, err := snapshot.Config{TempDir: dir}.Open(context.Background(), name)
+			undo()
+			must(t, err)
+			if m.Method() != snapshot.ComparedCopy {
+				t.Errorf("%v of %s: %v", refused.errno, refused.call, m.Method())
 			}
-			return nil
-		})
-		m, err := snapshot.Open(name)
-		undo()
-		must(t, err)
-		if m.Method() != snapshot.ComparedCopy {
-			t.Errorf("directory not writable: %v", m.Method())
+			wantContents(t, m, noise(1, 5000))
+			must(t, m.Close())
 		}
-		wantContents(t, m, noise(1, 5000))
-		must(t, m.Close())
 
 		sys.SetLease = set
-		_, err = snapshot.Config{NoCopy: true}.Open(context.Background(), name)
+		_, err := snapshot.Config{NoCopy: true}.Open(context.Background(), name)
 		if reflinks != (err == nil) || !reflinks && !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("NoCopy: %v", err)
 		}

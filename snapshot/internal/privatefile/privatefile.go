@@ -57,13 +57,9 @@ func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 		return File{}, errNotSmall
 	}
 	if !src.neverClones() {
-		if fd, err := o.tmpfile(src); err == nil {
-			clone := o
-			clone.NoCopy = true
-			p, err := clone.copyTo(ctx, Unnamed{FD: fd, place: beside}, src)
-			if !errors.Is(err, errors.ErrUnsupported) && !IsWriteError(err) {
-				return p, err
-			}
+		p, err := o.cloneSmall(ctx, src)
+		if !errors.Is(err, errors.ErrUnsupported) && !IsWriteError(err) {
+			return p, err
 		}
 	}
 	// Another user's file: no attempt after this one can have a lease.
