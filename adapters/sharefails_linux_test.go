@@ -64,7 +64,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 func TestFailingSnapshotsAreNotKept(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := mounttest.Dir(t, mounttest.Memory)
-	content := random(10000)
+	content := random(200_000) // smaller ones are in Go memory
 	settled(t, dir, "f", content)
 	fsys := newFS(t, dir, snapshot.Config{})
 	mounttest.OnThread(t, func() error {

@@ -140,15 +140,18 @@ var limits = []*limit{
 			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 8<<20))
 			return kind.Dir(t)
 		},
-		impose: func(t *testing.T, dir string) func() {
+		prepare: func(t *testing.T, dir string) {
+			write(t, join(dir, "large"), fileContents())
 			// A smaller copy would go on to memory.
-			must(t, os.Truncate(join(dir, "f"), 64<<20+1))
+			must(t, os.Truncate(join(dir, "large"), 64<<20+1))
+		},
+		impose: func(t *testing.T, dir string) func() {
 			must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 			must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 			return func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) }
 		},
 		open: func(dir string, _ int) (reader, error) {
-			return snapshot.Config{TempDir: os.Getenv(limitPlace)}.Open(context.Background(), join(dir, "f"))
+			return snapshot.Config{TempDir: os.Getenv(limitPlace)}.Open(context.Background(), join(dir, "large"))
 		},
 	},
 }
