@@ -73,6 +73,24 @@ func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 	return inMemory(contents, r), err
 }
 
+// cloneSmall makes a reflink of src in its directory. The error is a WriteError if no private file
+// can be made there.
+func (o Options) cloneSmall(ctx context.Context, src Source) (File, error) {
+	fd, err := o.tmpfile(src)
+	if err != nil {
+		return File{}, WriteError(err)
+	}
+	own, err := cloneWhole(ctx, fd, src)
+	if err == nil {
+		err = checkCopy(own)
+	}
+	if err != nil {
+		discard(ctx, fd)
+		return File{}, err
+	}
+	return File{Unnamed{FD: fd, place: beside}, nil, own.Size, reflink, true, own.UID}, nil
+}
+
 func inMemory(contents []byte, r result) File {
 	return File{Unnamed{FD: -1, place: memory}, contents, int64(len(contents)), r.method, r.settled, 0}
 }

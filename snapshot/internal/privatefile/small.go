@@ -51,24 +51,6 @@ func readAll(fd int, size int64) ([]byte, error) {
 	return contents, nil
 }
 
-// cloneSmall makes a reflink of src in its directory. The error is a WriteError if no private file
-// can be made there.
-func (o Options) cloneSmall(ctx context.Context, src Source) (File, error) {
-	fd, err := o.tmpfile(src)
-	if err != nil {
-		return File{}, WriteError(err)
-	}
-	own, err := cloneWhole(ctx, fd, src)
-	if err == nil {
-		err = checkCopy(own)
-	}
-	if err != nil {
-		discard(ctx, fd)
-		return File{}, err
-	}
-	return File{Unnamed{FD: fd, place: beside}, nil, own.Size, reflink, true, own.UID}, nil
-}
-
 // tmpfile makes an unnamed file in the directory of src.
 func (o Options) tmpfile(src Source) (int, error) {
 	if src.DirName != "" {
