@@ -192,6 +192,30 @@ func timesInTheFuture(t *testing.T) {
 	}
 }
 
+// FromFile of a descriptor that is open for reading takes no lease: the copy is a reflink, or is
+// settled as that of another user's file.
+//
+//promise:snapshot.Mmap.Settled FromFile of a readable file: a reflink, or if the last change is two seconds old
+func TestSettledFromFile(t *testing.T) {
+	smallAndPrivate(t, func(t *testing.T) {
+		mounttest.EachOf(t, mounttest.Leases, func(t *testing.T, dir string) {
+			mounttest.Leaks(t)
+			write(t, join(dir, "f"), noise(1, 10000))
+			f := openFile(t, join(dir, "f"), os.O_RDONLY)
+			for _, passed := range []time.Duration{-time.Second, 4 * time.Second} {
+				systest.ShiftTimes(t, -passed) // they add up
+				method, want := snapshot.ComparedCopy, passed > 0
+				if reflinks(dir) {
+					method, want = snapshot.Reflink, true
+				}
+				if m := fromFile(t, f); m.Method() != method || m.Settled() != want {
+					t.Errorf("after %v: %v, settled %v", passed, m.Method(), m.Settled())
+				}
+			}
+		})
+	})
+}
+
 // A memfd is never counted as open for writing: a lease on it proves nothing.
 //
 //promise:snapshot.Config.RequireConsistent a memfd is refused
