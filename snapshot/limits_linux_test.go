@@ -137,7 +137,8 @@ var limits = []*limit{
 	{
 		name: "TempDir", errno: syscall.ENOSPC, says: "temporary directory ", readOnly: true,
 		fresh: func(t *testing.T, kind *mounttest.Kind) string {
-			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 8<<20))
+			// On 32 bits only 16 copies can be mapped.
+			t.Setenv(limitPlace, mounttest.Fresh(t, mounttest.Memory, 4<<20))
 			return kind.Dir(t)
 		},
 		prepare: func(t *testing.T, dir string) {
