@@ -251,6 +251,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	}
 	// io.EOF is that of an empty file.
 	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
+		f.shared.rejectFailed(s, err)
 		return nil, named("read", name, err)
 	}
 	return p, nil

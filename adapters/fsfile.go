@@ -112,15 +112,21 @@ func (b *borrowed) Prefetch(off, n int64) error {
 	return b.named(b.m.Prefetch(off, n))
 }
 
+// rejectFailed takes s out of the cache if err says that the disk failed it.
+func (c *cache) rejectFailed(s *shared, err error) {
+	if errors.Is(err, syscall.EFAULT) || errors.Is(err, syscall.ENOMEM) { // the caller's
+		return
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		c.reject(s)
+	}
+}
+
 // named gives an error of the snapshot the name of the file. It takes a snapshot that fails out of
 // the cache.
 func (b *borrowed) named(err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // the outermost only
-		if !errors.Is(err, syscall.EFAULT) && !errors.Is(err, syscall.ENOMEM) { // the caller's
-			if _, ok := errors.AsType[syscall.Errno](err); ok {
-				b.from.reject(b.shared)
-			}
-		}
+		b.from.rejectFailed(b.shared, err)
 		return &fs.PathError{Op: e.Op, Path: b.name, Err: e.Err}
 	}
 	return err

@@ -50,6 +50,7 @@ func readAside(m reader, off int64) error {
 //promise:snapshot.Mmap.ReadAt a read of pages not known to be in memory asks for lost pages once
 func TestReadsAskForLostPages(t *testing.T) {
 	const pages, size = 20, 20 * 4096
+	privateFiles(t) // memory is asked for nothing
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		name := join(dir, "f")
 		write(t, name, noise(1, size))

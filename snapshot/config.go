@@ -32,9 +32,10 @@ type Config struct {
 
 	// RequireConsistent makes opening fail with ErrUnstable, before any data are copied, where
 	// neither a Reflink nor a LeasedCopy can be had: when the file has to be copied and is open
-	// for writing or mapped writable, for half a second; when it belongs to somebody else,
-	// unless this process has CAP_LEASE; or when its filesystem is not ext4, XFS, btrfs or
-	// tmpfs, since leases on others prove nothing.
+	// for writing or mapped writable, for half a second; when it belongs to another user,
+	// unless this process has CAP_LEASE; when FromFile gets a descriptor that is open for
+	// reading; or when its filesystem is not ext4, XFS, btrfs or tmpfs, or it is a memfd, since
+	// leases on others prove nothing.
 	RequireConsistent bool
 
 	// TempDir is where the private copy of a file of more than 128 KiB, or of a MmapMut, goes if the

@@ -48,12 +48,13 @@
 //	all others                                                      did not change
 //
 // There is a lease if the file belongs to this process's user (or with CAP_LEASE) and is neither
-// open for writing nor mapped writable; a writer is waited for, for 7 ms. While the copy is
-// made, a process that opens the file for writing waits, for about a second at most: then the copy
-// goes on without the lease. If this process is stopped in the middle of the copy (SIGSTOP), the
-// writer waits until /proc/sys/fs/lease-break-time is over, 45 s by default. With O_NONBLOCK, which
-// truncate(1) uses, opening is EAGAIN. The lease sends this program no signal that it can tell from
-// the runtime's own, and ends with the copy.
+// open for writing nor mapped writable; a writer is waited for, for 7 ms. [FromFile] of a
+// descriptor that is open for reading takes none: its copy is a Reflink or a ComparedCopy. While
+// the copy is made, a process that opens the file for writing waits, for about a second at most:
+// then the copy goes on without the lease. If this process is stopped in the middle of the copy
+// (SIGSTOP), the writer waits until /proc/sys/fs/lease-break-time is over, 45 s by default. With
+// O_NONBLOCK, which truncate(1) uses, opening is EAGAIN. The lease sends this program no signal
+// that it can tell from the runtime's own, and ends with the copy.
 //
 // A lease does not exclude a store into a page that was pinned for writing through a mapping which
 // is gone by then: by a device (RDMA, VFIO), by a read(2) with O_DIRECT into that mapping, or by a
@@ -83,10 +84,12 @@
 //	squashfs, EROFS, ISO 9660, cramfs                      always
 //	overlayfs, a file of this user, or with CAP_LEASE      if no process has the file open for
 //	                                                       writing, else as the next but one
-//	a file of another user, on ext4, tmpfs, overlayfs and  if the last change is 2 s old
-//	XFS without reflinks
-//	beside a process that has the file open for writing;   if the last change is 10 s old
-//	all other filesystems
+//	a file of another user, and FromFile of a descriptor   if the last change is 2 s old
+//	that is open for reading, on ext4, tmpfs, XFS, btrfs
+//	and overlayfs
+//	beside a process that was seen to have the file open   if the last change is 10 s old
+//	for writing; a file of tmpfs without a name; all
+//	other filesystems
 //
 // If a writer has the file open when the copy begins, and none when it ends, the copy is made once
 // more, under a lease. One write(2) that takes longer than the 2 s or 10 s is not noticed: on a
@@ -106,8 +109,9 @@
 //
 // Under a lease the file is read at once, also on XFS and btrfs; so a process that opens it with
 // O_NONBLOCK and for writing at that moment can get EAGAIN there, too. If no lease can be had,
-// because the file belongs to another user or is open for writing, the copy is a Reflink if the
-// directory of the file can hold one; else the file is read and compared, and TempDir is not used.
+// because the file belongs to another user or is open for writing, or because [FromFile] got a
+// descriptor that is open for reading, the copy is a Reflink if the directory of the file can hold
+// one; else the file is read and compared, and TempDir is not used.
 // With NoCopy the copy is a Reflink or an error. With RequireConsistent it is a LeasedCopy, a
 // Reflink, in TempDir if need be, or an error. A [MmapMut] always has a private file.
 //
@@ -183,8 +187,8 @@
 //
 // # Where the copy lies
 //
-// The copy of a small file lies in memory. The copy of another file, or of a MmapMut, never has a
-// name. It lies in the first of these places that can hold it:
+// The copy of a small file lies in memory, unless it is a Reflink. No private file has a name. The
+// copy of a larger file, or of a MmapMut, lies in the first of these places that can hold it:
 //
 //	1  the directory of the file
 //	2  Config.TempDir, or else os.TempDir()
@@ -210,11 +214,16 @@
 // contents in plain text, on whatever disk that is. Set Config.TempDir to an encrypted directory,
 // or to one on tmpfs.
 //
+// A process that watches the directory by inotify(7) is told of the unnamed file, as "#" and its
+// inode number: IN_OPEN, IN_MODIFY and IN_CLOSE_WRITE. If it opens a snapshot in answer to each
+// event, it is told again, and never stops. Ignore names that begin with "#", or react only to the
+// name of the file.
+//
 // # Without /proc
 //
 //	Open, OpenMut                            open the file by its name
 //	Commit                                   works for root and, since Linux 6.10, for every user
-//	FromFile, of a file open for reading     copies without a lease, holes as zeros, to TempDir
+//	FromFile, of a file open for reading     uses TempDir, not the directory of the file
 //	FromFile, of a descriptor of O_PATH      fails: errors.ErrUnsupported
 //	adapters.FS, Open of a file              fails: errors.ErrUnsupported
 //
@@ -225,11 +234,6 @@
 // of it is read, because reading can have effects. If fewer or more bytes can be read from a file
 // than its size says, as from most of /sys, opening it fails with the same error. A FUSE server can
 // have such files, too (direct_io). Use os.ReadFile for them.
-//
-// A process that watches the directory by inotify(7) is told of the unnamed file, as "#" and its
-// inode number: IN_OPEN, IN_MODIFY and IN_CLOSE_WRITE. If it opens a snapshot in answer to each
-// event, it is told again, and never stops. Ignore names that begin with "#", or react only to the
-// name of the file.
 //
 // # Pages that are not in memory
 //
@@ -432,7 +436,8 @@
 //
 // # What each holds
 //
-// A Mmap holds one descriptor, a MmapMut three (RLIMIT_NOFILE). Each holds one mapping
+// A Mmap holds one descriptor, or, of a small file, its contents in the Go heap; a MmapMut holds
+// three descriptors (RLIMIT_NOFILE). Each holds one mapping
 // (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be
 // in memory, by View, Bytes or Prefetch. Where the data were copied, the copy takes disk space, or
 // memory on tmpfs and, for an Mmap, where no directory could hold it, until Close; there, holes
@@ -464,8 +469,8 @@
 //	                    the Go runtime ends the program if    what the heap grows; munlockall(2)
 //	                    it cannot lock memory of its own
 //	RLIMIT_FSIZE        EFBIG, of opening a file that is      raise it
-//	(ulimit -f)         larger, also to read it, and of
-//	                    WriteGrow and Resize
+//	(ulimit -f)         larger, also to read it unless it is
+//	                    small, and of WriteGrow and Resize
 //	disk space          ENOSPC, of OpenMut, and of opening    free space, and call again
 //	                    more than 64 MiB to read, where the
 //	                    data are copied; of WriteAt,
@@ -481,7 +486,8 @@
 //	                    kernel ends the program
 //
 // A file must fit into the address space. While the filesystem is frozen (fsfreeze(8)), opening a
-// file waits as writing to it would, whatever becomes of the context. Off Linux, opening fails with
+// file waits as writing to it would, whatever becomes of the context; a small file of which a lease
+// can be had is read. Off Linux, opening fails with
 // [errors.ErrUnsupported]. The garbage collector does not know mapped memory, and the race detector
 // does not watch it.
 package snapshot

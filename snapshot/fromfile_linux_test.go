@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
@@ -98,8 +97,7 @@ func fromFileOfAnyKind(t *testing.T) {
 		inRoot, err := root.Open("f")
 		must(t, err)
 		defer inRoot.Close()
-		clones := reflinks(dir) && privatefile.SmallSize < int64(len(data))
-		if m := fromFile(t, inRoot); (m.Method() == snapshot.Reflink) != clones {
+		if m := fromFile(t, inRoot); (m.Method() == snapshot.Reflink) != reflinks(dir) {
 			t.Error(m.Method())
 		} else {
 			wantContents(t, m, data)

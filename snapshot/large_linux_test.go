@@ -170,7 +170,8 @@ func TestCopyCalls(t *testing.T) {
 		wantLarge(t, m, 64)
 		must(t, m.Close())
 		const chunks = 9 // the sizes of eight, 256 KiB and doubled each time, make 63.75 MiB
-		if made["copy_file_range"] != chunks || made["pwrite"] != 0 || made["pread"] > 1 {
+		// One pwrite of no bytes tells whether the place can hold the copy.
+		if made["copy_file_range"] != chunks || made["pwrite"] > 1 || made["pread"] > 1 {
 			t.Errorf("%d chunks by the calls %v", chunks, made)
 		}
 		const few = 30 // that opening makes besides

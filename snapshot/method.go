@@ -19,7 +19,8 @@ const (
 	// writable, and a lease kept everybody from opening it so. It shows the file between an open
 	// and a close of its writers, even of those who save by many writes. Size, times and inode of
 	// a small file were compared, too. A small file that belongs to the user of this process is a
-	// LeasedCopy, also where there are reflinks.
+	// LeasedCopy, also where there are reflinks, but not from FromFile of a descriptor that is
+	// open for reading.
 	LeasedCopy
 
 	// ComparedCopy: the data were copied without a lease, as those of another user's small file

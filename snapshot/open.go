@@ -92,8 +92,9 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 //
 // If f is open for reading, FromFile does not open the file again. Therefore the locks stay that
 // this process has on the file (fcntl(2), F_SETLK): closing any descriptor of the file would end
-// them. FromFile sets no lease on f, so a copy of the data is a ComparedCopy, which
-// RequireConsistent refuses. FromFile reads the holes of the file; in the copy, they take no space.
+// them. FromFile sets no lease on f, so a copy of the data, of a small file, too, is a ComparedCopy,
+// which RequireConsistent refuses. FromFile reads the holes of the file; in the copy, they take no
+// space, unless it is small: then they take memory.
 //
 // If f is a descriptor of O_PATH, FromFile opens the file for reading, whatever name it has by now,
 // and closes it: leases, holes and locks are as with Open. The error is errors.ErrUnsupported where

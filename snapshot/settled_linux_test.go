@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
@@ -32,13 +33,15 @@ func wantSettled(t *testing.T, name string, method snapshot.Method, want bool) {
 //promise:snapshot.Mmap.Settled a Reflink and a LeasedCopy are settled
 //promise:snapshot.Mmap.Settled a ComparedCopy is settled if the last change is two seconds old
 //promise:snapshot.Mmap.Settled beside a process that has the file open for writing it takes ten
-func TestSettled(t *testing.T) {
+func TestSettled(t *testing.T) { smallAndPrivate(t, settled) }
+
+func settled(t *testing.T) {
 	systest.NoPauses(t)
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 10000))
-		if reflinks(dir) {
+		if reflinks(dir) && privatefile.SmallSize < 0 {
 			wantSettled(t, name, snapshot.Reflink, true)
 			return
 		}
@@ -64,7 +67,18 @@ func TestSettled(t *testing.T) {
 				if !mounttest.Has(dir, mounttest.Leases) && test.errno == syscall.EACCES {
 					t.Skip("leases prove nothing here: it takes ten seconds")
 				}
-				refuseLeases(t, test.errno)
+				if reflinks(dir) {
+					wantSettled(t, name, snapshot.Reflink, true)
+				}
+				systest.Intercept(t, func(call string) error {
+					switch {
+					case call == "setlease":
+						return test.errno
+					case call == "tmpfile excl at" && reflinks(dir): // the directory is not writable
+						return syscall.EACCES
+					}
+					return nil
+				})
 				_, err := f.WriteAt([]byte("x"), 0)
 				must(t, err)
 				systest.ShiftTimes(t, -test.passed)
@@ -150,7 +164,9 @@ func TestSettledOnSquashfs(t *testing.T) {
 // A time of the file in the future is not that of a change a moment ago: nothing is waited for.
 //
 //promise:snapshot.Config.Open opening does not wait because of a time in the future
-func TestTimesInTheFuture(t *testing.T) {
+func TestTimesInTheFuture(t *testing.T) { smallAndPrivate(t, timesInTheFuture) }
+
+func timesInTheFuture(t *testing.T) {
 	mounttest.Leaks(t)
 	name := join(mounttest.Fresh(t, mounttest.WholeSeconds, 16<<20), "f")
 	write(t, name, noise(1, 1000))
@@ -166,10 +182,38 @@ func TestTimesInTheFuture(t *testing.T) {
 		return nil
 	})
 	wantSettled(t, name, snapshot.ComparedCopy, true)
-	// One before the copy, one before each of its chunks and one after it; none after a wait.
-	if looks != 3 {
-		t.Errorf("%d looks at the file", looks)
+	// One before the copy, one before each chunk of a private file, one after; none after a wait.
+	want := 3
+	if privatefile.SmallSize > 0 {
+		want = 2
 	}
+	if looks != want {
+		t.Errorf("%d looks at the file, want %d", looks, want)
+	}
+}
+
+// FromFile of a descriptor that is open for reading takes no lease: the copy is a reflink, or is
+// settled as that of another user's file.
+//
+//promise:snapshot.Mmap.Settled FromFile of a readable file: a reflink, or if the last change is two seconds old
+func TestSettledFromFile(t *testing.T) {
+	smallAndPrivate(t, func(t *testing.T) {
+		mounttest.EachOf(t, mounttest.Leases, func(t *testing.T, dir string) {
+			mounttest.Leaks(t)
+			write(t, join(dir, "f"), noise(1, 10000))
+			f := openFile(t, join(dir, "f"), os.O_RDONLY)
+			for _, passed := range []time.Duration{-time.Second, 4 * time.Second} {
+				systest.ShiftTimes(t, -passed) // they add up
+				method, want := snapshot.ComparedCopy, passed > 0
+				if reflinks(dir) {
+					method, want = snapshot.Reflink, true
+				}
+				if m := fromFile(t, f); m.Method() != method || m.Settled() != want {
+					t.Errorf("after %v: %v, settled %v", passed, m.Method(), m.Settled())
+				}
+			}
+		})
+	})
 }
 
 // A memfd is never counted as open for writing: a lease on it proves nothing.
@@ -194,4 +238,24 @@ func TestNoLeaseOnMemfd(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, f.Close())
+}
+
+// If a sandbox refuses to tell the type of a filesystem, it can be any: leases prove nothing there.
+//
+//promise:snapshot.Mmap.Settled on a filesystem of unknown type it takes ten seconds
+func TestSettledOnUnknownFilesystem(t *testing.T) {
+	smallAndPrivate(t, func(t *testing.T) {
+		name := join(mounttest.Fresh(t, onDisk, 64<<20), "f")
+		write(t, name, noise(1, 10000))
+		systest.Intercept(t, func(call string) error {
+			if call == "fstatfs" {
+				return syscall.EACCES
+			}
+			return nil
+		})
+		systest.ShiftTimes(t, -9*time.Second)
+		wantSettled(t, name, snapshot.ComparedCopy, false)
+		systest.ShiftTimes(t, -time.Second)
+		wantSettled(t, name, snapshot.ComparedCopy, true)
+	})
 }

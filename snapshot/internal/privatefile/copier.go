@@ -43,6 +43,11 @@ func (c *Copier) Copy(dst, src int, size int64, seek bool) error {
 	if err := sys.Ftruncate(dst, size); err != nil {
 		return WriteError(err)
 	}
+	// A copy that is one hole is written to nowhere else. hugetlbfs refuses all writes, also this
+	// one, and cannot hold the copy.
+	if _, err := sys.Pwrite(dst, nil, 0); err != nil {
+		return WriteError(err)
+	}
 	if !seek {
 		c.buffered = true // copy_file_range(2) would fill the holes
 	}

@@ -28,7 +28,7 @@ const (
 	comparedCopy
 )
 
-// An Source is a file that is to be copied.
+// A Source is a file that is to be copied.
 type Source struct {
 	FD        int           // open for reading
 	Exclusive bool          // the caller does not use FD: its offset may be moved, a lease taken

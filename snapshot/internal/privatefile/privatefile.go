@@ -57,13 +57,9 @@ func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 		return File{}, errNotSmall
 	}
 	if !src.neverClones() {
-		if fd, err := o.tmpfile(src); err == nil {
-			clone := o
-			clone.NoCopy = true
-			p, err := clone.copyTo(ctx, Unnamed{FD: fd, place: beside}, src)
-			if !errors.Is(err, errors.ErrUnsupported) && !IsWriteError(err) {
-				return p, err
-			}
+		p, err := o.cloneSmall(ctx, src)
+		if !errors.Is(err, errors.ErrUnsupported) && !IsWriteError(err) {
+			return p, err
 		}
 	}
 	// Another user's file: no attempt after this one can have a lease.
@@ -75,6 +71,24 @@ func (o Options) copySmall(ctx context.Context, src Source) (File, error) {
 	}
 	contents, r, err := o.readStable(ctx, src)
 	return inMemory(contents, r), err
+}
+
+// cloneSmall makes a reflink of src in its directory. The error is a WriteError if no private file
+// can be made there.
+func (o Options) cloneSmall(ctx context.Context, src Source) (File, error) {
+	fd, err := o.tmpfile(src)
+	if err != nil {
+		return File{}, WriteError(err)
+	}
+	own, err := cloneWhole(ctx, fd, src)
+	if err == nil {
+		err = checkCopy(own)
+	}
+	if err != nil {
+		discard(ctx, fd)
+		return File{}, err
+	}
+	return File{Unnamed{FD: fd, place: beside}, nil, own.Size, reflink, true, own.UID}, nil
 }
 
 func inMemory(contents []byte, r result) File {
