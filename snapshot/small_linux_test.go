@@ -160,23 +160,29 @@ func TestSmallFileOfOthers(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 5000))
+		path := openPathFile(t, name)
 		reflinks := mounttest.Has(dir, mounttest.Reflinks)
 		set := sys.SetLease
 		defer func() { sys.SetLease = set }()
 		sys.SetLease = func(int, int) error { return syscall.EACCES }
 		check := func(what string, c snapshot.Config, want snapshot.Method, tmpfiles int) {
 			t.Helper()
-			calls := systest.CountCalls(t)
-			m, err := c.Open(context.Background(), name)
-			if err != nil {
-				t.Errorf("%s: %v", what, err)
-				return
+			for _, open := range []func() (*snapshot.Mmap, error){
+				func() (*snapshot.Mmap, error) { return c.Open(context.Background(), name) },
+				func() (*snapshot.Mmap, error) { return c.FromFile(context.Background(), path) },
+			} {
+				calls := systest.CountCalls(t)
+				m, err := open()
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+					return
+				}
+				wantContents(t, m, noise(1, 5000))
+				if n := calls("tmpfile excl at"); m.Method() != want || n != tmpfiles {
+					t.Errorf("%s: %v, %d attempts to make a private file; want %v, %d", what, m.Method(), n, want, tmpfiles)
+				}
+				must(t, m.Close())
 			}
-			wantContents(t, m, noise(1, 5000))
-			if n := calls("tmpfile excl at"); m.Method() != want || n != tmpfiles {
-				t.Errorf("%s: %v, %d attempts to make a private file; want %v, %d", what, m.Method(), n, want, tmpfiles)
-			}
-			must(t, m.Close())
 		}
 		if reflinks {
 			check("writable directory", snapshot.Config{}, snapshot.Reflink, 1)
@@ -197,13 +203,17 @@ func TestSmallFileOfOthers(t *testing.T) {
 			return nil
 		})
 		m, err := snapshot.Open(name)
+		must(t, err)
+		m2, err := snapshot.FromFile(path)
 		undo()
 		must(t, err)
-		if m.Method() != snapshot.ComparedCopy {
-			t.Errorf("directory not writable: %v", m.Method())
+		for _, m := range []*snapshot.Mmap{m, m2} {
+			if m.Method() != snapshot.ComparedCopy {
+				t.Errorf("directory not writable: %v", m.Method())
+			}
+			wantContents(t, m, noise(1, 5000))
+			must(t, m.Close())
 		}
-		wantContents(t, m, noise(1, 5000))
-		must(t, m.Close())
 
 		sys.SetLease = set
 		_, err = snapshot.Config{NoCopy: true}.Open(context.Background(), name)
