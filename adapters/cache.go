@@ -46,11 +46,11 @@ type shared struct {
 
 // making is a snapshot that is being made.
 type making struct {
-	begun   int64 // the event
-	waiting int   // how many wait for it; under cache.mu
-	done    chan struct{}
+	begun   int64          // the event
+	waiting int            // how many wait for it; under cache.mu
+	done    sync.WaitGroup // until it is made, or is not
 
-	// What comes of it, constant once done is closed.
+	// What comes of it, constant once done.Wait returns.
 	s   *shared
 	err error
 }
@@ -116,12 +116,12 @@ func (c *cache) get(found *os.File, st syscalls.Stat) (*shared, error) {
 		if mk == nil {
 			mk = c.begin(id)
 			c.mu.Unlock()
-			c.make(mk, id, found)
+			c.make(mk, st, found)
 			return mk.s, mk.err
 		}
 		mk.waiting++
 		c.mu.Unlock()
-		<-mk.done
+		mk.done.Wait()
 		if mk.err != nil {
 			return nil, mk.err
 		}
@@ -141,7 +141,8 @@ func (c *cache) get(found *os.File, st syscalls.Stat) (*shared, error) {
 // begin announces that a snapshot is being made. The caller holds mu.
 func (c *cache) begin(id identity) *making {
 	c.events++
-	mk := &making{begun: c.events, done: make(chan struct{}), err: errGaveUp}
+	mk := &making{begun: c.events, err: errGaveUp}
+	mk.done.Add(1)
 	c.making[id] = mk
 	return mk
 }
@@ -149,60 +150,51 @@ func (c *cache) begin(id identity) *making {
 // errGaveUp is for those who wait for a snapshot that Config.Progress ended by a panic.
 var errGaveUp = errors.New("gave up making a snapshot")
 
-// make makes the snapshot mk. The caller is one of its users, and all who wait for it are.
-func (c *cache) make(mk *making, id identity, found *os.File) {
+// make makes the snapshot mk of the file found, which st describes. The caller is one of its users,
+// and all who wait for it are.
+func (c *cache) make(mk *making, st syscalls.Stat, found *os.File) {
 	var m *snapshot.Mmap
-	var now identity
 	var settled bool
+	asked, id := identify(st), identify(st)
 	err := errGaveUp
 	var drop []*shared
 	defer func() { closeAll(drop) }()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.making, id)
+		delete(c.making, asked)
 		mk.err = err
 		if err == nil {
-			mk.s = &shared{m: m, id: now, users: 1 + mk.waiting}
-			if settled && !c.closed && c.known[now] == nil {
-				c.known[now] = mk.s
-				drop = c.outdated(now)
+			mk.s = &shared{m: m, id: id, users: 1 + mk.waiting}
+			if settled && !c.closed && c.known[id] == nil {
+				c.known[id] = mk.s
+				drop = c.outdated(id)
 			}
 		}
-		close(mk.done)
+		mk.done.Done()
 	}()
-	m, now, settled, err = c.take(found, id.size)
+	m, id, settled, err = c.take(found, st)
 }
 
-// take makes a snapshot of the file found, which is of that size. It returns which state of the file
-// the snapshot shows, and whether it shows all of that, and every later change gives the file
-// another identity.
-func (c *cache) take(found *os.File, size int64) (
+// take makes a snapshot of the file found, which st described a moment ago. It returns the identity
+// of the file before that, and whether every later change gives the file another identity. If so, a
+// file that has the identity has had no other contents since the snapshot was begun, and no look at
+// it afterwards is needed.
+func (c *cache) take(found *os.File, st syscalls.Stat) (
 	m *snapshot.Mmap, id identity, settled bool, err error,
 ) {
 	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
 	first := c.config
-	first.NoCopy = c.config.NoCopy || size > cheapCopy // settle may put a larger copy off
+	first.NoCopy = c.config.NoCopy || st.Size > cheapCopy // settle may put a larger copy off
 	m, err = first.FromFile(context.Background(), found)
 	if errors.Is(err, errors.ErrUnsupported) && first.NoCopy && !c.config.NoCopy {
-		begun = settle(found)
+		begun, st = c.settle(found, st)
 		m, err = c.config.FromFile(context.Background(), found)
 	}
 	if err != nil {
-		return nil, id, false, err
+		return nil, identity{}, false, err
 	}
-	now, err := syscalls.Fstat(int(found.Fd()))
-	if err == nil {
-		now, err = c.refresh(found, now)
-	}
-	if errors.Is(stale(err), syscall.ESTALE) { // replaced since, on a server that goes by names
-		return m, id, false, nil
-	}
-	if err != nil {
-		_ = m.Close()
-		return nil, id, false, err
-	}
-	return m, identify(now), m.Settled() && isSettled(now, begun), nil
+	return m, identify(st), m.Settled() && isSettled(st, begun), nil
 }
 
 // stale returns the error of a look at a file that was there a moment ago.
@@ -213,10 +205,10 @@ func stale(err error) error {
 	return err
 }
 
-// isSettled reports whether a file that st describes has not changed from begun to then, and every
-// change after begun shows in its times.
+// isSettled reports whether every change after begun gives the file, which st described before,
+// times other than those of st.
 //
-// Both follow if the last change was longer before begun than the times of the file can stand
+// That follows if the last change was longer before begun than the times of the file can stand
 // still. begun is of CoarseNow, so a change after begun has the time begun or a later one, cut to
 // what the filesystem can store: the granularity is a margin for the cut and for the clocks of
 // servers, not for the lag of the coarse clock. By time.Now, it would have to be longer than that
@@ -225,17 +217,25 @@ func isSettled(st syscalls.Stat, begun time.Time) bool {
 	return begun.Sub(st.Ctime).Abs() >= st.Granularity()
 }
 
-// settle waits until every change of f shows in its times, if that is soon and a copy that can be
-// shared is worth the wait. It returns the time of CoarseNow after that.
-func settle(f *os.File) time.Time {
+// settle waits until every change of f, which st describes, shows in its times, if that is soon and
+// a copy that can be shared is worth the wait. It returns the time of CoarseNow after that, and a
+// description of f from before that.
+func (c *cache) settle(f *os.File, st syscalls.Stat) (time.Time, syscalls.Stat) {
 	for {
 		now, _ := syscalls.CoarseNow()
-		st, err := syscalls.Fstat(int(f.Fd()))
 		wait := st.Granularity() - now.Sub(st.Ctime)
-		if err != nil || st.Size <= cheapCopy || wait <= 0 || wait > maxWait {
-			return now
+		if st.Size <= cheapCopy || wait <= 0 || wait > maxWait {
+			return now, st
 		}
 		time.Sleep(wait) // perhaps again, as the coarse clock is behind
+		next, err := syscalls.Fstat(int(f.Fd()))
+		if err == nil {
+			next, err = c.refresh(f, next)
+		}
+		if err != nil {
+			return now, st // of before the wait: not settled
+		}
+		st = next
 	}
 }
 

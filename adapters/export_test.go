@@ -49,7 +49,7 @@ type Lent struct {
 // Watch has what f reads from note how it is read.
 func Watch(f fs.File) *Lent {
 	file := f.(*snapshotFile)
-	lent := &Lent{borrowed: file.from}
+	lent := &Lent{borrowed: &file.from}
 	file.src = lent
 	return lent
 }

@@ -110,6 +110,9 @@ func (f *FS) within(op, name string) (string, error) {
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
+	if f.prefix == "." {
+		return name, nil // which is clean
+	}
 	return path.Join(f.prefix, name), nil
 }
 
@@ -133,11 +136,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if d != nil {
 		return &dirFile{d, name, f.root, full}, nil
 	}
-	file, err := newSnapshotFile(f.shared, s, name)
-	if err != nil {
-		return nil, named("open", name, err)
-	}
-	return file, nil
+	return newSnapshotFile(f.shared, s, name), nil
 }
 
 // retryStale calls open again while it fails with ESTALE. On a server that goes by names (NFS,

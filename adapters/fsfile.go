@@ -15,20 +15,15 @@ import (
 
 // A snapshotFile is the fs.File of a regular file.
 type snapshotFile struct {
-	*Reader
-	from *borrowed
+	Reader
+	from borrowed
 }
 
-func newSnapshotFile(c *cache, s *shared, name string) (*snapshotFile, error) {
-	info, err := s.m.Stat()
-	if err != nil {
-		c.release(s)
-		return nil, err
-	}
-	l := &loan{shared: s, from: c}
-	b := &borrowed{loan: l, name: name, info: namedInfo{info, path.Base(name)}}
-	b.cleanup = runtime.AddCleanup(b, func(l *loan) { l.end() }, b.loan)
-	return &snapshotFile{Reader: &Reader{src: b, fixed: true, closes: b}, from: b}, nil
+func newSnapshotFile(c *cache, s *shared, name string) *snapshotFile {
+	f := &snapshotFile{from: borrowed{loan: &loan{shared: s, from: c}, name: name}}
+	f.Reader = Reader{src: &f.from, fixed: true, closes: &f.from}
+	f.from.cleanup = runtime.AddCleanup(f, func(l *loan) { l.end() }, f.from.loan)
+	return f
 }
 
 // A loan is the use of a shared snapshot by one file.
@@ -50,11 +45,10 @@ func (l *loan) end() bool {
 // borrowed is a shared snapshot as one file sees it: under its name, and until it is closed. The
 // garbage collector ends the loan of a file that was never closed, once the borrowed is
 // unreachable. Its methods keep it reachable until they return, because a caller may have no other
-// reference to the file, and the methods of Reader have none to the snapshotFile.
+// reference to the file.
 type borrowed struct {
 	*loan
 	name    string
-	info    fs.FileInfo
 	cleanup runtime.Cleanup // ends the loan
 }
 
@@ -71,7 +65,12 @@ func (b *borrowed) Stat() (fs.FileInfo, error) {
 	if b.closed.Load() {
 		return nil, b.isClosed("stat")
 	}
-	return b.info, nil
+	info, err := b.m.Stat()
+	runtime.KeepAlive(b)
+	if err != nil {
+		return nil, b.named(err)
+	}
+	return namedInfo{info, path.Base(b.name)}, nil
 }
 
 func (b *borrowed) ReadAt(p []byte, off int64) (int, error) {

@@ -70,13 +70,11 @@ func ready(src Source, off, n int64) bool {
 // taken.
 func (s sink) copy(src Source, off, n int64) (done int64, err error) {
 	if s.direct && ready(src, off, n) {
-		verr := src.View(off, n, func(b []byte) error {
-			done, err = write(s.w, b)
-			return nil
-		})
+		var viewed bool
+		done, viewed, err = s.copyView(src, off, n)
 		// If a page cannot be had, the kernel only says EFAULT, whatever the reason. If View
 		// fails, the source has shrunk or was closed. Reading what is left tells.
-		if verr == nil && !errors.Is(err, syscall.EFAULT) {
+		if viewed && !errors.Is(err, syscall.EFAULT) {
 			return done, err
 		}
 	}
@@ -99,6 +97,16 @@ func (s sink) copy(src Source, off, n int64) (done int64, err error) {
 		}
 	}
 	return done, nil
+}
+
+// copyView writes a view of n bytes of src from off on, and reports whether there was one. It is a
+// function of its own because the variables of a closure take an allocation.
+func (s sink) copyView(src Source, off, n int64) (done int64, viewed bool, err error) {
+	verr := src.View(off, n, func(b []byte) error {
+		done, err = write(s.w, b)
+		return nil
+	})
+	return done, verr == nil, err
 }
 
 // write is w.Write, for writers that do not do what an io.Writer has to.

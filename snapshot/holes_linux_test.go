@@ -49,7 +49,8 @@ func TestHoles(t *testing.T) {
 		mounttest.Leaks(t)
 		const size, far = 64 << 20, 1 << 20
 		name := join(dir, "f")
-		f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		write(t, name, nil)
+		f := openFile(t, name, os.O_RDWR)
 		must(t, f.Truncate(size))
 		written := []int64{0, 5 << 20, 40<<20 + 12345}
 		for _, off := range written {

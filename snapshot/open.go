@@ -125,7 +125,8 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 		return p.DirFD
 	}
 	copied, err := c.options(true).Copy(ctx, privatefile.Source{
-		FD: src, Exclusive: true, Stat: p.Stat, Dir: dir, DirName: p.Unopened,
+		FD: src, Exclusive: true, Stat: p.Stat, Dir: dir,
+		DirName: func() string { return p.Unopened },
 	}, false)
 	if err != nil {
 		return nil, err
@@ -156,7 +157,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if err := pathname.CheckReadable(fd, st); err != nil {
 		return nil, err
 	}
-	src := privatefile.Source{FD: fd, Stat: st}
+	src := privatefile.Source{FD: fd, Stat: st, DirName: func() string { return directoryName(fd) }}
 	if ok, err := sys.IsPath(fd); err != nil {
 		return nil, err
 	} else if ok {
@@ -170,11 +171,11 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	} else if !ok {
 		return nil, fmt.Errorf("not open for reading: %w", fs.ErrInvalid)
 	}
-	at := pathname.Location{DirFD: pathname.NoDir, FD: -1}
+	at := pathname.Location{DirFD: pathname.NoDir, FD: -1, Stat: st}
 	defer at.Close()
 	src.Dir = func() int {
 		if at.DirFD == pathname.NoDir {
-			at.DirFD = directoryOf(fd, st)
+			at.DirFD = directoryOf(fd, at.Stat)
 		}
 		return at.DirFD
 	}
@@ -200,12 +201,11 @@ func openPathDescriptor(ctx context.Context, fd int, st syscalls.Stat) (int, err
 // known to lie, if that is such a one. Which directory it is does not matter, nor whether the
 // file is still there.
 func directoryOf(fd int, st syscalls.Stat) int {
-	path, err := sys.FDPath(fd)
-	if err != nil {
+	name := directoryName(fd)
+	if name == "" {
 		return pathname.NoDir
 	}
-	parent, _ := pathname.Split(path)
-	dir, err := sys.OpenDir(syscalls.AtFdcwd, parent)
+	dir, err := sys.OpenDir(syscalls.AtFdcwd, name)
 	if err != nil {
 		return pathname.NoDir
 	}
@@ -214,6 +214,16 @@ func directoryOf(fd int, st syscalls.Stat) int {
 		return pathname.NoDir
 	}
 	return dir
+}
+
+// directoryName returns the name of the directory in which the file fd was last known to lie, or "".
+func directoryName(fd int) string {
+	path, err := sys.FDPath(fd)
+	if err != nil {
+		return ""
+	}
+	parent, _ := pathname.Split(path)
+	return parent
 }
 
 func (c Config) openMut(ctx context.Context, name string) (m *MmapMut, err error) {

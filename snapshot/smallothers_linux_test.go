@@ -22,23 +22,31 @@ func TestSmallFileOfOthers(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 5000))
+		path := openPathFile(t, name)
+		opens := []func(c snapshot.Config) (*snapshot.Mmap, error){
+			func(c snapshot.Config) (*snapshot.Mmap, error) { return c.Open(context.Background(), name) },
+			func(c snapshot.Config) (*snapshot.Mmap, error) { return c.FromFile(context.Background(), path) },
+		}
 		reflinks := mounttest.Has(dir, mounttest.Reflinks)
 		set := sys.SetLease
 		defer func() { sys.SetLease = set }()
 		sys.SetLease = func(int, int) error { return syscall.EACCES }
 		check := func(what string, c snapshot.Config, want snapshot.Method, tmpfiles int) {
 			t.Helper()
-			calls := systest.CountCalls(t)
-			m, err := c.Open(context.Background(), name)
-			if err != nil {
-				t.Errorf("%s: %v", what, err)
-				return
+			for _, open := range opens {
+				calls := systest.CountCalls(t)
+				m, err := open(c)
+				if err != nil {
+					t.Errorf("%s: %v", what, err)
+					return
+				}
+				wantContents(t, m, noise(1, 5000))
+				if n := calls("tmpfile excl at"); m.Method() != want || n != tmpfiles {
+					t.Errorf("%s: %v, %d attempts to make a private file; want %v, %d",
+						what, m.Method(), n, want, tmpfiles)
+				}
+				must(t, m.Close())
 			}
-			wantContents(t, m, noise(1, 5000))
-			if n := calls("tmpfile excl at"); m.Method() != want || n != tmpfiles {
-				t.Errorf("%s: %v, %d attempts to make a private file; want %v, %d", what, m.Method(), n, want, tmpfiles)
-			}
-			must(t, m.Close())
 		}
 		if reflinks {
 			check("writable directory", snapshot.Config{}, snapshot.Reflink, 1)
@@ -60,23 +68,25 @@ func TestSmallFileOfOthers(t *testing.T) {
 			{"ficlone", syscall.EDQUOT},
 			{"ficlone", syscall.EXDEV}, // the file is mounted by itself
 		} {
-			undo := systest.Intercept(t, func(call string) error {
-				switch call {
-				case refused.call:
-					return refused.errno
-				case "opendir", "tmpfile excl", "memfd":
-					t.Errorf("%v of %s: %s is called", refused.errno, refused.call, call)
+			for _, open := range opens {
+				undo := systest.Intercept(t, func(call string) error {
+					switch call {
+					case refused.call:
+						return refused.errno
+					case "opendir", "tmpfile excl", "memfd":
+						t.Errorf("%v of %s: %s is called", refused.errno, refused.call, call)
+					}
+					return nil
+				})
+				m, err := open(snapshot.Config{TempDir: dir})
+				undo()
+				must(t, err)
+				if m.Method() != snapshot.ComparedCopy {
+					t.Errorf("%v of %s: %v", refused.errno, refused.call, m.Method())
 				}
-				return nil
-			})
-			m, err := snapshot.Config{TempDir: dir}.Open(context.Background(), name)
-			undo()
-			must(t, err)
-			if m.Method() != snapshot.ComparedCopy {
-				t.Errorf("%v of %s: %v", refused.errno, refused.call, m.Method())
+				wantContents(t, m, noise(1, 5000))
+				must(t, m.Close())
 			}
-			wantContents(t, m, noise(1, 5000))
-			must(t, m.Close())
 		}
 
 		sys.SetLease = set

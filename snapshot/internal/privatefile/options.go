@@ -38,7 +38,7 @@ type Source struct {
 	// NoDir. The caller of Copy closes it.
 	Dir func() int
 
-	// DirName, if not "", is the name of that directory, for a file that is made without opening
-	// it.
-	DirName string
+	// DirName returns the name of that directory, for a file that is made without opening it, or
+	// "". It may be nil.
+	DirName func() string
 }

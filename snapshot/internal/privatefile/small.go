@@ -53,8 +53,10 @@ func readAll(fd int, size int64) ([]byte, error) {
 
 // tmpfile makes an unnamed file in the directory of src.
 func (o Options) tmpfile(src Source) (int, error) {
-	if src.DirName != "" {
-		return sys.TmpfileExclAt(syscalls.AtFdcwd, src.DirName, 0)
+	if src.DirName != nil {
+		if name := src.DirName(); name != "" {
+			return sys.TmpfileExclAt(syscalls.AtFdcwd, name, 0)
+		}
 	}
 	return o.create(beside, src.Dir(), 0, src.Stat.Size)
 }
