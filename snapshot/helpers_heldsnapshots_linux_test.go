@@ -32,7 +32,7 @@ func (h heldSnapshot) wantRead(t *testing.T, what string) {
 	wantBytes(t, what+": ReadAt", p, noise(h.seed, h.n))
 }
 
-var errOtherBytes = errors.New("View shows other bytes")
+var errOtherBytes = errors.New("other bytes by View")
 
 // view checks the contents by View, which maps them.
 func (h heldSnapshot) view() error {

@@ -66,8 +66,8 @@ func wantRefusals(t *testing.T, c snapshot.Config, name string) {
 // Where TempDir cannot hold the copy, memory does, up to 64 MiB.
 func TestTreeOpenInMemory(t *testing.T) {
 	tree, back := newTree(t, plainTree)
-	const most = 64 << 20
-	for size, ok := range map[int64]bool{0: true, 5: true, most: true, most + 1: false} {
+	const small, most = 128 << 10, 64 << 20
+	for size, ok := range map[int64]bool{0: true, small: true, small + 1: true, most: true, most + 1: false} {
 		f, err := os.Create(filepath.Join(back, "f"))
 		must(t, err)
 		must(t, f.Truncate(size))
@@ -86,7 +86,9 @@ func TestTreeOpenInMemory(t *testing.T) {
 			if m.Size() != size || m.Method() != snapshot.ComparedCopy {
 				t.Error(m.Size(), m.Method())
 			}
-			_ = private(t, "/memfd:").Close()
+			if size > small { // else the contents are in the Go heap
+				_ = private(t, "/memfd:").Close()
+			}
 			must(t, m.Close())
 		}
 	}
