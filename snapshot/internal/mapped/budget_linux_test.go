@@ -43,7 +43,8 @@ func TestAddressesRunOut(t *testing.T) {
 				wantText(t, r, "text")
 				if err := r.Prefetch(0, 4); err != nil {
 					limit = err
-					if r.Bytes() != nil {
+					// The garbage collector can give addresses back in between.
+					if r.Bytes() != nil && r.Prefetch(0, 4) != nil {
 						t.Error("memory where there is none")
 					}
 				}

@@ -54,7 +54,8 @@ func TestMappingsRunOut(t *testing.T) {
 				wantText(t, r, "text")
 				wantText(t, r, "text")
 			}
-			if b := all[len(all)-1].Bytes(); b != nil {
+			// The garbage collector can give mappings back in between.
+			if r := all[len(all)-1]; r.Bytes() != nil && r.Prefetch(0, 4) != nil {
 				t.Error("memory where there is none")
 			}
 			useRuntime()
