@@ -50,7 +50,7 @@ type making struct {
 	waiting int            // how many wait for it; under cache.mu
 	done    sync.WaitGroup // until it is made, or is not
 
-	// What comes of it, constant once done.Wait returns.
+	// The result, constant once done.Wait returns.
 	s   *shared
 	err error
 }

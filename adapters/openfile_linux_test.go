@@ -12,8 +12,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// openNames are what a name can lead to. Those that are directories or links that lead nowhere are
-// made by fillOpenNames.
+// openNames has a name for each kind of file that a name can lead to. fillOpenNames makes the
+// directories and the links that lead nowhere.
 var openNames = []string{
 	"", "new", "file", "locked", "dir", "dir/", "new/", "file/", "file/f",
 	"none/f", "none/f/", "link", "dangling", "loop", "nul\x00",

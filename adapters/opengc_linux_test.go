@@ -43,7 +43,7 @@ func TestOpenStaysOpenInCall(t *testing.T) {
 	}
 }
 
-// What is dropped without Close gives its descriptors back, and publishes nothing.
+// A File or Reader that is dropped without Close gives its descriptors back, and publishes nothing.
 //
 //promise:adapters.Open a Reader that is dropped without Close gives its descriptors back
 //promise:adapters.File.Close a File that is dropped without Close publishes nothing

@@ -46,7 +46,8 @@ func TestDifferencesFromOSFile(t *testing.T) {
 	}
 }
 
-// What a File of Create or OpenFile does is seen with Sync or Close, and the later one counts.
+// Other processes see the changes of a File of Create or OpenFile after Sync or Close. The last
+// Close replaces the changes of those before.
 //
 //promise:adapters.Create the file is there from the first Sync or Close on, not from opening on
 //promise:adapters.OpenFile the contents of a file that is to be emptied stay until Sync or Close

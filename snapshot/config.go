@@ -72,7 +72,7 @@ type Config struct {
 	// the file is no longer the one that was opened or last committed, or was changed meanwhile: in
 	// contents, size, owner, mode or name. With Create it fails if there is a file at all, of which
 	// it takes nothing over: the error is fs.ErrExist, too. CommitTo and Link do not check, and a
-	// CommitTo of the snapshot's own name counts as somebody else's change.
+	// CommitTo of the snapshot's own name counts as a change by another process.
 	//
 	// Commits hold a lock on the directory (flock) around the check and the rename. If all
 	// processes that write to the file are on one machine and commit with CheckConflict, no commit

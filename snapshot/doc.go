@@ -36,14 +36,14 @@
 // # What opening costs and promises
 //
 //	file                     Method         cost                    shows the file
-//	small (128 KiB at most)  LeasedCopy     up to twice that of     as it was while nobody had it
-//	of one's own, on these                  os.ReadFile             open for writing
-//	four filesystems
+//	small (128 KiB at most)  LeasedCopy     up to twice that of     as it was while no process
+//	of one's own, on XFS,                   os.ReadFile             had it open for writing
+//	btrfs, ext4, tmpfs
 //	on XFS (reflink=1),      Reflink        microseconds            at one instant, between two
 //	btrfs                                   + dirty pages written   write(2) calls of its writers
 //	                                        + extents
-//	on ext4, tmpfs, XFS      LeasedCopy     a copy of the data,     as it was while nobody had it
-//	without reflinks                        holes left out          open for writing
+//	on ext4, tmpfs, XFS      LeasedCopy     a copy of the data,     as it was while no process
+//	without reflinks                        holes left out          had it open for writing
 //	there, without a lease;  ComparedCopy   the same                as it was while size and times
 //	all others                                                      did not change
 //

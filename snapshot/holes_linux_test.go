@@ -124,7 +124,7 @@ func TestHolesLikeLseek(t *testing.T) {
 	}
 }
 
-// What a failed write leaves behind the size is not there.
+// SeekData and SeekHole do not report bytes that a failed write leaves behind the size.
 func TestHolesEndAtSize(t *testing.T) {
 	const size = 10_000
 	m := create(t, join(t.TempDir(), "f"))

@@ -14,7 +14,7 @@ import (
 // commitInPlace makes the contents of the snapshot those of the file that has its name, by a
 // reflink over what is there. The caller holds committing.
 func (m *MmapMut) commitInPlace(ctx context.Context) error {
-	if err := m.writeOut(); err != nil { // before anybody has to wait for us
+	if err := m.writeOut(); err != nil { // before other processes have to wait
 		return err
 	}
 	file, err := m.overwrite(ctx)
