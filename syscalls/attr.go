@@ -117,6 +117,17 @@ func SetNoCOW(fd int, on bool) error {
 	})
 }
 
+// IsRealtime reports whether the data of a file is stored on the realtime device of an XFS, whose
+// addresses are not those of the data device: ioctl_xfs_fsgetxattr(2), FS_XFLAG_REALTIME.
+func IsRealtime(fd int) (bool, error) {
+	var on bool
+	err := do("fs_ioc_fsgetxattr", func() (err error) {
+		on, err = isRealtime(fd)
+		return orUnsupported(err, syscall.ENOTTY)
+	})
+	return on, err
+}
+
 // IsAppendOnly reports whether a file may only be appended to, or names only be put into a
 // directory and not be removed or renamed (chattr +a): statx(2), STATX_ATTR_APPEND, Linux 4.11.
 func IsAppendOnly(fd int) (bool, error) {

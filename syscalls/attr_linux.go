@@ -1,11 +1,13 @@
 package syscalls
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -196,6 +198,20 @@ const noCOWFlag = 0x00800000
 func isNoCOW(fd int) (bool, error) {
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
 	return flags&noCOWFlag != 0, err
+}
+
+func isRealtime(fd int) (bool, error) {
+	var attr [28]byte // struct fsxattr, of which fsx_xflags is the first word
+	// FS_IOC_FSGETXATTR of linux/fs.h is _IOR('X', 31, struct fsxattr). The bits of _IOR depend on the
+	// architecture; FS_IOC_GETFLAGS has them, too.
+	const ior = unix.FS_IOC_GETFLAGS & 0xe0000000
+	const fsgetxattr = ior | uintptr(len(attr))<<16 | 'X'<<8 | 31
+	const realtime = 0x1 // FS_XFLAG_REALTIME
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fsgetxattr, uintptr(unsafe.Pointer(&attr)))
+	if errno != 0 {
+		return false, errno
+	}
+	return binary.NativeEndian.Uint32(attr[:])&realtime != 0, nil
 }
 
 func setNoCOW(fd int, on bool) error {

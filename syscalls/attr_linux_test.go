@@ -1,6 +1,7 @@
 package syscalls_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -44,6 +45,12 @@ var _ = describe(
 		function: "IsPath", name: "fcntl F_GETFL", number: unix.SYS_FCNTL,
 		do:       func(f *files) error { return second(syscalls.IsPath(f.file())) },
 		failures: errnos{syscall.EPERM, syscall.EINVAL},
+	},
+	call{
+		function: "IsRealtime", name: "fs_ioc_fsgetxattr", number: unix.SYS_IOCTL,
+		do:          func(f *files) error { return second(syscalls.IsRealtime(f.file())) },
+		unsupported: errnos{syscall.ENOTTY},
+		failures:    errnos{syscall.EINVAL},
 	},
 	call{
 		function: "IsNoCOW", name: "fs_ioc_getflags", number: unix.SYS_IOCTL,
@@ -321,5 +328,17 @@ func TestFicloneImmutable(t *testing.T) {
 		check := unchanged(t, dst)
 		wantUnsupported(t, syscalls.Ficlone(dst, src), "ficlone", syscall.EPERM)
 		check()
+	})
+}
+
+// A realtime device needs a kernel with CONFIG_XFS_RT, which few distributions have.
+//
+//promise:syscalls.IsRealtime a file on the data device is not realtime
+func TestIsRealtime(t *testing.T) {
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		on, err := syscalls.IsRealtime(newFile(t, dir, "f", nil))
+		if on || err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%v, %v", on, err)
+		}
 	})
 }

@@ -6,6 +6,22 @@ import "syscall"
 // escape to user space. It has no name in package syscall.
 const enotsupp syscall.Errno = 524
 
+// cannotClone are the errnos of FICLONE and FICLONERANGE that do not come from the disk. EOPNOTSUPP,
+// of a filesystem without reflinks, needs no marking.
+//
+// Left out: EBADF (wrong mode of a descriptor), EIO, ENOSPC and EDQUOT (a clone that failed, perhaps
+// half-way), ETXTBSY (swap file), EAGAIN (ZFS with dirty blocks: it may work a moment later).
+var cannotClone = []syscall.Errno{
+	syscall.ENOTTY, // the filesystem does not know the ioctl
+	enotsupp,
+	// The filesystem has reflinks, but not between these two files.
+	syscall.EXDEV,  // two filesystems, or two layers of an overlayfs; before Linux 5.18 also two mounts of one
+	syscall.EINVAL, // btrfs: one of them is NOCOW; XFS: one of them is realtime or DAX; ZFS: unequal record sizes
+	// A seccomp filter refuses the ioctl. An immutable dst says the same; nothing was changed there
+	// either.
+	syscall.EPERM,
+}
+
 // Ficlone makes the whole of src the contents of dst by sharing its extents (a reflink):
 // ioctl_ficlone(2). dst must be open for writing, src for reading. It costs the writeback of
 // what is dirty in src, and then time that grows with the number of extents, not with the size.
@@ -15,21 +31,17 @@ const enotsupp syscall.Errno = 524
 // report a clone cut short by an error as success: compare the sizes.
 func Ficlone(dst, src int) error {
 	return do("ficlone", func() error {
-		return orUnsupported(ficlone(dst, src),
-			// The filesystem has no reflinks: EOPNOTSUPP, which needs no marking, or one of
-			// these.
-			syscall.ENOTTY, // the filesystem does not know the ioctl
-			enotsupp,
-			// The filesystem has reflinks, but not between these two files.
-			syscall.EXDEV,  // two filesystems, or two layers of an overlayfs; before Linux 5.18 also two mounts of one
-			syscall.EINVAL, // btrfs: one of them is NOCOW; XFS: one of them is realtime or DAX; ZFS: unequal record sizes
-			// A seccomp filter refuses the ioctl. An immutable dst says the same; nothing was
-			// changed there either.
-			syscall.EPERM,
-			// Left out: EBADF (wrong mode of a descriptor), EIO, ENOSPC and EDQUOT (a clone
-			// that failed, perhaps half-way), ETXTBSY (swap file), EAGAIN (ZFS with dirty
-			// blocks: it may work a moment later).
-		)
+		return orUnsupported(ficlone(dst, src), cannotClone...)
+	})
+}
+
+// FicloneRange makes n bytes at srcOff of src the contents of dst at dstOff by sharing their extents:
+// ioctl_ficlonerange(2). If n is 0, the range extends to the end of src. The offsets are multiples of
+// the block size of the filesystem, and n is one unless the range ends at the end of src. dst becomes
+// longer if the range ends behind its end. Errors and costs are those of [Ficlone].
+func FicloneRange(dst int, dstOff int64, src int, srcOff, n int64) error {
+	return do("ficlonerange", func() error {
+		return orUnsupported(ficloneRange(dst, dstOff, src, srcOff, n), cannotClone...)
 	})
 }
 

@@ -4,6 +4,12 @@ import "golang.org/x/sys/unix"
 
 func ficlone(dst, src int) error { return unix.IoctlFileClone(dst, src) }
 
+func ficloneRange(dst int, dstOff int64, src int, srcOff, n int64) error {
+	return unix.IoctlFileCloneRange(dst, &unix.FileCloneRange{
+		Src_fd: int64(src), Src_offset: uint64(srcOff), Src_length: uint64(n), Dest_offset: uint64(dstOff),
+	})
+}
+
 func copyFileRange(dst int, dstOff int64, src int, srcOff int64, n int) (int, error) {
 	return unix.CopyFileRange(src, &srcOff, dst, &dstOff, n, 0)
 }

@@ -20,6 +20,15 @@ var _ = describe(
 		needs:       "FICLONE",
 	},
 	call{
+		function: "FicloneRange", name: "ficlonerange", number: unix.SYS_IOCTL,
+		do: func(f *files) error {
+			return syscalls.FicloneRange(f.other(), 0, f.file(), 0, int64(page))
+		},
+		unsupported: errnos{syscall.ENOTTY, enotsupp, syscall.EXDEV, syscall.EINVAL, syscall.EPERM},
+		failures:    errnos{syscall.EISDIR},
+		needs:       "FICLONE",
+	},
+	call{
 		function: "DedupeRange", name: "fideduperange", number: unix.SYS_IOCTL,
 		do: func(f *files) error {
 			// The kernel may refuse the source before it looks at the destination.
@@ -59,6 +68,35 @@ func TestFiclone(t *testing.T) {
 		wantContents(t, src, data)
 		write(t, src, []byte("src"), 0)
 		wantContents(t, dst, data[:4096], []byte("dst"), data[4099:])
+	})
+}
+
+//promise:syscalls.FicloneRange the range shares the extents of the source, and the rest stays
+func TestFicloneRange(t *testing.T) {
+	needCall(t, "FICLONE")
+	const block = 64 << 10 // a multiple of all block sizes
+	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
+		data, old := noise(4*block+100, 1), noise(4*block, 2)
+		src, dst := newFile(t, dir, "src", data), newFile(t, dir, "dst", old)
+		if !mounttest.Has(dir, mounttest.Reflinks) {
+			check := unchanged(t, dst)
+			err := syscalls.FicloneRange(dst, 0, src, 0, block)
+			wantUnsupported(t, err, "ficlonerange", syscall.EOPNOTSUPP)
+			check()
+			return
+		}
+		must(t, syscalls.FicloneRange(dst, block, src, 2*block, block))
+		wantContents(t, dst, old[:block], data[2*block:3*block], old[2*block:])
+		if n := bytesWith(extents(t, dst), shared); n != block {
+			t.Errorf("%d bytes are shared, want %d", n, block)
+		}
+		// All to the end of the source, which is not aligned, makes the destination longer.
+		must(t, syscalls.FicloneRange(dst, 4*block, src, 3*block, 0))
+		wantContents(t, dst, old[:block], data[2*block:3*block], old[2*block:], data[3*block:])
+		check := unchanged(t, dst)
+		wantUnsupported(t, syscalls.FicloneRange(dst, 1, src, 0, block), "ficlonerange", syscall.EINVAL)
+		wantUnsupported(t, syscalls.FicloneRange(dst, 0, src, 0, 100), "ficlonerange", syscall.EINVAL)
+		check()
 	})
 }
 

@@ -16,6 +16,8 @@ func ficlone(int, int) error                                 { return errOther }
 func copyFileRange(int, int64, int, int64, int) (int, error) { return 0, errOther }
 func dedupeRange(int, int, int64, int) (int, error)          { return 0, errOther }
 func countExtents(int, int64, int64) (int, error)            { return 0, errOther }
+func fiemap(int, int64, int64, bool, []Extent) (int, error)  { return 0, errOther }
+func ficloneRange(int, int64, int, int64, int64) error       { return errOther }
 func seekData(int, int64) (int64, error)                     { return 0, errOther }
 func seekHole(int, int64) (int64, error)                     { return 0, errOther }
 func allocate(int, int64, int64, bool) error                 { return errOther }
@@ -45,6 +47,7 @@ func fgetxattr(int, string) ([]byte, error) { return nil, errOther }
 func fsetxattr(int, string, []byte) error   { return errOther }
 func fremovexattr(int, string) error        { return errOther }
 func isNoCOW(int) (bool, error)             { return false, errOther }
+func isRealtime(int) (bool, error)          { return false, errOther }
 func setNoCOW(int, bool) error              { return errOther }
 func isAppendOnly(int) (bool, error)        { return false, errOther }
 func fileFlags(int) (Flags, error)          { return 0, errOther }

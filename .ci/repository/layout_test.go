@@ -38,12 +38,13 @@ var layout = []struct {
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
 	}},
 	{internal + "defrag", []string{"syscalls", internal + "sys", internal + "privatefile"}},
+	{internal + "extentdiff", []string{"syscalls", internal + "sys"}},
 	{internal + "publish", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
 	}},
 	{"snapshot", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname", internal + "mapped",
-		internal + "privatefile", internal + "defrag", internal + "publish",
+		internal + "privatefile", internal + "defrag", internal + "extentdiff", internal + "publish",
 	}},
 	{"adapters", []string{"snapshot", "syscalls"}},
 	{"benchmarks/internal/interleave", nil},

@@ -193,6 +193,22 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 	}
 }
 
+// Hold calls f with the descriptor of the file, which stays open until f returns, and returns its
+// error as ferr. After Close, err is fs.ErrClosed, and f is not called.
+func (r *Region) Hold(f func(fd int) error) (err, ferr error) {
+	if r.file == nil {
+		return errors.ErrUnsupported, nil
+	}
+	conn, err := r.file.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { ferr = f(int(fd)) })
+	}
+	if err != nil { // in the words of internal/poll
+		return fs.ErrClosed, nil
+	}
+	return nil, ferr
+}
+
 // Written notes that the kernel has written every page to the disk, so that the next store into any
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }

@@ -21,6 +21,7 @@ var (
 	Fchown           = syscalls.Fchown
 	Fgetxattr        = syscalls.Fgetxattr
 	Ficlone          = syscalls.Ficlone
+	Fiemap           = syscalls.Fiemap
 	FileFlags        = syscalls.FileFlags
 	Flistxattr       = syscalls.Flistxattr
 	Fremovexattr     = syscalls.Fremovexattr
@@ -35,6 +36,7 @@ var (
 	IsNoCOW          = syscalls.IsNoCOW
 	IsPath           = syscalls.IsPath
 	IsReadable       = syscalls.IsReadable
+	IsRealtime       = syscalls.IsRealtime
 	Linkat           = syscalls.Linkat
 	MapNone          = syscalls.MapNone
 	Memfd            = syscalls.Memfd
@@ -100,6 +102,8 @@ var Calls = []Call{
 	{"fchown", &Fchown},
 	{"fideduperange", &DedupeRange},
 	{"fiemap", &CountExtents},
+	{"fiemap extents", &Fiemap},
+	{"fsgetxattr", &IsRealtime},
 	{"readlink", &FDPath},
 	{"fgetxattr", &Fgetxattr},
 	{"ficlone", &Ficlone},

@@ -1,0 +1,468 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/extentdiff"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// A state is a snapshot and its contents.
+type state struct {
+	*snapshot.Mmap
+	data []byte
+}
+
+func newState(t *testing.T, name string) state {
+	t.Helper()
+	m, err := snapshot.Open(name)
+	must(t, err)
+	data := make([]byte, m.Size())
+	_, err = m.ReadAt(data, 0)
+	must(t, err)
+	return state{m, data}
+}
+
+// checkChanged checks that new and old are equal outside of what Changed yields, and that the ranges
+// are in order. It returns the number of pages that differ, and that of pages in ranges.
+func checkChanged(t *testing.T, old, new state) (differ, reported int) {
+	t.Helper()
+	small, large := min(len(old.data), len(new.data)), max(len(old.data), len(new.data))
+	in := make([]bool, large/editedBlock+1)
+	at := 0
+	equal := func(end int) {
+		if end > small || !bytes.Equal(old.data[at:end], new.data[at:end]) {
+			t.Errorf("[%d,%d) of %d and %d bytes differs, and is in no range", at, end,
+				len(old.data), len(new.data))
+		}
+	}
+	for r, err := range new.Changed(context.Background(), old.Mmap) {
+		must(t, err)
+		off, end := int(r.Off), int(r.Off+r.Len)
+		if off < at || off == at && at > 0 || end <= off || end > large {
+			t.Fatalf("range [%d,%d) behind %d, of %d bytes", off, end, at, large)
+		}
+		equal(off)
+		for page := off / editedBlock; page <= (end-1)/editedBlock; page++ {
+			in[page] = true
+		}
+		at = end
+	}
+	if at < large {
+		equal(large)
+	}
+	for from := 0; from < large; from += editedBlock {
+		a, b := min(from+editedBlock, len(old.data)), min(from+editedBlock, len(new.data))
+		if a != b || from < a && !bytes.Equal(old.data[from:a], new.data[from:b]) {
+			differ++
+		}
+		if in[from/editedBlock] {
+			reported++
+		}
+	}
+	return differ, reported
+}
+
+// checkLive checks that a file with dirty pages, which no process writes to now, and a snapshot of it
+// are equal where their addresses say so.
+func checkLive(t *testing.T, old state, fd int) {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Fstat(fd, &st))
+	size := min(st.Size, old.Size())
+	data := make([]byte, size)
+	n, err := unix.Pread(fd, data, 0)
+	if int64(n) != size || err != nil {
+		t.Fatalf("read %d of %d, %v", n, size, err)
+	}
+	for c := extentdiff.NewComparer(size); !c.Done(); {
+		parts, err := c.Next(snapshot.Region(old.Mmap).FD(), fd)
+		must(t, err)
+		for _, p := range parts {
+			same := bytes.Equal(old.data[p.Off:p.End], data[p.Off:p.End])
+			if p.Verdict == extentdiff.Same && !same {
+				t.Errorf("[%d,%d) of the file differs from the snapshot", p.Off, p.End)
+			}
+		}
+	}
+}
+
+// editedVariants are files of which the extents mean different things.
+var editedVariants = []struct {
+	name string
+	make func(fd int) error
+	// plain is set if the addresses of all extents tell the contents.
+	plain bool
+}{
+	{"plain", func(int) error { return nil }, true},
+	{"no copy-on-write", func(fd int) error { return syscalls.SetNoCOW(fd, true) }, true},
+	{"compressed", func(fd int) error {
+		return unix.Fsetxattr(fd, "btrfs.compression", []byte("zstd"), 0)
+	}, false},
+}
+
+// Snapshots of a file after edits of all kinds, each compared with four before it.
+//
+//promise:snapshot.Mmap.Changed what is in no range is equal, whatever changed the file
+//promise:snapshot.Mmap.Changed ranges ascend and do not touch
+//promise:snapshot.Range a range has an offset and a length
+func TestChanged(t *testing.T) {
+	for _, variant := range editedVariants {
+		t.Run(variant.name, func(t *testing.T) {
+			mounttest.Each(t, func(t *testing.T, dir string) {
+				mounttest.Leaks(t)
+				name := join(dir, "f")
+				file := openFile(t, name, os.O_RDWR|os.O_CREATE)
+				if err := variant.make(int(file.Fd())); err != nil {
+					t.Skipf("%s: %v", variant.name, err)
+				}
+				f := newEditedFile(t, name, int(file.Fd()), uint64(len(dir)))
+				var states []state
+				differ, reported := 0, 0
+				for range mounttest.Count(40, 200, 4000) {
+					s := newState(t, name)
+					for _, old := range states {
+						d, r := checkChanged(t, old, s)
+						differ, reported = differ+d, reported+r
+					}
+					if states = append(states, s); len(states) > 4 {
+						must(t, states[0].Close())
+						states = states[1:]
+					}
+					done := ""
+					for range 1 + f.rand.IntN(3) {
+						edit := edits[f.rand.IntN(len(edits))]
+						done += edit.name + ", "
+						edit.do(f)
+					}
+					if s.Method() == snapshot.Reflink {
+						checkLive(t, s, f.fd)
+					}
+					if t.Failed() {
+						t.Fatalf("after the edits %s", done)
+					}
+				}
+				for _, s := range states {
+					must(t, s.Close())
+				}
+				t.Logf("%d pages differ, %d reported", differ, reported)
+				if variant.plain && reported > 2*differ {
+					t.Errorf("%d pages are reported, and %d differ: more than twice as many", reported, differ)
+				}
+			})
+		})
+	}
+}
+
+// Changed of each pair of snapshots of two sizes, and of contents that need no private file.
+//
+//promise:snapshot.Mmap.Changed the rest of the longer snapshot is in a range
+func TestChangedSizes(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		var states []state
+		data := noise(1, 400<<10)
+		for _, size := range []int{0, 1, 4095, 4096, 5000, 128 << 10, 200<<10 + 1, 300 << 10, 400 << 10} {
+			name := join(dir, fmt.Sprint(size))
+			write(t, name, data[:size])
+			states = append(states, newState(t, name))
+		}
+		for _, a := range states {
+			for _, b := range states {
+				checkChanged(t, a, b)
+				if a.Mmap == b.Mmap {
+					for r, err := range a.Changed(context.Background(), b.Mmap) {
+						t.Errorf("a snapshot differs from itself in %v, %v", r, err)
+					}
+				}
+			}
+		}
+		for _, s := range states {
+			must(t, s.Close())
+		}
+	})
+}
+
+// Two reflinks of one file: no read, and one call for 4 096 extents of each and half as many again.
+//
+//promise:snapshot.Mmap.Changed reflinks are compared without a read
+func TestChangedReadsNothing(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		extents := mounttest.Count(9_000, 9_000, 50_000)
+		file := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		must(t, file.Truncate(int64(extents)*8192)) // else XFS reserves space behind each end
+		page := noise(1, 4096)
+		for i := range extents {
+			_, err := file.WriteAt(page, int64(i)*8192)
+			must(t, err)
+		}
+		must(t, file.Sync())
+		old, err := snapshot.Open(name)
+		must(t, err)
+		defer old.Close()
+		new, err := snapshot.Open(name)
+		must(t, err)
+		defer new.Close()
+		const changed = 4711 * 8192
+		calls := systest.CountCalls(t)
+		check := func(want ...snapshot.Range) {
+			before := calls("fiemap extents")
+			var got []snapshot.Range
+			for r, err := range new.Changed(t.Context(), old) {
+				must(t, err)
+				got = append(got, r)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("changed are %v, want %v", got, want)
+			}
+			maps, bound := calls("fiemap extents")-before, 3*2*extents/4096/2+8
+			if maps == 0 || maps > bound {
+				t.Errorf("%d extents: %d calls of FIEMAP, want at most %d", extents, maps, bound)
+			}
+			for _, m := range []*snapshot.Mmap{old, new} {
+				for off := range int64(extents) {
+					if m.Resident(off*8192, 4096) {
+						t.Fatalf("the page at %d was read", off*8192)
+					}
+				}
+			}
+		}
+		check()
+		_, err = file.WriteAt([]byte("changed"), changed)
+		must(t, err)
+		again, err := snapshot.Open(name)
+		must(t, err)
+		defer again.Close()
+		new = again
+		check(snapshot.Range{Off: changed, Len: 4096})
+	})
+}
+
+// Where an address may mean something else in each file, Changed compares the contents.
+func TestChangedByContents(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		old := newState(t, name)
+		defer old.Close()
+		write(t, name, noise(2, 1<<20))
+		new := newState(t, name)
+		defer new.Close()
+		calls := systest.CountCalls(t)
+		check := func(name string, want bool) {
+			before := calls("fiemap extents")
+			checkChanged(t, old, new)
+			if got := calls("fiemap extents") > before; got != want {
+				t.Errorf("%s: addresses are compared: %v, want %v", name, got, want)
+			}
+		}
+		check("two reflinks", true)
+		replace(t, &sys.IsRealtime, func(int) (bool, error) { return true, nil }, func() {
+			check("realtime device", false)
+		})
+		replace(t, &sys.IsRealtime, func(int) (bool, error) { return false, unix.ENOTTY }, func() {
+			check("unknown device", false)
+		})
+		replace(t, &sys.FSType, func(int) (uint32, error) { return syscalls.Ext4, nil }, func() {
+			check("another filesystem", false)
+		})
+		undo := systest.ChangeStats(func(st *syscalls.Stat) { st.Dev = st.Ino })
+		check("two filesystems", false)
+		undo()
+	})
+}
+
+// The control: a file with dirty pages, compared without FIEMAP_FLAG_SYNC, has its old addresses.
+func TestChangedNeedsSync(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		old, err := snapshot.Open(name)
+		must(t, err)
+		defer old.Close()
+		live := openFile(t, name, os.O_RDWR)
+		compare := func() []extentdiff.Part {
+			c := extentdiff.NewComparer(1 << 20)
+			parts, err := c.Next(snapshot.Region(old).FD(), int(live.Fd()))
+			must(t, err)
+			return parts
+		}
+		withoutSync := func(fd int, off, n int64, _ bool, e []syscalls.Extent) (int, error) {
+			return syscalls.Fiemap(fd, off, n, false, e)
+		}
+		const at = 512 << 10
+		missed := false
+		for range 5 { // the kernel may write the page at any time
+			_, err := live.WriteAt(noise(2, 4096), at)
+			must(t, err)
+			replace(t, &sys.Fiemap, withoutSync, func() {
+				missed = missed || len(compare()) == 1 && compare()[0].Verdict == extentdiff.Same
+			})
+			if !found(compare(), at, extentdiff.MayDiffer) {
+				t.Fatalf("a dirty page is not found: %v", compare())
+			}
+		}
+		if !missed {
+			t.Skip("btrfs and XFS showed new addresses for dirty pages: the control proves nothing")
+		}
+	})
+}
+
+// found reports whether the part at an offset has a verdict.
+func found(parts []extentdiff.Part, off int64, want extentdiff.Verdict) bool {
+	for _, p := range parts {
+		if p.Off <= off && off < p.End {
+			return p.Verdict == want
+		}
+	}
+	return false
+}
+
+// replace sets a variable of package sys while f runs.
+func replace[T any](t *testing.T, variable *T, value T, f func()) {
+	t.Helper()
+	old := *variable
+	*variable = value
+	defer func() { *variable = old }()
+	f()
+}
+
+// Two files that use different parts of one compressed extent of btrfs: FIEMAP reports the same
+// address. The control ignores the flags, and takes them for equal.
+//
+//promise:snapshot.Mmap.Changed compressed extents with equal addresses are read and compared
+func TestChangedCompressed(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Subvolumes|mounttest.Reflinks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		const extent, size = 128 << 10, 256 << 10
+		source := openFile(t, join(dir, "source"), os.O_RDWR|os.O_CREATE)
+		fd := int(source.Fd())
+		must(t, unix.Fsetxattr(fd, "btrfs.compression", []byte("zstd"), 0))
+		text := bytes.Repeat([]byte("page of text "), extent/13+1)[:extent]
+		for i := 0; i < extent; i += 4096 {
+			copy(text[i:], fmt.Sprint("this is page ", i/4096))
+		}
+		_, err := source.Write(text)
+		must(t, err)
+		must(t, source.Sync())
+		var states []state
+		for i := range int64(2) {
+			name := join(dir, fmt.Sprint(i))
+			f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+			must(t, f.Truncate(size))
+			must(t, syscalls.FicloneRange(int(f.Fd()), 0, fd, 64<<10*i, 64<<10))
+			must(t, f.Sync())
+			states = append(states, newState(t, name))
+		}
+		old, new := states[0], states[1]
+		defer old.Close()
+		defer new.Close()
+		if old.Method() != snapshot.Reflink || new.Method() != snapshot.Reflink {
+			t.Fatalf("methods %v and %v", old.Method(), new.Method())
+		}
+		if differ, reported := checkChanged(t, old, new); differ != 16 || reported != 16 {
+			t.Errorf("%d pages differ, and %d are reported, want 16 and 16", differ, reported)
+		}
+		withoutFlags := func(fd int, off, n int64, sync bool, e []syscalls.Extent) (int, error) {
+			n2, err := syscalls.Fiemap(fd, off, n, sync, e)
+			for i := range e[:n2] {
+				e[i].Flags = 0
+			}
+			return n2, err
+		}
+		replace(t, &sys.Fiemap, withoutFlags, func() {
+			for r, err := range new.Changed(t.Context(), old.Mmap) {
+				t.Errorf("the control finds %v, %v: the extents do not have the same address", r, err)
+			}
+		})
+	})
+}
+
+// Errors, the end of the context, Close, and a consumer that stops.
+//
+//promise:snapshot.Mmap.Changed an error is yielded once, last, with the zero Range
+//promise:snapshot.Mmap.Changed if one of the two is closed, the error is fs.ErrClosed
+func TestChangedEnds(t *testing.T) {
+	mounttest.Each(t, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, noise(1, 1<<20))
+		open := func() *snapshot.Mmap {
+			m, err := snapshot.Open(name)
+			must(t, err)
+			return m
+		}
+		old := open()
+		f := openFile(t, name, os.O_RDWR)
+		for _, off := range []int64{0, 256 << 10, 768 << 10} {
+			_, err := f.WriteAt([]byte("new"), off)
+			must(t, err)
+		}
+		must(t, f.Sync())
+		new := open()
+		n := 0
+		for _, err := range new.Changed(t.Context(), old) {
+			must(t, err)
+			if n++; n == 2 {
+				break
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d ranges before the consumer stops, want 2", n)
+		}
+		wantOnly := func(ctx context.Context, target error) {
+			t.Helper()
+			n := 0
+			for r, err := range new.Changed(ctx, old) {
+				if n++; r != (snapshot.Range{}) || !errors.Is(err, target) {
+					t.Errorf("%v, %v, want no range and %v", r, err, target)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d errors, want 1", n)
+			}
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		wantOnly(ended, context.Canceled)
+		// Without FIEMAP, the contents are compared.
+		replace(t, &sys.Fiemap, func(int, int64, int64, bool, []syscalls.Extent) (int, error) {
+			return 0, errors.ErrUnsupported
+		}, func() {
+			n := 0
+			for r, err := range new.Changed(t.Context(), old) {
+				must(t, err)
+				if n++; r.Len != 4096 {
+					t.Errorf("range %v, want a page", r)
+				}
+			}
+			if n != 3 {
+				t.Errorf("%d ranges, want 3", n)
+			}
+		})
+		must(t, old.Close())
+		wantOnly(t.Context(), fs.ErrClosed)
+		old = open()
+		must(t, new.Close())
+		wantOnly(t.Context(), fs.ErrClosed)
+		must(t, old.Close())
+		old = nil
+		wantOnly(t.Context(), fs.ErrInvalid)
+		old, new = open(), nil
+		wantOnly(t.Context(), fs.ErrInvalid)
+		must(t, old.Close())
+	})
+}
