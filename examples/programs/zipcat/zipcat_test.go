@@ -124,7 +124,7 @@ func TestExtract(t *testing.T) {
 			t.Errorf("empty: %v", err)
 		}
 		programtest.Put(t, out, "a.txt", "mine")
-		programtest.Call(t, run, "-d", out, name, "a.txt").Want(t, 1, "", "a.txt: file exists")
+		programtest.Call(t, run, "-d", out, name, "a.txt").Want(t, 1, "", "a.txt: exists, and is not replaced")
 		if b, _ := os.ReadFile(filepath.Join(out, "a.txt")); string(b) != "mine" {
 			t.Errorf("a file that was there became %q", b)
 		}
@@ -176,9 +176,10 @@ func TestBadInput(t *testing.T) {
 		status int
 		err    string
 	}{
-		{nil, 2, "want one archive"},
+		{nil, 2, "want an archive"},
 		{[]string{"-x"}, 2, "not defined: -x"},
-		{[]string{"-l", "-d", "x", "a"}, 2, "not both"},
+		{[]string{"-l", "-d", "x", "a"}, 2, "want -l or -d, not both"},
+		{[]string{"-limit", "-1", "a"}, 2, "-limit must be between 0 and"},
 		{[]string{"a", "[", "b"}, 2, "syntax error in pattern"},
 		{[]string{filepath.Join(dir, "missing")}, 1, "no such file"},
 		{[]string{dir}, 1, "is a directory"},
