@@ -106,12 +106,12 @@ func TestLikeReplaceAllWithHoles(t *testing.T) {
 			}
 			return string(b)
 		}
-		for range mounttest.Count(60, 300, 20000) {
+		for range mounttest.Count(200, 1000, 20000) {
 			const block = 4096
 			size := int64(1 + r.IntN(12*block))
 			data, content := map[int64]string{}, make([]byte, size)
 			for range r.IntN(4) { // data at both sides of the boundary between two blocks
-				off := max(0, int64(r.IntN(13)*block-r.IntN(8)))
+				off := max(0, int64(r.IntN(13)*block-r.IntN(3)))
 				s := word(r.IntN(16))
 				if off+int64(len(s)) <= size {
 					copy(content[off:], s)
