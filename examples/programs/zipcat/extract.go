@@ -22,7 +22,7 @@ func extract(ctx context.Context, std program.Std, dir string, members []*zip.Fi
 	}
 	// Names in an archive may say "../../etc/passwd", or lead through a symbolic link. An
 	// os.Root follows neither out of the directory.
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(dir + "/.") // a FIFO is an error, and not waited for
 	if err != nil {
 		return err
 	}
