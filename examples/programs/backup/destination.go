@@ -40,9 +40,18 @@ func makeDestination(name string) (d *destination, err error) {
 }
 
 // checkOwn returns an error if the directory is not the one that was made: a user who may write to
-// the parent can put another one there, into which that user may write, too.
+// the parent can put another one there, into which that user may write, too. Where no other user
+// can do that, the directory may have any owner and mode: some filesystems have one for all.
 func (d *destination) checkOwn() error {
-	fi, err := d.Stat(".")
+	fi, err := d.parent.Stat(".")
+	if err != nil {
+		return err
+	}
+	uid, _, ok := owner(fi)
+	if (!ok || uid == os.Geteuid() || uid == 0) && fi.Mode().Perm()&0o022 == 0 {
+		return nil
+	}
+	fi, err = d.Stat(".")
 	if err != nil {
 		return err
 	}
@@ -50,7 +59,7 @@ func (d *destination) checkOwn() error {
 	if err != nil {
 		return err
 	}
-	uid, _, ok := owner(fi)
+	uid, _, ok = owner(fi)
 	if ok && uid != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 || len(names) > 0 {
 		return errors.New("replaced by another directory since it was made")
 	}

@@ -174,6 +174,9 @@ func TestRemoveDestination(t *testing.T) {
 	mounttest.WantNames(t, dir, "copy", "moved")
 
 	// Between making and opening it, another user put one there.
+	parent, err := openRoot(dir)
+	must(t, err)
+	defer parent.Close()
 	for name, make := range map[string]func(string) error{
 		"open to all": func(name string) error { return firstError(os.Mkdir(name, 0o700), os.Chmod(name, 0o777)) },
 		"not empty":   func(name string) error { return os.MkdirAll(filepath.Join(name, treeName), 0o700) },
@@ -181,11 +184,20 @@ func TestRemoveDestination(t *testing.T) {
 		must(t, make(at(name)))
 		root, err := openRoot(at(name))
 		must(t, err)
-		if err := (&destination{Root: root}).checkOwn(); err == nil {
+		made := &destination{Root: root, parent: parent, base: name}
+		must(t, os.Chmod(dir, 0o755))
+		must(t, made.checkOwn()) // nobody else could
+		must(t, os.Chmod(dir, 0o775))
+		if err := made.checkOwn(); err == nil {
 			t.Errorf("%s: taken for the one that was made", name)
 		}
 		must(t, root.Close())
 	}
+	must(t, os.Chmod(dir, 0o777))
+	made, err = makeDestination(at("in a shared directory"))
+	must(t, err)
+	defer made.close()
+	must(t, made.remove())
 }
 
 // The copy of a directory that may not be written to is removed, too, if a backup fails after that.
