@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	dry := flags.Bool("n", false, "show what would be changed, and change nothing")
 	verbose := flags.Bool("v", false, "show the offset of each change (in the old contents)")
 	inPlace := flags.Bool("inplace", false, "keep the inode, and other hard links, and give up atomicity; needs reflinks")
-	check := flags.Bool("check", false, "fail if somebody else changes the file meanwhile, rather than undo that")
+	check := flags.Bool("check", false, "fail if another process changes the file meanwhile, rather than undo that")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}

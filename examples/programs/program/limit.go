@@ -14,7 +14,7 @@ type Limit struct{ mib int64 }
 // NewLimit defines the flag -limit.
 func NewLimit(flags *flag.FlagSet) *Limit {
 	l := new(Limit)
-	flags.Int64Var(&l.mib, "limit", 0, "write `MiB` at most; 0 means 100 times the size of the archive,"+
+	flags.Int64Var(&l.mib, "limit", 0, "write at most this many `MiB`; 0 means 100 times the size of the archive,"+
 		" but at least 1024")
 	return l
 }

@@ -46,7 +46,7 @@ func main() { program.Main("tarindex", run) }
 
 func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("tarindex", flag.ContinueOnError)
-	file := flags.String("i", "", "keep the index in this `file`")
+	file := flags.String("i", "", "keep the index in this `file`, in a directory that no other user may write to")
 	list := flags.Bool("l", false, "list the members: offset of the header, size, time of modification, name")
 	limit := program.NewLimit(flags)
 	if err := program.Parse(flags, usage, args, std); err != nil {
