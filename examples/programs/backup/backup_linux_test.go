@@ -62,7 +62,7 @@ func TestBackup(t *testing.T) {
 		}
 		r := programtest.Call(t, run, tree, copied)
 		r.Want(t, 0, how, "fifo: left out: p")
-		r.Want(t, 0, "; 1 special files left out, 0 files lacking\n", "fifo: left out: p")
+		r.Want(t, 0, "; 1 special file left out, 0 files lacking\n", "fifo: left out: p")
 		sameTree(t, content(t, filepath.Join(copied, treeName)), before)
 		must(t, os.Remove(filepath.Join(tree, "fifo")))
 		must(t, os.Chtimes(tree, modified, modified))
@@ -103,7 +103,7 @@ func TestOwners(t *testing.T) {
 			must(t, os.Lchown(filepath.Join(tree, name), 1000+i, 2000+i))
 		}
 		must(t, os.Chmod(filepath.Join(tree, "f"), 0o755|fs.ModeSetuid|fs.ModeSetgid))
-		programtest.Call(t, run, tree, copied).Want(t, 0, "1 files", "")
+		programtest.Call(t, run, tree, copied).Want(t, 0, "1 file, ", "")
 		for i, name := range []string{"", "f", "l"} {
 			fi, err := os.Lstat(filepath.Join(copied, treeName, name))
 			must(t, err)
@@ -129,7 +129,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{nil, 2, "want a source and a destination"},
 		{[]string{tree}, 2, "want a source and a destination"},
-		{[]string{"-verify"}, 2, "want one copy"},
+		{[]string{"-verify"}, 2, "-verify wants one copy, not 0"},
 		{[]string{"-jobs", "0", tree, "x"}, 2, "-jobs"},
 		{[]string{"-x"}, 2, "not defined: -x"},
 		{[]string{filepath.Join(dir, "missing"), filepath.Join(dir, "x")}, 1, "no such file"},

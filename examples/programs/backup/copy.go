@@ -15,7 +15,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
 // How a file was copied.
@@ -32,11 +31,14 @@ func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) 
 		return nil
 	case e.isSymlink():
 		if err := c.dst.Symlink(string(e.Target), string(e.Path)); err != nil {
-			return err
+			return lackIfRefused(err)
 		}
-		return c.setAttributes(e)
+		return c.setAttributes(ctx, e)
 	}
-	f, err := c.open(ctx, string(e.Path))
+	f, err := openFile(ctx, c.src, string(e.Path))
+	if err == nil {
+		err = e.readCapability(f)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -56,29 +58,16 @@ func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) 
 	if err != nil {
 		return err
 	}
-	return c.setAttributes(e)
+	return c.setAttributes(ctx, e)
 }
 
-// openFile opens a file for reading by open, os.OpenFile or that of an os.Root. It does not wait
-// for the other end of a FIFO, and for a process that has a lease on the file two seconds at most.
-func openFile(ctx context.Context, name string, open openFunc) (*os.File, error) {
-	return syscalls.AwaitLease(ctx, func() (*os.File, error) {
-		return open(name, os.O_RDONLY|nonblock, 0)
-	})
-}
-
-type openFunc func(name string, flag int, perm fs.FileMode) (*os.File, error)
-
-// open opens a regular file of the source.
-func (c *copier) open(ctx context.Context, name string) (*os.File, error) {
-	f, err := openFile(ctx, name, c.src.OpenFile)
-	if err != nil {
-		return nil, err
+// lackIfRefused makes an error of writing one that is no reason to give up, if it is about this
+// file alone.
+func lackIfRefused(err error) error {
+	if refusesFile(err) {
+		return &lackError{err}
 	}
-	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
-		return nil, errors.Join(err, errors.New("no longer a regular file"), f.Close())
-	}
-	return f, nil
+	return err
 }
 
 // link puts a snapshot of f into the copy without copying data. It reports false, and has done
@@ -87,17 +76,25 @@ func (c *copier) open(ctx context.Context, name string) (*os.File, error) {
 func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n int)) (bool, error) {
 	// NoSync: the whole filesystem is synced before the manifest is written. No Root, because
 	// source and destination have two: each name begins with a descriptor that is below one of
-	// them.
+	// them, and no directory follows.
+	dir, err := openDir(c.dst, path.Dir(string(e.Path)))
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
 	m, err := snapshot.Config{NoCopy: true, NoSync: true}.OpenMut(ctx, nameOf(f))
 	if err != nil {
 		return false, ctx.Err()
 	}
 	defer m.Close()
-	if err := m.Link(path.Join(nameOf(c.dir), string(e.Path))); err != nil {
+	if err := m.Link(nameOf(dir) + "/" + path.Base(string(e.Path))); err != nil {
 		return false, ctx.Err() // copying will tell whether it is serious
 	}
 	fi, err := m.Stat()
 	if err != nil {
+		return true, err
+	}
+	if err := e.checkCapability(fi); err != nil {
 		return true, err
 	}
 	e.describe(fi)
@@ -113,7 +110,7 @@ func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n
 	// TempDir: where the directory of f may not be written to, the snapshot is made in the copy's,
 	// which is as good if the two are on one filesystem. Open takes a lease on the file. FromFile
 	// does not, if the descriptor is open for reading.
-	m, err := snapshot.Config{TempDir: c.dst.Name()}.Open(ctx, nameOf(f))
+	m, err := snapshot.Config{TempDir: nameOf(c.dir)}.Open(ctx, nameOf(f))
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			return err // no other file will fare better
@@ -125,18 +122,24 @@ func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n
 	if err != nil {
 		return err
 	}
+	if err := e.checkCapability(fi); err != nil {
+		return err
+	}
 	e.describe(fi)
 	e.Method = copiedOf + m.Method().String()
 	file, err := c.dst.OpenFile(string(e.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return lackIfRefused(err)
 	}
 	dst := &sparseWriter{file: file}
 	e.SHA256, err = hash(ctx, dst, m, progress)
 	if err != nil && dst.err == nil && ctx.Err() == nil {
 		err = &lackError{err} // of reading
 	}
-	return errors.Join(err, file.Truncate(dst.off), file.Close())
+	if err == nil {
+		err = lackIfRefused(file.Truncate(dst.off))
+	}
+	return errors.Join(lackIfRefused(err), file.Close())
 }
 
 // hash writes what src holds to dst and returns its hash.

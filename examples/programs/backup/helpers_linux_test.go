@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 )
 
@@ -91,4 +93,11 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+func newCopier(t *testing.T, source string, said *strings.Builder) *copier {
+	src, err := os.OpenRoot(source)
+	must(t, err)
+	t.Cleanup(func() { _ = src.Close() })
+	return &copier{std: program.Std{Err: said}, src: src}
 }

@@ -40,7 +40,7 @@ func TestLeases(t *testing.T) {
 			mounttest.HoldLease(t, filepath.Join(destination, treeName, "polite"), giveUpLater)
 			mounttest.HoldLease(t, filepath.Join(destination, treeName, "kept"), nil)
 			verified := programtest.Call(t, run, "-verify", destination)
-			verified.Want(t, 1, "kept: "+reason, "1 differences")
+			verified.Want(t, 1, "kept: "+reason, "1 difference from")
 		})
 		if took := time.Since(begin); took > 30*time.Second { // the kernel would wait for 45
 			t.Errorf("it took %v", took)

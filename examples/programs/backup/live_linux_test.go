@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
-	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -39,7 +38,7 @@ func TestChangedSinceListed(t *testing.T) {
 		must(t, os.Chmod(at("secret"), 0o400))
 		programtest.Put(t, tree, "large", "other")
 		must(t, c.copyAll(t.Context(), 2))
-		must(t, c.finishDirectories())
+		must(t, c.finishDirectories(t.Context()))
 		for _, line := range []string{"a: left out: vanished\n", "none: left out: ", "run: left out: no longer a regular file\n", "d/e/c: left out: "} {
 			if !strings.Contains(said.String(), "backup: "+line) {
 				t.Errorf("no %q in %q", line, &said)
@@ -87,20 +86,13 @@ func TestDestinationMoved(t *testing.T) {
 		must(t, os.Rename(at("copy"), at("moved")))
 		must(t, os.Symlink("outside", at("copy")))
 		must(t, c.copyAll(t.Context(), 2))
-		must(t, c.finishDirectories())
+		must(t, c.finishDirectories(t.Context()))
 		must(t, writeManifest(t.Context(), to, c.entries))
 		programtest.Call(t, run, "-verify", at("moved")).Want(t, 0, "as in the manifest", "")
 		mounttest.WantNames(t, at("outside"), "tree")
 		mounttest.WantNames(t, at("outside/tree"))
 		must(t, os.Chmod(at("moved/tree/closed"), 0o755))
 	})
-}
-
-func newCopier(t *testing.T, source string, said *strings.Builder) *copier {
-	src, err := os.OpenRoot(source)
-	must(t, err)
-	t.Cleanup(func() { _ = src.Close() })
-	return &copier{std: program.Std{Err: said}, src: src}
 }
 
 // A tree in which somebody replaces, truncates, makes and removes files all the time: each file

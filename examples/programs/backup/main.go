@@ -9,22 +9,28 @@
 // takes no room until files change.
 //
 // The copy of the tree is in the directory "tree" of the destination, beside "manifest", which
-// names every file with its size, mode, time of modification, hash and how it was copied. The
+// names every file with its size, owner, mode, time of modification, hash and how it was copied. The
 // manifest is written last, when everything else is on the disk: a copy that has one is complete.
 // If backup fails or is interrupted, the destination is removed again.
 //
-// Owners are kept if root runs it; extended attributes and ACLs where no data are copied, but no
-// file capabilities. Hard links become files of their own. Symbolic links are copied as such and
-// never followed. Sockets, FIFOs and devices are named and left out. The destination is open to its
-// owner alone.
+// Owners and file capabilities are kept if root runs it; other extended attributes and ACLs of files
+// where no data are copied. Hard links become files of their own. Symbolic links are copied as such
+// and never followed. Sockets, FIFOs and devices are named and left out. The destination is open to
+// its owner alone.
+//
+// With -verify, backup reports each difference from the manifest: contents, size, owner, mode, time
+// of modification, extended attributes with ACLs and file capabilities, further hard links, and
+// files that are not in the manifest. A user who may write to the manifest can hide differences.
 //
 // The exit status is 0; 1 if there is no copy, or it does not match its manifest; 2 for wrong
 // usage; 3 if the copy is there but lacks files that vanished, could not be read, did not hold
-// still while they were copied, or on which another process kept a lease for two seconds.
+// still while they were copied, lie below more than 255 directories, have a name or a size that the
+// destination's filesystem does not take, or on which another process kept a lease for two seconds.
 //
-// Each file is one idea: main.go does one thing after the other, walk.go lists the source, copy.go
-// copies one file, workers.go does so in parallel, manifest.go is what is written last, verify.go
-// reads it all again.
+// Each file is one idea: main.go does one thing after the other, open.go opens without waiting,
+// destination.go makes and removes the copy's directory, walk.go lists the source, tree.go makes
+// directories, copy.go copies one file, attributes.go gives it owner, mode and times, workers.go
+// copies in parallel, manifest.go is what is written last, verify.go reads it all again.
 package main
 
 import (
@@ -67,16 +73,17 @@ func run(ctx context.Context, args []string, std program.Std) error {
 		return err
 	}
 	if *jobs < 1 || *jobs > 1024 {
-		return program.Usage("-jobs must be between 1 and 1024")
+		return program.Usage("-jobs must be between 1 and 1024, not %d", *jobs)
 	}
 	if *check {
 		if flags.NArg() != 1 {
-			return program.Usage("want one copy to verify")
+			return program.Usage("-verify wants one copy, not %d", flags.NArg())
 		}
 		return verify(ctx, std, flags.Arg(0), *jobs)
 	}
 	if flags.NArg() != 2 {
-		return program.Usage("want a source and a destination")
+		return program.Usage("want a source and a destination, not %s",
+			program.Count(flags.NArg(), "argument", "arguments"))
 	}
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("snapshots need Linux: %w", errors.ErrUnsupported)
@@ -85,59 +92,56 @@ func run(ctx context.Context, args []string, std program.Std) error {
 }
 
 // backup makes the destination, and removes it again if it fails.
-func backup(ctx context.Context, std program.Std, source, destination string, jobs int) (err error) {
-	src, err := os.OpenRoot(source)
+func backup(ctx context.Context, std program.Std, source, name string, jobs int) (err error) {
+	src, err := openRoot(source)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := notInside(source, filepath.Dir(filepath.Clean(destination))); err != nil {
+	if err := notInside(src, filepath.Dir(filepath.Clean(name))); err != nil {
 		return err
 	}
-	if err := os.Mkdir(destination, 0o700); err != nil { // nobody else puts anything there
-		return err
-	}
-	lacking := 0
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(destination))
-		} else if lacking > 0 {
-			err = &program.Exit{Status: incomplete, Err: fmt.Errorf("%d files are not in the copy", lacking)}
-		}
-	}()
-	to, err := os.OpenRoot(destination)
+	to, err := makeDestination(name)
 	if err != nil {
 		return err
 	}
-	defer to.Close()
+	defer to.close()
 	c := &copier{std: std, src: src}
+	defer func() {
+		if err != nil {
+			c.openDirectories()
+			err = errors.Join(err, to.remove())
+		} else if c.lacking > 0 {
+			err = &program.Exit{Status: incomplete, Err: fmt.Errorf(
+				"%s not in the copy as in the source", program.Count(c.lacking, "file is", "files are"))}
+		}
+		c.close()
+	}()
 	if err := c.walk(ctx); err != nil {
 		return err
 	}
-	if err := c.makeTree(to); err != nil {
+	if err := c.makeTree(to.Root); err != nil {
 		return err
 	}
-	defer c.close()
 	if err := c.copyAll(ctx, jobs); err != nil {
 		return err
 	}
-	if err := c.finishDirectories(); err != nil {
+	if err := c.finishDirectories(ctx); err != nil {
 		return err
 	}
 	if err := syncFilesystem(c.dir); err != nil {
 		return err
 	}
-	lacking = c.lacking
-	if err := writeManifest(ctx, to, c.entries); err != nil {
+	if err := writeManifest(ctx, to.Root, c.entries); err != nil {
 		return err
 	}
 	c.report()
 	return nil
 }
 
-// notInside returns an error if dir is source or below it: the copy would be copied.
-func notInside(source, dir string) error {
-	from, err := os.Stat(source)
+// notInside returns an error if dir is the source or below it: the copy would be copied.
+func notInside(src *os.Root, dir string) error {
+	from, err := src.Stat(".")
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,7 @@ func notInside(source, dir string) error {
 	for err == nil {
 		var at fs.FileInfo
 		if at, err = os.Stat(dir); err == nil && os.SameFile(at, from) {
-			return fmt.Errorf("the destination is inside the source %s", source)
+			return fmt.Errorf("the destination is inside the source %s", filepath.Clean(src.Name()))
 		}
 		if dir == filepath.Dir(dir) {
 			break

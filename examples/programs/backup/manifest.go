@@ -21,13 +21,18 @@ import (
 type entry struct {
 	Path    program.Name // below the tree, with slashes
 	Mode    string       // as ls(1) shows it
+	UID     int          // of the copy, as all that follows
+	GID     int
 	Size    int64        `json:",omitempty"`
 	ModTime time.Time    `json:",omitzero"`
 	SHA256  string       `json:",omitempty"`
 	Method  string       `json:",omitempty"` // how the file was copied
 	Target  program.Name `json:",omitempty"` // of a symbolic link
+	Xattrs  string       `json:",omitempty"` // a hash; "" if there are none
 
-	info fs.FileInfo // of the source
+	info       fs.FileInfo // of the source
+	before     fs.FileInfo // of the source, when its capability was read
+	capability []byte      // of the source
 }
 
 // describe fills in what a FileInfo tells.
@@ -50,7 +55,7 @@ type preamble struct {
 	Entries int
 }
 
-const format = "backup 1"
+const format = "backup 2"
 
 // writeManifest writes the entries to a new file of the destination that is there, and on the disk,
 // as a whole or not at all.
@@ -78,7 +83,7 @@ func writeManifest(ctx context.Context, destination *os.Root, entries []*entry) 
 // readManifest reads the manifest of a copy.
 func readManifest(ctx context.Context, copied *os.Root) ([]*entry, error) {
 	name := filepath.Join(copied.Name(), manifestName)
-	f, err := openFile(ctx, manifestName, copied.OpenFile)
+	f, err := openFile(ctx, copied, manifestName)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
@@ -16,7 +17,7 @@ import (
 // verify reads all of a copy, compares it with the manifest, and prints what differs.
 func verify(ctx context.Context, std program.Std, destination string, jobs int) error {
 	var entries []*entry
-	copied, err := os.OpenRoot(destination)
+	copied, err := openRoot(destination)
 	if err == nil {
 		defer copied.Close()
 		entries, err = readManifest(ctx, copied)
@@ -27,7 +28,7 @@ func verify(ctx context.Context, std program.Std, destination string, jobs int) 
 	if err != nil {
 		return err
 	}
-	root, err := copied.OpenRoot(treeName)
+	root, err := openBelow(copied, treeName)
 	if err != nil {
 		return err
 	}
@@ -66,21 +67,38 @@ func verify(ctx context.Context, std program.Std, destination string, jobs int) 
 	if err != nil {
 		return err
 	}
-	err = walkTree(root, ".", func(name string, _ fs.FileInfo, err error) error {
-		if err == nil && !listed[name] {
-			differs(program.Name(name), "not in the manifest")
-		}
+	if err := extra(copied, root, listed, differs); err != nil {
 		return err
-	})
-	if err == nil && differences > 0 {
-		err = fmt.Errorf("%d differences from the manifest", differences)
 	}
+	if differences > 0 {
+		return fmt.Errorf("%s from the manifest", program.Count(differences, "difference", "differences"))
+	}
+	end()
+	_, err = fmt.Fprintf(std.Out, "%s, %s: as in the manifest\n",
+		program.Count(len(entries), "entry", "entries"), program.Count(done, "byte", "bytes"))
+	return err
+}
+
+// extra calls differs with each file in the copy that is not listed, and each beside the tree.
+func extra(copied, root *os.Root, listed map[string]bool, differs func(name program.Name, what string)) error {
+	names, err := namesIn(copied, ".")
 	if err != nil {
 		return err
 	}
-	end()
-	_, err = fmt.Fprintf(std.Out, "%d entries, %d bytes: as in the manifest\n", len(entries), done)
-	return err
+	slices.Sort(names)
+	for _, name := range names {
+		if name != treeName && name != manifestName {
+			differs(program.Name(name), "beside the tree, not in the manifest")
+		}
+	}
+	return walkTree(root, func(name string, _ fs.FileInfo, err error) error {
+		if err != nil {
+			differs(program.Name(name), err.Error())
+		} else if !listed[name] {
+			differs(program.Name(name), "not in the manifest")
+		}
+		return nil
+	})
 }
 
 // compare returns what is not as the entry says.
@@ -92,29 +110,33 @@ func (e *entry) compare(ctx context.Context, root *os.Root, progress func(n int)
 	if err != nil {
 		return "", err
 	}
-	var now entry
-	now.describe(fi)
-	switch {
-	case now.Mode != e.Mode:
-		return fmt.Sprintf("mode %s, not %s", now.Mode, e.Mode), nil
-	case now.Size != e.Size:
-		return fmt.Sprintf("%d bytes, not %d", now.Size, e.Size), nil
-	case !now.ModTime.Equal(e.ModTime):
-		return fmt.Sprintf("modified %v, not %v", now.ModTime, e.ModTime), nil
-	case e.isSymlink():
+	if what := e.compareInfo(fi); what != "" {
+		return what, nil
+	}
+	if e.isSymlink() {
 		target, err := root.Readlink(string(e.Path))
 		if err == nil && target != string(e.Target) {
 			return fmt.Sprintf("leads to %s, not %s", target, e.Target), nil
 		}
 		return "", err
-	case e.isDir():
-		return "", nil
 	}
-	f, err := openFile(ctx, string(e.Path), root.OpenFile)
+	f, err := openSame(ctx, root, string(e.Path), fi)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
+	if e.Xattrs != unreadable {
+		xattrs, err := hashXattrs(f)
+		if err != nil {
+			return "", err
+		}
+		if xattrs != e.Xattrs {
+			return "other extended attributes, ACL or capabilities", nil
+		}
+	}
+	if e.isDir() {
+		return "", nil
+	}
 	h := sha256.New()
 	if err := program.Copy(ctx, h, f, progress); err != nil {
 		return "", err
@@ -123,4 +145,24 @@ func (e *entry) compare(ctx context.Context, root *os.Root, progress func(n int)
 		return "other contents", nil
 	}
 	return "", nil
+}
+
+// compareInfo compares what a FileInfo tells.
+func (e *entry) compareInfo(fi fs.FileInfo) string {
+	var now entry
+	now.describe(fi)
+	uid, gid, ok := owner(fi)
+	switch {
+	case now.Mode != e.Mode:
+		return fmt.Sprintf("mode %s, not %s", now.Mode, e.Mode)
+	case ok && (uid != e.UID || gid != e.GID):
+		return fmt.Sprintf("owner %d:%d, not %d:%d", uid, gid, e.UID, e.GID)
+	case now.Size != e.Size:
+		return fmt.Sprintf("%s, not %d", program.Count(now.Size, "byte", "bytes"), e.Size)
+	case !now.ModTime.Equal(e.ModTime):
+		return fmt.Sprintf("modified %v, not %v", now.ModTime, e.ModTime)
+	case !fi.IsDir() && links(fi) != 1: // backup makes none
+		return fmt.Sprintf("%d hard links, not 1", links(fi))
+	}
+	return ""
 }

@@ -31,7 +31,7 @@ type copier struct {
 
 // walk lists the source.
 func (c *copier) walk(ctx context.Context) error {
-	return walkTree(c.src, ".", func(name string, fi fs.FileInfo, err error) error {
+	return walkTree(c.src, func(name string, fi fs.FileInfo, err error) error {
 		if cerr := ctx.Err(); cerr != nil {
 			return cerr
 		}
@@ -65,11 +65,22 @@ func (c *copier) walk(ctx context.Context) error {
 	})
 }
 
-// walkTree calls f with each file of the tree name in root, a directory before what is in it. If
-// there is an error, f gets it, and no FileInfo, and what is there is left out; for a directory
-// that cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names
-// that are not UTF-8.
-func walkTree(root *os.Root, name string, f func(name string, fi fs.FileInfo, err error) error) error {
+// maxDepth is the number of directories that a file may lie below. Each access to a file takes a
+// step for each of them, so a user who makes thousands could hold a backup up for hours.
+const maxDepth = 255
+
+// walkTree calls f with each file of the tree in root, a directory before what is in it. If there
+// is an error, f gets it, and no FileInfo, and what is there is left out; for a directory that
+// cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names that
+// are not UTF-8.
+func walkTree(root *os.Root, f func(name string, fi fs.FileInfo, err error) error) error {
+	return walkBelow(root, ".", 0, f)
+}
+
+func walkBelow(root *os.Root, name string, depth int, f func(name string, fi fs.FileInfo, err error) error) error {
+	if depth > maxDepth {
+		return f(name, nil, fmt.Errorf("below more than %d directories", maxDepth))
+	}
 	fi, err := root.Lstat(name)
 	if err != nil {
 		return f(name, nil, err)
@@ -77,17 +88,13 @@ func walkTree(root *os.Root, name string, f func(name string, fi fs.FileInfo, er
 	if err := f(name, fi, nil); err != nil || !fi.IsDir() {
 		return err
 	}
-	dir, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	names, err := namesIn(root, name)
 	if err != nil {
-		return f(name, nil, err)
-	}
-	names, err := dir.Readdirnames(-1)
-	if err := errors.Join(err, dir.Close()); err != nil {
 		return f(name, nil, err)
 	}
 	slices.Sort(names)
 	for _, below := range names {
-		if err := walkTree(root, path.Join(name, below), f); err != nil {
+		if err := walkBelow(root, path.Join(name, below), depth+1, f); err != nil {
 			return err
 		}
 	}
@@ -96,69 +103,16 @@ func walkTree(root *os.Root, name string, f func(name string, fi fs.FileInfo, er
 
 // lack notes that a file will not be in the copy.
 func (c *copier) lack(name string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lacking++
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("vanished")
 	}
-	fmt.Fprintf(c.std.Err, "backup: %s: left out: %s\n", program.Printable(name), program.Printable(err.Error()))
+	c.lackOf(name, "left out: "+err.Error())
 }
 
-// makeTree makes the tree in the destination, and its directories, writable for now. The caller
-// calls close if there is no error.
-func (c *copier) makeTree(destination *os.Root) (err error) {
-	if err := destination.Mkdir(treeName, 0o700); err != nil {
-		return err
-	}
-	if c.dst, err = destination.OpenRoot(treeName); err != nil {
-		return err
-	}
-	if c.dir, err = c.dst.Open("."); err != nil {
-		return errors.Join(err, c.dst.Close())
-	}
-	for _, e := range c.entries {
-		if e.isDir() && e.Path != "." {
-			if err := c.dst.Mkdir(string(e.Path), 0o700); err != nil {
-				c.close()
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (c *copier) close() {
-	_ = c.dir.Close()
-	_ = c.dst.Close()
-}
-
-// finishDirectories gives the directories what they had, those inside first: to change something
-// in a directory changes its times, and its mode may forbid it.
-func (c *copier) finishDirectories() error {
-	for i := len(c.entries) - 1; i >= 0; i-- {
-		if e := c.entries[i]; e.isDir() {
-			if err := c.setAttributes(e); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// setAttributes gives what was copied under the name of e owner, mode and times of e.
-func (c *copier) setAttributes(e *entry) error {
-	name := string(e.Path)
-	if uid, gid, ok := owner(e.info); ok && os.Geteuid() == 0 {
-		if err := c.dst.Lchown(name, uid, gid); err != nil { // before the mode, of which it clears bits
-			return err
-		}
-	}
-	if e.isSymlink() {
-		return nil // has no mode, and package os cannot set its times
-	}
-	if err := c.dst.Chmod(name, e.info.Mode()); err != nil {
-		return err
-	}
-	return c.dst.Chtimes(name, e.ModTime, e.ModTime)
+// lackOf notes that something of a file is not in the copy.
+func (c *copier) lackOf(name, what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lacking++
+	fmt.Fprintf(c.std.Err, "backup: %s: %s\n", program.Printable(name), program.Printable(what))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 )
 
 // parallel calls do with each entry, a number of them at a time, until one fails, whose error it
@@ -87,11 +89,14 @@ func (c *copier) report() {
 			files++
 		}
 	}
-	fmt.Fprintf(c.std.Out, "%d files, %d bytes", files, c.done)
+	fmt.Fprintf(c.std.Out, "%s, %s", program.Count(files, "file", "files"),
+		program.Count(c.done, "byte", "bytes"))
 	for _, m := range []string{linked, copiedOf + "reflink", copiedOf + "leased copy", copiedOf + "compared copy"} {
 		if methods[m] > 0 {
 			fmt.Fprintf(c.std.Out, "; %d by %s", methods[m], m)
 		}
 	}
-	fmt.Fprintf(c.std.Out, "; %d special files left out, %d files lacking\n", c.special, c.lacking)
+	fmt.Fprintf(c.std.Out, "; %s left out, %s lacking\n",
+		program.Count(c.special, "special file", "special files"),
+		program.Count(c.lacking, "file", "files"))
 }

@@ -3,19 +3,43 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 )
 
 // chunk is how much is searched or moved at once. A variable for the tests.
 var chunk = 1 << 20
 
+// A source is a snapshot.
+type source interface {
+	io.ReaderAt
+	SeekData(off int64) (int64, error)
+	SeekHole(off int64) (int64, error)
+}
+
 // find calls found with the offset of each place between off and end where pattern is, from left
 // to right and without overlaps, as bytes.ReplaceAll finds them. Bytes before the end of the last
-// place found may be overwritten by found: they are not read again.
-func find(ctx context.Context, src io.ReaderAt, off, end int64, pattern []byte, update func(done, total int64), found func(at int64) error) error {
+// place found may be overwritten by found: they are not read again. Holes are not read, unless the
+// pattern can be found in them.
+func find(ctx context.Context, src source, off, end int64, pattern []byte, update func(done, total int64), found func(at int64) error) error {
 	buf := make([]byte, max(chunk, 2*len(pattern)))
+	inHoles := len(bytes.Trim(pattern, "\x00")) == 0
 	for total := end - off; end-off >= int64(len(pattern)); {
+		if !inHoles {
+			data, err := src.SeekData(off)
+			if errors.Is(err, syscall.ENXIO) {
+				return nil // only zeros follow
+			}
+			if err != nil {
+				return err
+			}
+			// The pattern may begin with zeros of the hole.
+			if off = max(off, data-int64(len(pattern)-1)); end-off < int64(len(pattern)) {
+				return nil
+			}
+		}
 		b := buf[:min(int64(len(buf)), end-off)]
 		if n, err := src.ReadAt(b, off); n < len(b) {
 			return err
@@ -44,7 +68,7 @@ func find(ctx context.Context, src io.ReaderAt, off, end int64, pattern []byte, 
 // findAll counts and shows the places, and calls found, unless nil, with each. The bytes that
 // will be written are those that change, and if the length changes, all that comes after the
 // first place.
-func (e edit) findAll(ctx context.Context, src io.ReaderAt, size int64, found func(at int64) error) (result, error) {
+func (e edit) findAll(ctx context.Context, src source, size int64, found func(at int64) error) (result, error) {
 	var res result
 	first := int64(-1)
 	update, end := e.std.Progress("searching")
@@ -62,8 +86,30 @@ func (e edit) findAll(ctx context.Context, src io.ReaderAt, size int64, found fu
 		}
 		return nil
 	})
+	if err != nil {
+		return res, err
+	}
 	if res.written = int64(res.count) * int64(len(e.replace)); len(e.replace) != len(e.find) && res.count > 0 {
 		res.written = size - first + int64(res.count)*int64(len(e.replace)-len(e.find))
+		res.filled, err = holes(src, first, size)
 	}
 	return res, err
+}
+
+// holes returns how many bytes between off and size are in holes.
+func holes(src source, off, size int64) (n int64, err error) {
+	for off < size {
+		data, err := src.SeekData(off)
+		if errors.Is(err, syscall.ENXIO) {
+			return n + size - off, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		n += data - off
+		if off, err = src.SeekHole(data); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }

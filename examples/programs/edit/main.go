@@ -7,8 +7,11 @@
 //	edit -n -find old.example -replace "" disk.img           only shows what would be done
 //
 // On a filesystem with reflinks (XFS, btrfs), an edit that does not move the rest of the file
-// costs reading it once, and writing the pages that change. The file is never in memory as a
-// whole.
+// costs reading it once, and writing the pages that change. Holes are neither read nor filled,
+// unless all bytes to find are zero. The file is never in memory as a whole.
+//
+// A replacement of another length moves the rest of the file: all that follows the first place is
+// read and written, holes become data, and the disk has to have room for it. -n shows how much it is.
 //
 // The exit status is 0, or 1 if something failed or nothing was found, or 2 for wrong usage. If
 // it is not 0 the file is as it was, unless the error says otherwise.
@@ -35,6 +38,8 @@ const usage = `usage: edit [flags] -find bytes -replace bytes file
 
 Changes a file of any size, atomically. The first form replaces all that is found, by as many bytes
 or more or fewer; the second overwrites what is at an offset, beyond the end too, but leaves no gap.
+With as many bytes, the rest of the file is neither written nor, where it has holes, read. With more
+or fewer, all that follows the first place is written, holes included: -n shows how much that is.
 
 `
 
@@ -54,6 +59,19 @@ type edit struct {
 type result struct {
 	count   int   // of places
 	written int64 // bytes
+	filled  int64 // bytes of holes that become data
+}
+
+// places returns where the file is changed, for a message.
+func (r result) places() string { return program.Count(r.count, "place", "places") }
+
+// cost returns what is written, for a message; size is that of the file.
+func (r result) cost(verb string, size int64) string {
+	s := fmt.Sprintf("%s %s of %.1f MiB", program.Count(r.written, "byte", "bytes"), verb, mebi(size))
+	if r.filled > 0 {
+		s += fmt.Sprintf(", holes of %.1f MiB among them", mebi(r.filled))
+	}
+	return s
 }
 
 func run(ctx context.Context, args []string, std program.Std) error {
@@ -66,22 +84,23 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	dry := flags.Bool("n", false, "show what would be changed, and change nothing")
 	verbose := flags.Bool("v", false, "show the offset of each change (in the old contents)")
 	inPlace := flags.Bool("inplace", false, "keep the inode, and other hard links, and give up atomicity; needs reflinks")
-	check := flags.Bool("check", false, "fail if somebody else changes the file meanwhile, rather than undo that")
+	check := flags.Bool("check", false, "fail if another process changes the file meanwhile, rather than undo that")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	searches := given["find"] && given["replace"] && !given["at"] && !given["write"]
-	writes := given["at"] && given["write"] && !given["find"] && !given["replace"]
-	if flags.NArg() != 1 || searches == writes {
-		return program.Usage("want one file, and either -find and -replace or -at and -write")
+	searches, err := checkFlags(given)
+	if err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return program.Usage("want one file after the flags, not %d", flags.NArg())
 	}
 	e := edit{at: *at, shown: io.Discard, std: std}
 	if *verbose || *dry {
 		e.shown = std.Out
 	}
-	var err error
 	if searches {
 		e.find, err = parse(*find, *inHex)
 		*write = *replace
@@ -92,13 +111,35 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	switch {
 	case err != nil:
 		return program.Usage("%w", err)
-	case searches && len(e.find) == 0 || writes && len(e.replace) == 0:
-		return program.Usage("no bytes given")
+	case searches && len(e.find) == 0:
+		return program.Usage("-find: no bytes given")
+	case !searches && len(e.replace) == 0:
+		return program.Usage("-write: no bytes given")
 	}
 	if *dry {
 		return e.show(ctx, flags.Arg(0))
 	}
 	return e.do(ctx, snapshot.Config{InPlace: *inPlace, CheckConflict: *check}, flags.Arg(0))
+}
+
+// checkFlags returns which of the two forms is wanted.
+func checkFlags(given map[string]bool) (searches bool, err error) {
+	searches = given["find"] || given["replace"]
+	writes := given["at"] || given["write"]
+	if searches && writes {
+		return false, program.Usage("-find and -replace do not go with -at and -write")
+	}
+	if !searches && !writes {
+		return false, program.Usage("want -find and -replace, or -at and -write")
+	}
+	for _, pair := range [][2]string{{"find", "replace"}, {"at", "write"}} {
+		for i, name := range pair {
+			if other := pair[1-i]; given[other] && !given[name] {
+				return false, program.Usage("-%s needs -%s", other, name)
+			}
+		}
+	}
+	return searches, nil
 }
 
 func parse(s string, inHex bool) ([]byte, error) {
@@ -128,10 +169,10 @@ func (e edit) show(ctx context.Context, name string) error {
 		err = errNotFound
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", program.Printable(name), err)
 	}
-	fmt.Fprintf(e.std.Out, "%s: would be changed in %d places, %d bytes to be written of %.1f MiB\n",
-		program.Printable(name), res.count, res.written, mebi(m.Size()))
+	fmt.Fprintf(e.std.Out, "%s: would be changed in %s, %s\n",
+		program.Printable(name), res.places(), res.cost("to be written", m.Size()))
 	return nil
 }
 
@@ -149,7 +190,7 @@ func (e edit) do(ctx context.Context, c snapshot.Config, name string) error {
 	opened := time.Now()
 	res, err := e.change(ctx, m)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", program.Printable(name), err)
 	}
 	edited, size := time.Now(), m.Size()
 	// Until here nobody has seen anything of it.
@@ -157,8 +198,8 @@ func (e edit) do(ctx context.Context, c snapshot.Config, name string) error {
 		return err
 	}
 	committed := time.Now()
-	fmt.Fprintf(e.std.Out, "%s: changed in %d places, %d bytes written of %.1f MiB; %v in %v, edited in %v, committed in %v\n",
-		program.Printable(name), res.count, res.written, mebi(size),
+	fmt.Fprintf(e.std.Out, "%s: changed in %s, %s; %v in %v, edited in %v, committed in %v\n",
+		program.Printable(name), res.places(), res.cost("written", size),
 		m.Method(), opened.Sub(begin), edited.Sub(opened), committed.Sub(edited))
 	return nil
 }
@@ -182,7 +223,7 @@ func (e edit) change(ctx context.Context, m *snapshot.MmapMut) (result, error) {
 	}
 	fmt.Fprintln(e.shown, e.at)
 	n, err := m.WriteAt(e.replace, e.at)
-	return result{1, int64(n)}, err
+	return result{count: 1, written: int64(n)}, err
 }
 
 func (e edit) checkOffset(size int64) error {

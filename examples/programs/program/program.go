@@ -64,13 +64,40 @@ func Call(ctx context.Context, name string, run Run, args []string, std Std) int
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // which signal it was, not what it broke
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") { // errors.Join makes more than one
-		fmt.Fprintf(std.Err, "%s: %s\n", name, Printable(line))
+	for _, line := range lines(err) {
+		fmt.Fprintf(std.Err, "%s: %s\n", name, line)
 	}
 	if exit := (*Exit)(nil); errors.As(err, &exit) {
 		return exit.Status
 	}
 	return Failed
+}
+
+// lines returns a printable line for each error that errors.Join joined. It does not split text:
+// a file name in an error can contain a newline, and what follows must not look like a message.
+func lines(err error) (all []string) {
+	if exit, ok := err.(*Exit); ok { //nolint:errorlint // one level at a time
+		return lines(exit.Err)
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the same
+		var texts []string
+		for _, e := range several.Unwrap() {
+			texts = append(texts, e.Error())
+			all = append(all, lines(e)...)
+		}
+		if err.Error() == strings.Join(texts, "\n") { // not so with fmt.Errorf
+			return all
+		}
+	}
+	return []string{Printable(err.Error())}
+}
+
+// Count returns "1 place" or "2 places". The words are those for one and for any other number.
+func Count[N int | int64](n N, one, other string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, other)
 }
 
 // Parse parses the flags. With -h it prints the usage and returns flag.ErrHelp, which is no

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -28,6 +29,8 @@ func TestCall(t *testing.T) {
 		{t.Context(), program.Usage("want %d", 1), 2, "prog: want 1 (-h shows the usage)\n"},
 		{t.Context(), &program.Exit{Status: 3, Err: fs.ErrExist}, 3, "prog: file already exists\n"},
 		{t.Context(), errors.Join(fs.ErrExist, errors.New("\x1b[2J")), 1, "prog: file already exists\nprog: \"\\x1b[2J\"\n"},
+		{t.Context(), &program.Exit{Status: 3, Err: errors.Join(fs.ErrExist, fs.ErrInvalid)}, 3,
+			"prog: file already exists\nprog: invalid argument\n"},
 		{cancelled, fs.ErrExist, 1, "prog: terminated\n"},
 	} {
 		var stderr strings.Builder
@@ -35,6 +38,36 @@ func TestCall(t *testing.T) {
 		status := program.Call(x.ctx, "prog", run, nil, program.Std{Err: &stderr})
 		if status != x.status || stderr.String() != x.want {
 			t.Errorf("%v: status %d, %q", x.err, status, &stderr)
+		}
+	}
+}
+
+// A newline in a file name begins no line that looks like a message of the program.
+func TestCallWithForgedNames(t *testing.T) {
+	const name = "x\nprog: all members verified"
+	failed := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	for _, err := range []error{
+		failed,
+		fmt.Errorf("%s: %w", name, fs.ErrNotExist),
+		fmt.Errorf("%s: %w, %w", name, fs.ErrNotExist, fs.ErrExist),
+		errors.Join(failed),
+		errors.Join(fs.ErrExist, errors.Join(fs.ErrExist, failed)),
+		&program.Exit{Status: 3, Err: failed},
+		program.Usage("%s", name),
+	} {
+		var stderr strings.Builder
+		run := func(context.Context, []string, program.Std) error { return err }
+		program.Call(t.Context(), "prog", run, nil, program.Std{Err: &stderr})
+		if strings.Contains(stderr.String(), "\nprog: all") || !strings.Contains(stderr.String(), `x\nprog: all`) {
+			t.Errorf("%#v: %s", err, &stderr)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 entries", 1: "1 entry", 2: "2 entries"} {
+		if got := program.Count(n, "entry", "entries"); got != want {
+			t.Errorf("%d: %q", n, got)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (s Std) Progress(what string) (update func(done, total int64), end func()) 
 	const moment = 100 * time.Millisecond
 	var mu sync.Mutex
 	var bar *progressbar.ProgressBar
-	begin := time.Now()
+	var begin time.Time // of the bar
 	end = func() {
 		mu.Lock()
 		defer mu.Unlock()
@@ -33,10 +33,11 @@ func (s Std) Progress(what string) (update func(done, total int64), end func()) 
 	return func(done, total int64) {
 		mu.Lock()
 		defer mu.Unlock()
-		if total <= 0 || time.Since(begin) < moment {
+		if total <= 0 {
 			return
 		}
 		if bar == nil || bar.GetMax64() != total {
+			begin = time.Now()
 			bar = progressbar.NewOptions64(total,
 				progressbar.OptionSetWriter(f),
 				progressbar.OptionSetDescription(what),
@@ -46,6 +47,10 @@ func (s Std) Progress(what string) (update func(done, total int64), end func()) 
 				progressbar.OptionThrottle(moment),
 				progressbar.OptionClearOnFinish(),
 			)
+			bar.StartWithoutRender() // its rates count from here
+		}
+		if time.Since(begin) < moment {
+			return
 		}
 		_ = bar.Set64(min(done, total)) // that it cannot be drawn is no reason to stop
 	}, end

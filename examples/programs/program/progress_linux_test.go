@@ -68,6 +68,27 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
+// The first rate counts the time before the bar was first drawn: here at most 40 MiB/s, and without
+// that time, hundreds of GiB/s.
+func TestFirstRateOfProgress(t *testing.T) {
+	master, slave := terminal(t)
+	shown := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(master)
+		shown <- string(all)
+	}()
+	update, end := program.Std{Err: slave}.Progress("working")
+	update(0, 100<<20)
+	time.Sleep(100 * time.Millisecond)
+	update(4<<20, 100<<20)
+	end()
+	_ = slave.Close()
+	s := <-shown
+	if !strings.Contains(s, "MiB/s") && !strings.Contains(s, "KiB/s") || strings.Contains(s, "GiB/s") || strings.Contains(s, "TiB/s") {
+		t.Errorf("shown: %q", s)
+	}
+}
+
 func TestNoProgressInAFile(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {

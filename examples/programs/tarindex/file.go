@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
@@ -26,8 +27,8 @@ const format = "tarindex 1"
 
 // save makes ix the contents of a file, as a whole: whoever uses the file meanwhile, or after a
 // crash, has the old index or the new one.
-func save(ctx context.Context, ix *index, name string) error {
-	m, err := snapshot.Config{}.Create(ctx, name)
+func save(ctx context.Context, ix *index, at *place) error {
+	m, err := snapshot.Config{Root: at.dir, Perm: 0o644}.Create(ctx, at.base)
 	if err != nil {
 		return err
 	}
@@ -49,12 +50,19 @@ func save(ctx context.Context, ix *index, name string) error {
 // the last member. Those of a member that is read are checked then. So a file that was
 // replaced by another of the same size and time is noticed where it matters: before an offset
 // that is not in it is used.
-func load(ctx context.Context, m *snapshot.Mmap, name string) (*index, error) {
-	file, err := snapshot.Config{}.Open(ctx, name)
+func load(ctx context.Context, m *snapshot.Mmap, at *place) (*index, error) {
+	file, err := snapshot.Config{Root: at.dir}.Open(ctx, at.base)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	own, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrust("the file", own); err != nil {
+		return nil, fmt.Errorf("%s: %w", program.Printable(at.name), err)
+	}
 	fi, err := m.Stat()
 	if err != nil {
 		return nil, err
@@ -62,7 +70,7 @@ func load(ctx context.Context, m *snapshot.Mmap, name string) (*index, error) {
 	dec := json.NewDecoder(adapters.NewReader(file))
 	var p preamble
 	if err := dec.Decode(&p); err != nil && file.Size() > 0 || err == nil && p.Format != format {
-		return nil, fmt.Errorf("%s: not an index, and not replaced", name) // it may be the archive
+		return nil, fmt.Errorf("%s: not an index, and not replaced", program.Printable(at.name)) // it may be the archive
 	}
 	if p.Size != m.Size() || !p.ModTime.Equal(fi.ModTime()) {
 		return nil, errUnfit

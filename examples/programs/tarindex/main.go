@@ -10,10 +10,15 @@
 // of the archive, whatever happens to the file meanwhile. An index belongs to that version;
 // when the file has become another one, that is noticed, and the index made again.
 //
+// An index decides which contents are shown under a name. It is used only if it belongs to the
+// caller or to root, and neither it nor its directory may be written to by anybody else; so not in
+// /tmp. A sparse member can claim any size: nothing is written if the members exceed -limit. Names
+// are quoted if a terminal might take them as commands; contents are written as they are.
+//
 // The exit status is 0, or 1 if something failed, or 2 for wrong usage.
 //
 // Each file is one idea: main.go opens the archive, scan.go finds where the members are,
-// member.go reads one, file.go keeps the index in a file.
+// member.go reads one, file.go keeps the index in a file, trust.go sees that it is nobody else's.
 package main
 
 import (
@@ -41,17 +46,23 @@ func main() { program.Main("tarindex", run) }
 
 func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("tarindex", flag.ContinueOnError)
-	file := flags.String("i", "", "keep the index in this `file`")
+	file := flags.String("i", "", "keep the index in this `file`, in a directory that no other user may write to")
 	list := flags.Bool("l", false, "list the members: offset of the header, size, time of modification, name")
+	limit := program.NewLimit(flags)
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
 	members := flags.Args()
-	if len(members) == 0 || *list && len(members) > 1 {
-		return program.Usage("want one archive, and with -l nothing else")
-	}
-	if len(members) == 1 && !*list && *file == "" {
+	switch {
+	case len(members) == 0:
+		return program.Usage("want an archive")
+	case *list && len(members) > 1:
+		return program.Usage("-l lists all members: %q is one too many", members[1])
+	case len(members) == 1 && !*list && *file == "":
 		return program.Usage("nothing to do: want -l, -i or a member")
+	}
+	if err := limit.Check(0); err != nil {
+		return err
 	}
 
 	update, end := std.Progress("copying the archive")
@@ -68,6 +79,9 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	if *list {
 		return printList(std.Out, ix)
 	}
+	if err := limit.Check(m.Size(), ix.sizes(members[1:])...); err != nil {
+		return err
+	}
 	var errs []error
 	for _, name := range members[1:] {
 		err := cat(ctx, std.Out, m, ix, name)
@@ -82,8 +96,14 @@ func run(ctx context.Context, args []string, std program.Std) error {
 // findIndex returns the index of the archive: from the file, if there is one that fits, else
 // made anew, and kept in the file.
 func findIndex(ctx context.Context, std program.Std, m *snapshot.Mmap, file string) (*index, error) {
+	var at *place
 	if file != "" {
-		ix, err := load(ctx, m, file)
+		var err error
+		if at, err = findPlace(file); err != nil {
+			return nil, err
+		}
+		defer at.close()
+		ix, err := load(ctx, m, at)
 		if err == nil || ctx.Err() != nil {
 			return ix, err
 		}
@@ -100,7 +120,7 @@ func findIndex(ctx context.Context, std program.Std, m *snapshot.Mmap, file stri
 	if err != nil || file == "" {
 		return ix, err
 	}
-	return ix, save(ctx, ix, file)
+	return ix, save(ctx, ix, at)
 }
 
 // printList prints a line for each member.

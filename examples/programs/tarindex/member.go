@@ -32,9 +32,20 @@ func (e member) open(m *snapshot.Mmap) (*tar.Header, *tar.Reader, error) {
 	return h, tr, nil
 }
 
+// sizes returns the sizes of the members of these names, if there are such.
+func (ix *index) sizes(names []string) (all []uint64) {
+	for _, name := range names {
+		if i, ok := ix.byName[name]; ok {
+			all = append(all, uint64(ix.members[i].Size))
+		}
+	}
+	return all
+}
+
 // cat writes the contents of the member of that name.
 func cat(ctx context.Context, out io.Writer, m *snapshot.Mmap, ix *index, name string) error {
 	i, ok := ix.byName[name]
+	name = program.Printable(name)
 	if !ok {
 		return fmt.Errorf("%s: not in the archive", name)
 	}
@@ -44,7 +55,7 @@ func cat(ctx context.Context, out io.Writer, m *snapshot.Mmap, ix *index, name s
 	}
 	switch h.Typeflag {
 	case tar.TypeLink, tar.TypeSymlink:
-		return fmt.Errorf("%s: a link to %s", name, h.Linkname)
+		return fmt.Errorf("%s: a link to %s", name, program.Printable(h.Linkname))
 	case tar.TypeReg, tar.TypeGNUSparse:
 	default:
 		return fmt.Errorf("%s: not a regular file", name)

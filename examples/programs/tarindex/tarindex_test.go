@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
@@ -23,33 +22,9 @@ import (
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
 
-var modified = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
-
-// archive returns a tar archive of files with these names and contents, in turn.
-func archive(t *testing.T, f tar.Format, files ...string) string {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for i := 0; i < len(files); i += 2 {
-		h := &tar.Header{Name: files[i], Size: int64(len(files[i+1])), Mode: 0o644, ModTime: modified, Format: f}
-		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, files[i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-var few = []string{"a", "first\n", "d/b", "second\n", "c", strings.Repeat("third", 1000)}
-
 func TestBinary(t *testing.T) {
 	exe := programtest.Build(t)
-	name := programtest.Put(t, t.TempDir(), "a.tar", archive(t, tar.FormatPAX, few...))
+	name := programtest.Put(t, private(t), "a.tar", archive(t, tar.FormatPAX, few...))
 	out, err := exec.CommandContext(t.Context(), exe, name, "d/b", "a").CombinedOutput()
 	if err != nil || string(out) != "second\nfirst\n" {
 		t.Errorf("%v: %s", err, out)
@@ -79,7 +54,7 @@ func TestIndex(t *testing.T) {
 // package tar write, sparse files and long names included.
 func TestLikeTar(t *testing.T) {
 	programtest.NeedLinux(t)
-	dir := t.TempDir()
+	dir := private(t)
 	long := strings.Repeat("long/", 60) + "name"
 	var files []string
 	for i, size := range []int{0, 1, 511, 512, 513, 1024, 5000, 512 * 9} {
@@ -163,7 +138,7 @@ func likeTar(t *testing.T, name string) {
 
 // An index of another version of the archive is noticed and made again.
 func TestStaleIndex(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	name, ix := filepath.Join(dir, "a.tar"), filepath.Join(dir, "ix")
 	whole := archive(t, tar.FormatPAX, few...)
 	keep := func(content string) { // the time of modification
@@ -218,7 +193,7 @@ func TestStaleIndex(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	good := archive(t, tar.FormatPAX, few...)
 	name := programtest.Put(t, dir, "good", good)
 	for _, x := range []struct {
@@ -226,9 +201,10 @@ func TestBadInput(t *testing.T) {
 		status int
 		err    string
 	}{
-		{nil, 2, "want one archive"},
+		{nil, 2, "want an archive"},
 		{[]string{"a"}, 2, "nothing to do"},
-		{[]string{"-l", "a", "b"}, 2, "with -l nothing else"},
+		{[]string{"-l", "a", "b"}, 2, `-l lists all members: "b" is one too many`},
+		{[]string{"-limit", "-1", "a", "b"}, 2, "-limit must be between"},
 		{[]string{"-x"}, 2, "not defined: -x"},
 		{[]string{"-l", filepath.Join(dir, "missing")}, 1, "no such file"},
 		{[]string{"-l", dir}, 1, "is a directory"},
@@ -250,7 +226,7 @@ func TestBadInput(t *testing.T) {
 
 // Offsets that an index claims are not trusted.
 func TestDamagedIndex(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	name, ix := programtest.Put(t, dir, "a.tar", archive(t, tar.FormatPAX, few...)), filepath.Join(dir, "ix")
 	programtest.Call(t, run, "-i", ix, name).Want(t, 0, "", "")
 	good, err := os.ReadFile(ix)

@@ -10,8 +10,13 @@
 // The exit status is 0, or 1 if something failed, or 2 for wrong usage. A damaged member does
 // not keep zipcat from the others.
 //
-// Each file is one idea: main.go opens the archive, select.go chooses members, extract.go writes
-// them below a directory and nowhere else.
+// An archive of somebody else cannot fill the disk: of members that overlap only one is read, and
+// nothing is written if the contents exceed -limit. Nothing is written outside the directory of -d,
+// nothing replaced there, and no link made. Names are quoted if a terminal might take them as
+// commands. Contents on standard output are written as they are.
+//
+// Each file is one idea: main.go opens the archive, select.go chooses members, overlap.go refuses
+// those that share data, extract.go writes them below a directory and nowhere else.
 package main
 
 import (
@@ -42,11 +47,18 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("zipcat", flag.ContinueOnError)
 	list := flags.Bool("l", false, "list the members: size, time of modification, name")
 	dir := flags.String("d", "", "extract below this `directory`, which is made if need be; files that exist are not replaced")
+	limit := program.NewLimit(flags)
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
-	if flags.NArg() == 0 || *list && *dir != "" {
-		return program.Usage("want one archive, and not both -l and -d")
+	switch {
+	case flags.NArg() == 0:
+		return program.Usage("want an archive")
+	case *list && *dir != "":
+		return program.Usage("want -l or -d, not both")
+	}
+	if err := limit.Check(0); err != nil {
+		return err
 	}
 	patterns, err := newPatterns(flags.Args()[1:], std.In)
 	if err != nil {
@@ -66,13 +78,26 @@ func run(ctx context.Context, args []string, std program.Std) error {
 		return &fs.PathError{Op: "read", Path: m.Name(), Err: err}
 	}
 	members, err := patterns.choose(archive.File)
-	switch {
-	case *list:
+	if *list {
 		return errors.Join(printList(std.Out, members), err)
-	case *dir != "":
+	}
+	members, errs := apart(members)
+	err = errors.Join(append([]error{err}, errs...)...)
+	if lerr := limit.Check(m.Size(), sizes(members)...); lerr != nil {
+		return errors.Join(lerr, err)
+	}
+	if *dir != "" {
 		return errors.Join(extract(ctx, std, *dir, members), err)
 	}
 	return errors.Join(cat(ctx, std.Out, members), err)
+}
+
+// sizes returns what the members claim to have. Package zip reads no more of one.
+func sizes(members []*zip.File) (all []uint64) {
+	for _, f := range members {
+		all = append(all, f.UncompressedSize64)
+	}
+	return all
 }
 
 // printList prints a line for each member.
@@ -111,7 +136,7 @@ func copyMember(ctx context.Context, dst io.Writer, f *zip.File, copied func(n i
 		err = program.Copy(ctx, dst, src, copied)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
+		return fmt.Errorf("%s: %w", program.Printable(f.Name), err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/zip"
-	"bytes"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
@@ -20,37 +18,6 @@ import (
 )
 
 func TestMain(m *testing.M) { mounttest.Main(m) }
-
-type member struct {
-	name, content string
-	mode          fs.FileMode
-}
-
-var modified = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
-
-// archive returns a zip archive of the members, stored or deflated.
-func archive(t *testing.T, method uint16, members ...member) string {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, m := range members {
-		h := &zip.FileHeader{Name: m.name, Method: method, Modified: modified}
-		h.SetMode(m.mode | 0o644)
-		f, err := w.CreateHeader(h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte(m.content)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-var few = []member{{"a.txt", "first\n", 0}, {"d/b.txt", "second\n", 0}, {"d/e/c.txt", "third\n", 0}}
 
 // many returns members of version v, some MiB that do not compress.
 func many(v byte) (members []member, all string) {
@@ -124,7 +91,7 @@ func TestExtract(t *testing.T) {
 			t.Errorf("empty: %v", err)
 		}
 		programtest.Put(t, out, "a.txt", "mine")
-		programtest.Call(t, run, "-d", out, name, "a.txt").Want(t, 1, "", "a.txt: file exists")
+		programtest.Call(t, run, "-d", out, name, "a.txt").Want(t, 1, "", "a.txt: exists, and is not replaced")
 		if b, _ := os.ReadFile(filepath.Join(out, "a.txt")); string(b) != "mine" {
 			t.Errorf("a file that was there became %q", b)
 		}
@@ -176,9 +143,10 @@ func TestBadInput(t *testing.T) {
 		status int
 		err    string
 	}{
-		{nil, 2, "want one archive"},
+		{nil, 2, "want an archive"},
 		{[]string{"-x"}, 2, "not defined: -x"},
-		{[]string{"-l", "-d", "x", "a"}, 2, "not both"},
+		{[]string{"-l", "-d", "x", "a"}, 2, "want -l or -d, not both"},
+		{[]string{"-limit", "-1", "a"}, 2, "-limit must be between 0 and"},
 		{[]string{"a", "[", "b"}, 2, "syntax error in pattern"},
 		{[]string{filepath.Join(dir, "missing")}, 1, "no such file"},
 		{[]string{dir}, 1, "is a directory"},
