@@ -90,6 +90,8 @@
 //	  largest int64
 //	the size of a file    what the filesystem allows     what fits into the address space, else EFBIG
 //	                                                     or ENOMEM
+//	os.IsNotExist and     know the errno           know it if the error adds nothing to it; errors.Is
+//	  its kin                                      always does
 //	Readdir if closed     "use of closed file"           fs.ErrClosed
 //	nil                   ErrInvalid, Name panics        ErrInvalid, Name is empty; so the zero value
 //	Fd, SyscallConn,      there                          not there

@@ -180,7 +180,7 @@ func (m *MmapMut) Chmod(mode fs.FileMode) error {
 		return pathError("chmod", m.name, fs.ErrClosed)
 	}
 	if m.config.InPlace {
-		return pathError("chmod", m.name, fmt.Errorf("in place: %w", errors.ErrUnsupported))
+		return pathError("chmod", m.name, fmt.Errorf("with Config.InPlace, os.Chmod does it: %w", errors.ErrUnsupported))
 	}
 	perm := unixPerm(mode)
 	m.origin.Chmod = &perm

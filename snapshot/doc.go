@@ -405,18 +405,52 @@
 //
 // Errors are *[fs.PathError], with the name that was given and the operation: open, create, read,
 // write, view, prefetch, seek, stat, resize, chmod, commit or close; or readat or writeat, where the
-// offset is negative. Those of CommitTo and Link are *[os.LinkError], with both names:
+// offset is negative. Errors of CommitTo and Link are *[os.LinkError], with both names:
 //
-//	open data.bin: ficlone: operation not supported
+//	open data.bin: no such file or directory
+//	open data.bin: no consistent copy: the file is open for writing
+//	open /srv: permission denied
 //	link data.bin other.bin: file exists
 //
-// The errno stays reachable by [errors.Is]: syscall.ENOSPC, syscall.EIO. What is more general is
-// fs.ErrNotExist, of a commit if the directory was removed, fs.ErrExist or fs.ErrPermission;
-// errors.ErrUnsupported for what this kernel or filesystem cannot do; fs.ErrClosed after Close;
-// fs.ErrInvalid for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size,
-// and bytes for View or Prefetch that are not there; the error of a context that ended; and
+// If an errno concerns the name that was given, and there is nothing to add, the error holds the
+// errno itself, as with os.Open: os.IsNotExist, os.IsExist and os.IsPermission report it, too. If a
+// file cannot be made in the directory of the name, the error has the name of the directory. All
+// other errors add a reason or the name of a system call; [errors.Is] alone finds their errno.
+//
+// errors.Is also finds fs.ErrNotExist, fs.ErrExist and fs.ErrPermission; errors.ErrUnsupported for
+// an operation that this kernel or filesystem does not have; fs.ErrClosed after Close; fs.ErrInvalid
+// for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size, and a range of
+// View or Prefetch that is not within the size; the error of a context that ended; and
 // [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as
-// *os.File does, and View returns the error of its f as it is.
+// *os.File does. View returns an error of its f unchanged.
+//
+// # What to do about an error
+//
+//	ErrConflict     a commit met a change by another    open the file, make the changes again,
+//	                process                             commit; or CommitTo another name
+//	ErrUnstable     opening met a process that writes   open it later; without RequireConsistent
+//	                                                    if the reason is no consistent copy
+//	ErrNotDurable   the commit is done, and a crash     commit again
+//	                may undo it
+//	EAGAIN          another process holds a lease on    call again
+//	                the file, or the lock of its
+//	                directory
+//	EBUSY           Resize to less while a View runs    call again after the View
+//	ErrUnsupported  the text says what is missing       without NoCopy or InPlace, if one is set
+//	ErrPermission   the text says whose permission      change it; CommitTo another directory
+//	EFBIG           the file would be larger than       raise RLIMIT_FSIZE; write less
+//	                RLIMIT_FSIZE, the filesystem or
+//	                the address space allows
+//	EMFILE          RLIMIT_NOFILE is reached            close snapshots; raise the limit
+//	ENOMEM          addresses, mappings or memory       close snapshots; read by ReadAt, not View
+//	                have run out
+//	ENOSPC, EDQUOT  the disk or the quota is full       free space, call again
+//	EIO             the disk failed                     read: call again. If commits fail with it,
+//	                                                    open the file and make the changes again
+//	EFAULT          a View met a full disk for a        call again
+//	                moment; or memory of the caller
+//	                that cannot be accessed
+//	ESTALE          the server replaced the file        open it again
 //
 // # After a read that fails
 //

@@ -17,8 +17,8 @@ import (
 // Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
 // what failed.
 //
-//promise:snapshot.Config.Open if a system call fails, Open names it and leaves nothing behind
-//promise:snapshot.Config.OpenMut if a system call fails, OpenMut names it and leaves nothing
+//promise:snapshot.Config.Open if a system call fails, Open says so and leaves nothing behind
+//promise:snapshot.Config.OpenMut if a system call fails, OpenMut says so and leaves nothing
 //promise:snapshot.Config.Open errors are *fs.PathError with operation, name and testable reason
 //promise:snapshot.Config.OpenMut errors are *fs.PathError with operation, name, testable reason
 func TestOpenFailures(t *testing.T) { smallAndPrivate(t, openFailures) }

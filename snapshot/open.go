@@ -189,12 +189,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 // openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.
 func openPathDescriptor(ctx context.Context, fd int, st syscalls.Stat) (int, error) {
 	p := pathname.Location{DirFD: pathname.NoDir, FD: fd, Stat: st}
-	src, err := p.OpenRead(ctx)
-	// os.IsPermission finds no errno in a SyscallError.
-	if e, ok := errors.AsType[*os.SyscallError](err); ok && errors.Is(e, fs.ErrPermission) {
-		err = e.Err
-	}
-	return src, err
+	return p.OpenRead(ctx)
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
@@ -289,7 +284,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	if c.InPlace {
-		return nil, fmt.Errorf("in place: %w: a new file", errors.ErrUnsupported)
+		return nil, fmt.Errorf("a new file cannot be committed in place: %w", errors.ErrUnsupported)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

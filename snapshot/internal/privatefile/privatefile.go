@@ -169,7 +169,7 @@ func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (result, sysc
 // hangs on.
 func checkCopy(own syscalls.Stat) error {
 	if own.Nlink != 0 {
-		return fmt.Errorf("unnamed file has %d names", own.Nlink)
+		return fmt.Errorf("the private copy, made without a name, has %d names", own.Nlink)
 	}
 	if own.Size > math.MaxInt {
 		return fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
@@ -213,7 +213,7 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 		return own, err
 	}
 	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
-		err = retry.Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
+		err = retry.Transient(fmt.Errorf("ficlone: the clone has %d bytes, the file %d", own.Size, after.Size))
 	}
 	return own, err
 }

@@ -3,6 +3,7 @@ package privatefile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -80,8 +81,11 @@ func (o Options) search(
 			return nil
 		case errors.Is(err, errSizeUnknown):
 			return err // wherever the copy lies
-		case c == publishable:
-			return err // a commit would meet it again
+		case c == publishable: // a commit would meet it again
+			if ofPlace && errors.Is(err, fs.ErrPermission) {
+				err = pathname.OfDir(dir, err)
+			}
+			return err
 		}
 		tried = append(tried, failure{o.name(c), err})
 		if !ofPlace || isFinal(c, err) {
@@ -157,7 +161,7 @@ func tmpfileAt(name string, perm uint32) (int, error) {
 
 func (o Options) memfd(size int64) (int, error) {
 	if o.NoCopy {
-		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
+		return -1, fmt.Errorf("nothing can be cloned there: %w", errors.ErrUnsupported)
 	}
 	if size > memoryLimit {
 		return -1, tooLarge(size)
@@ -174,7 +178,8 @@ func (o Options) memfd(size int64) (int, error) {
 }
 
 func tooLarge(size int64) error {
-	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, memoryLimit)
+	return fmt.Errorf("%d bytes are more than the %d allowed there: %w",
+		size, memoryLimit, errors.ErrUnsupported)
 }
 
-var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
+var errNoDir = fmt.Errorf("not known: %w", errors.ErrUnsupported)
