@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
@@ -152,14 +151,11 @@ func (m *MmapMut) link(ctx context.Context, name string) error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
-	to, err := pathname.Lookup(m.config.Root, name, true)
+	to, err := lookupFree(m.config.Root, name)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	if to.FD >= 0 {
-		return syscall.EEXIST
-	}
 	return m.publishCopy(ctx, to, publish.ReplaceNone)
 }
 

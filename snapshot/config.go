@@ -27,7 +27,7 @@ type Config struct {
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
 	// A small file is a Reflink, or an error.
-	// It does the same for commits, CommitAndClose excepted, which copies nothing.
+	// It does the same for commits and for Link, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
 	// RequireConsistent makes opening fail with ErrUnstable, before any data are copied, where
@@ -52,7 +52,7 @@ type Config struct {
 	// file must be writable all the same, unless InPlace is set.
 	TempDir string
 
-	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666. Set-id bits in
+	// Perm is the mode of a file that Create or Link of a Mmap makes, before the umask; 0 means 0o666. Set-id bits in
 	// it are kept by all commits of the snapshot; if the kernel refuses them, the commit fails.
 	Perm fs.FileMode
 
@@ -94,7 +94,7 @@ type Config struct {
 	// directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
 
-	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old
+	// NoSync makes Commit and Link not wait for the directory to reach the disk. After a crash the old
 	// version may be back, never a mix: the data of the new one still reach the disk before its
 	// name.
 	NoSync bool

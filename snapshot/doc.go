@@ -1,6 +1,6 @@
 // Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, inplace.go, contents.go, grow.go, holes.go, mmapmut.go, mmap.go, source.go, callerfault.go,
-// method.go, config.go, errors.go.
+// commit.go, link.go, inplace.go, contents.go, grow.go, holes.go, mmapmut.go, mmap.go, source.go,
+// callerfault.go, method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.
@@ -23,6 +23,8 @@
 //	_, err = m.WriteAt([]byte("new"), 0)
 //	…
 //	err = m.Commit()
+//
+// [Mmap.Link] gives what a [Mmap] holds a name in a directory of the caller, durably.
 //
 // Package adapters, beside this one, gives both the interfaces of *os.File.
 //
@@ -323,9 +325,9 @@
 //	modification time                       new      new       new       new      new
 //	birth time                              new      new       new       new      opened
 //
-// The columns are Commit and CommitAndClose; CommitTo and Link to a name that is free; CommitTo,
-// and the first commit after Create, where a file has the name; the first commit after Create where
-// the name is free; Commit and CommitAndClose with Config.InPlace. The attribute is that of the
+// The columns are Commit and CommitAndClose; CommitTo and Link of a MmapMut to a name that is free;
+// CommitTo, and the first commit after Create, where a file has the name; the first commit after
+// Create where the name is free, and Link of a Mmap; Commit and CommitAndClose with Config.InPlace. The attribute is that of the
 // file that was opened, of the file that has the name (target), or of a file that open(2) makes
 // there with Config.Perm (new); or the file does not have it (none). [MmapMut.Chmod] replaces the
 // mode and the set-id bits in one Commit or CommitAndClose. If the cell says "refused", the commit

@@ -19,6 +19,7 @@ import (
 // Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value.
 type Mmap struct {
 	source
+	config Config // constant
 }
 
 // onOpen, if not nil, is told of each Mmap whether its contents are in Go memory. It is for tests.
@@ -66,8 +67,8 @@ func (m *Mmap) Stat() (fs.FileInfo, error) {
 // that is not within the size.
 func (m *Mmap) Resident(off, n int64) bool { return m.isValid() && m.isResident(off, n) }
 
-func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
-	m := new(Mmap)
+func (c Config) newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
+	m := &Mmap{config: c}
 	if err := m.init(p, name, stat, false); err != nil {
 		return nil, err
 	}

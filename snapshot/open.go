@@ -131,7 +131,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMmap(copied, name, p.Stat)
+	return c.newMmap(copied, name, p.Stat)
 }
 
 func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
@@ -183,7 +183,7 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if err != nil {
 		return nil, err
 	}
-	return newMmap(copied, name, st)
+	return c.newMmap(copied, name, st)
 }
 
 // openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.

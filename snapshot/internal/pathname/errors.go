@@ -1,7 +1,9 @@
 package pathname
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -18,8 +20,8 @@ func OfName(err error) error {
 	return err
 }
 
-// A DirError is an error that concerns the directory of the name that the caller gave. An error of
-// package snapshot then has the name of the directory, too.
+// A DirError is an error of the permissions of the directory of the name that the caller gave. An
+// error of package snapshot then has the name of the directory in place of that name.
 type DirError struct {
 	Path string
 	Err  error
@@ -30,9 +32,10 @@ func (e *DirError) Unwrap() error { return e.Err }
 
 // OfDir returns the error of a call that concerns the directory dir.
 func OfDir(dir int, err error) error {
-	name, nameErr := sys.FDPath(dir)
-	if nameErr != nil {
-		return fmt.Errorf("directory: %w", err)
+	if errors.Is(err, fs.ErrPermission) {
+		if name, nameErr := sys.FDPath(dir); nameErr == nil {
+			return &DirError{name, OfName(err)}
+		}
 	}
-	return &DirError{name, OfName(err)}
+	return fmt.Errorf("directory: %w", err)
 }
