@@ -1,5 +1,5 @@
 // Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, link.go, inplace.go, contents.go, grow.go, holes.go, mmapmut.go, mmap.go, source.go,
+// commit.go, link.go, inplace.go, contents.go, grow.go, holes.go, string.go, mmapmut.go, mmap.go, source.go,
 // callerfault.go, method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files

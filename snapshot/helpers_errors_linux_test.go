@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 )
@@ -92,4 +94,21 @@ func checked(t *testing.T, name string) *snapshot.MmapMut {
 	must(t, err)
 	closeLater(t, m)
 	return m
+}
+
+// ficloneErrno returns the errno of FICLONE in dir, which has no reflinks: EOPNOTSUPP, as a rule, or
+// ENOTTY on a kernel that does not know the ioctl.
+func ficloneErrno(t *testing.T, dir string) error {
+	t.Helper()
+	from, to := join(dir, "from"), join(dir, "to")
+	write(t, from, []byte{1})
+	write(t, to, nil)
+	defer os.Remove(from)
+	defer os.Remove(to)
+	dst, src := openFile(t, to, os.O_RDWR), openFile(t, from, os.O_RDONLY)
+	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+	if err == nil {
+		t.Fatal("a reflink was made")
+	}
+	return err
 }

@@ -16,7 +16,8 @@ import (
 // contents in the Go heap instead, and that mapping. If it is dropped without Close, the garbage
 // collector gives them back some day, except for memory that Bytes returned.
 //
-// Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value.
+// Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value;
+// String says that there is no snapshot.
 type Mmap struct {
 	source
 	config Config // constant

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
@@ -24,13 +25,38 @@ const (
 	beside                       // the directory of the file
 	temporary                    // TempDir
 	memory
+	heap // Go memory
 )
 
 // An Unnamed is an empty private file and where it lies.
 type Unnamed struct {
 	FD       int
-	Linkable bool // it can get a name in the directory of the file
+	Linkable bool   // it can get a name in the directory of the file
+	Where    string // where it lies, for users; empty until it is complete
 	place    candidate
+	tried    failures // of the candidates before this one
+	noClone  error    // why it is no reflink, if it holds a copy
+}
+
+// where says where the private file lies, and why there, and why it is no reflink.
+func (o Options) where(u Unnamed) string {
+	text := "in the " + o.name(u.place)
+	switch u.place {
+	case publishable, beside:
+		text = "in the directory of the file" // allocates nothing
+	case memory:
+		text = "in memory"
+	case heap:
+		return "in the Go heap"
+	}
+	why := u.tried.text()
+	if u.noClone != nil {
+		why = strings.TrimPrefix(why+"; "+u.noClone.Error(), "; ")
+	}
+	if why != "" {
+		text += " (" + why + ")"
+	}
+	return text
 }
 
 // Create makes an empty private file at the first candidate that can hold it: the directory of the
@@ -42,6 +68,7 @@ type Unnamed struct {
 func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (u Unnamed, err error) {
 	err = o.search(dir, perm, size, linkable, func(made Unnamed) error {
 		u = made
+		u.Where = o.where(u)
 		return nil
 	})
 	return u, err
@@ -73,7 +100,7 @@ func (o Options) search(
 		}
 		ofPlace := err != nil
 		if err == nil {
-			err = use(Unnamed{FD: fd, Linkable: c == publishable, place: c})
+			err = use(Unnamed{FD: fd, Linkable: c == publishable, place: c, tried: tried})
 			ofPlace = IsWriteError(err)
 		}
 		switch {
