@@ -58,6 +58,9 @@ func (m *MmapMut) commit(ctx context.Context) error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
+	if err := m.origin.At.RequireDir(); err != nil {
+		return err
+	}
 	if m.config.InPlace {
 		return m.commitInPlace(ctx)
 	}

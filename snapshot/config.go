@@ -8,7 +8,7 @@ import (
 )
 
 // Config says how snapshots are made and committed. The zero value holds the defaults; the
-// functions [Open], [OpenMut], [Create] and [FromFile] use it.
+// functions [Open], [OpenMut], [Create], [FromFile], [FromFileMut] and [FromReaderAt] use it.
 type Config struct {
 	// Root, if not nil, is the directory that Open, OpenMut, Create, CommitTo and Link look their
 	// names up below. A name never leads out of it, neither by symbolic links nor by "..", also
@@ -21,7 +21,7 @@ type Config struct {
 	//
 	// A MmapMut stays with the directory that it opened: a Commit goes there wherever the directory
 	// was moved, also after Root.Close. Open, OpenMut, Create, CommitTo and Link then return
-	// fs.ErrClosed. TempDir is not below Root, and FromFile ignores Root.
+	// fs.ErrClosed. TempDir is not below Root. FromFile and FromFileMut ignore Root.
 	Root *os.Root
 
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be

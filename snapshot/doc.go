@@ -1,6 +1,7 @@
-// Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
-// commit.go, link.go, inplace.go, contents.go, grow.go, holes.go, string.go, mmapmut.go, mmap.go, source.go,
-// callerfault.go, method.go, config.go, errors.go.
+// Files, each of which uses only those named after it: fromfilemut.go, fromreader.go,
+// open.go, refuse.go, commitclose.go, commit.go, link.go, inplace.go, contents.go, grow.go,
+// holes.go, string.go, mmapmut.go, mmap.go, source.go, callerfault.go, method.go, config.go,
+// errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.
@@ -24,6 +25,7 @@
 //	…
 //	err = m.Commit()
 //
+// [FromFile] and [FromFileMut] do it with an *os.File, [FromReaderAt] with data that are in no file.
 // [Mmap.Link] gives what a [Mmap] holds a name in a directory of the caller, durably.
 //
 // Package adapters, beside this one, gives both the interfaces of *os.File.
@@ -134,10 +136,10 @@
 // locks. Locks of other processes, of flock(2) and of F_OFD_SETLK stay.
 //
 //	call                                                locks of this process on the file
-//	FromFile of a descriptor that is open for reading;  stay
-//	all methods of a Mmap
-//	Open, OpenMut, FromFile of a descriptor of O_PATH;  end
-//	FS of package adapters
+//	FromFile and FromFileMut of a descriptor that is    stay
+//	open for reading; all methods of a Mmap
+//	Open, OpenMut, FromFile and FromFileMut of a        end
+//	descriptor of O_PATH; FS of package adapters
 //	commits                                             may end
 //
 // # SQLite
@@ -227,7 +229,7 @@
 //	Commit                                   works for root and, since Linux 6.10, for every user
 //	FromFile, of a file open for reading     uses TempDir, not the directory of the file
 //	FromFile, of a descriptor of O_PATH      fails: errors.ErrUnsupported
-//	adapters.FS, Open of a file              fails: errors.ErrUnsupported
+//	FromFileMut; adapters.FS, Open of a file fails: errors.ErrUnsupported
 //
 // # Files that do not report their size
 //

@@ -33,9 +33,10 @@ func openFailures(t *testing.T) {
 		must(t, os.Symlink("f", name+"link"))
 		f := openFile(t, name, os.O_RDONLY)
 		for kind, open := range map[string]func() (reader, error){
-			"Open":     func() (reader, error) { return snapshot.Open(name + "link") },
-			"OpenMut":  func() (reader, error) { return snapshot.OpenMut(name) },
-			"FromFile": func() (reader, error) { return snapshot.FromFile(f) },
+			"Open":        func() (reader, error) { return snapshot.Open(name + "link") },
+			"OpenMut":     func() (reader, error) { return snapshot.OpenMut(name) },
+			"FromFile":    func() (reader, error) { return snapshot.FromFile(f) },
+			"FromFileMut": func() (reader, error) { return snapshot.FromFileMut(f) },
 		} {
 			t.Run(kind, func(t *testing.T) {
 				mounttest.Leaks(t)

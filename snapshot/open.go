@@ -147,14 +147,8 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 }
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
-	st, err := sys.Fstat(fd)
-	if pathname.IsGone(err) { // a FUSE server says ENOENT, of a file that is open
-		err = os.NewSyscallError("fstat", syscall.ESTALE)
-	}
+	st, err := statFile(fd)
 	if err != nil {
-		return nil, err
-	}
-	if err := pathname.CheckReadable(fd, st); err != nil {
 		return nil, err
 	}
 	src := privatefile.Source{FD: fd, Stat: st, DirName: func() string { return directoryName(fd) }}
@@ -184,6 +178,18 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 		return nil, err
 	}
 	return c.newMmap(copied, name, st)
+}
+
+// statFile describes the regular file fd, which is to be copied.
+func statFile(fd int) (syscalls.Stat, error) {
+	st, err := sys.Fstat(fd)
+	if pathname.IsGone(err) { // a FUSE server says ENOENT, of a file that is open
+		err = os.NewSyscallError("fstat", syscall.ESTALE)
+	}
+	if err == nil {
+		err = pathname.CheckReadable(fd, st)
+	}
+	return st, err
 }
 
 // openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.
@@ -246,10 +252,16 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 		return nil, err
 	}
 	defer syscalls.Close(fd)
-	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}
+	return c.copyMut(ctx, p, privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}, name)
+}
+
+// copyMut makes a snapshot of src, the file at p.
+func (c Config) copyMut(
+	ctx context.Context, p *pathname.Location, src privatefile.Source, name string,
+) (*MmapMut, error) {
 	// Any other error is left to a commit, which may meet it again: a snapshot that is committed in
 	// place needs no attributes.
-	known, err := publish.ReadAttributes(fd)
+	known, err := publish.ReadAttributes(src.FD)
 	if pathname.IsGone(err) {
 		known = &publish.Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
 	} else if err := c.refuseAttributes(err); err != nil {
@@ -257,10 +269,11 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	}
 	open := c.options(false)
 	open.NoCopy = c.NoCopy || c.InPlace
-	if !c.InPlace {
+	publishable := !c.InPlace && p.DirFD != pathname.NoDir
+	if publishable {
 		open.Accept = p.CheckOwner
 	}
-	copied, err := open.Copy(ctx, src, !c.InPlace)
+	copied, err := open.Copy(ctx, src, publishable)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)

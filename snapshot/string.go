@@ -30,11 +30,11 @@ func (m *MmapMut) String() string {
 const noSnapshot = "no snapshot" // nil or zero
 
 func (s *source) describe() string {
-	how := s.method.String()
+	how := s.method.String() + " "
 	if s.method == None {
-		how = "new"
+		how = ""
 	}
-	text := strconv.Quote(s.name) + ": " + strconv.FormatInt(s.size(), 10) + " bytes, " + how + " " + printable(s.where)
+	text := strconv.Quote(s.name) + ": " + strconv.FormatInt(s.size(), 10) + " bytes, " + how + printable(s.where)
 	if s.closed.Load() {
 		text += ", closed"
 	}

@@ -44,7 +44,7 @@ func TestString(t *testing.T) {
 		must(t, m.Close())
 		check(m, large+", closed")
 		check(open(t, "small"), `"small": 100 bytes, leased copy in the Go heap`)
-		check(create(t, "new"), `"new": 0 bytes, new in the directory of the file`)
+		check(create(t, "new"), `"new": 0 bytes, in the directory of the file`)
 
 		c := snapshot.Config{TempDir: temp}
 		undo := tmpfiles(t, 1, syscall.EACCES)

@@ -63,7 +63,7 @@ func (p *Location) isLink() bool {
 // RequireDir returns an error if there is no directory that a commit could go to.
 func (p *Location) RequireDir() error {
 	if p.DirFD == NoDir {
-		return fmt.Errorf("the symbolic link leads to a file whose directory is not known: %w", fs.ErrInvalid)
+		return fmt.Errorf("no name is known that leads to the file: %w", fs.ErrInvalid)
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ import (
 // hold it: what is in a memfd counts as memory.
 const memoryLimit = 64 << 20
 
+// noFile stands for the directory if there is no file that is copied.
+const noFile = pathname.NoDir - 1
+
 // A candidate is a place that may be able to hold a private file.
 type candidate int
 
@@ -81,8 +84,11 @@ func (o Options) search(
 	dir int, perm uint32, size int64, linkable bool, use func(u Unnamed) error,
 ) error {
 	candidates := []candidate{beside, temporary, memory}
-	if linkable {
+	switch {
+	case linkable:
 		candidates = []candidate{publishable, beside, temporary, memory}
+	case dir == noFile:
+		candidates = []candidate{temporary, memory}
 	}
 	var tried failures
 	for _, c := range candidates {
