@@ -248,8 +248,15 @@
 // What is known takes a bit for 4 KiB, and another in a MmapMut; every five seconds the kernel
 // is asked which of these pages are still there (mincore(2), some 0.1 ms for 128 MiB), and
 // first stores take a system call again then and after each commit. View does the same for the
-// first 128 KiB of what it shows. Beyond them, and with Bytes, use Prefetch first; Resident tells
+// first 128 KiB of what it shows. Beyond them, and with Bytes, use Prefetch first; Resident reports
 // what is known.
+//
+// Prefetch is the slower way to read a file once from the front to the end by ReadAt. Its time,
+// with the reading after it, over the time of ReadAt alone, of 64 MiB that are not in memory:
+//
+//	                         XFS   btrfs
+//	in pieces of 4 KiB       0.7   1.3
+//	in pieces of 256 KiB     3.1   2.4
 //
 // # What a commit promises
 //
