@@ -78,6 +78,10 @@ func TestErrorTexts(t *testing.T) {
 				"commit f: committed, but perhaps not durable: directory: fsync: input/output error", "ErrNotDurable EIO",
 				afterFailing(t, "fsync", 2, syscall.EIO, f.Commit),
 			},
+			{
+				"commit f: permission denied", "os.IsPermission ErrPermission",
+				afterFailing(t, "renameat", 1, syscall.EACCES, f.Commit),
+			},
 			{"commit f: tmpfile: no space left on device", "ENOSPC", afterFailing(t, "tmpfile", 1, syscall.ENOSPC, f.Commit)},
 			{"commit f: context canceled", "Canceled", func() error { return f.CommitContext(ended) }},
 			{"resize f: negative size -1: invalid argument", "ErrInvalid", func() error { return f.Resize(-1) }},
@@ -113,6 +117,7 @@ func TestErrorTexts(t *testing.T) {
 //promise:snapshot.Config.OpenMut if the directory may not be written to, the error names the directory
 //promise:snapshot.MmapMut.Commit if the directory may not be written to, the error names the directory
 //promise:snapshot.Config.Open os.IsPermission knows that the file may not be read
+//promise:snapshot.Config.FromFileMut FromFileMut needs the permissions of OpenMut
 func TestErrorTextsOfUser(t *testing.T) {
 	mounttest.EachKind(t, mounttest.Known, func(t *testing.T, kind *mounttest.Kind) {
 		var dir string
@@ -143,6 +148,10 @@ func TestErrorTextsOfUser(t *testing.T) {
 				{"open secret" + denied, known, tryOpen("secret")},
 				{"open readonly" + denied, known, tryOpenMut("readonly")},
 				{"open " + dir + denied, known, tryOpenMut("own")},
+				{
+					"open readonly" + denied, known,
+					func() error { _, err := snapshot.FromFileMut(openFile(t, "readonly", os.O_RDONLY)); return err },
+				},
 				{"create " + dir + denied, known, tryCreate("new")},
 				{"commit " + join(dir, "late") + denied, known, late.Commit},
 				{"link late/own " + join(dir, "late") + denied, known, func() error { return late.Link("late/new") }},

@@ -261,7 +261,9 @@ func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err erro
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point: %w", err)
 	}
-	err = errors.Join(err, sys.Unlinkat(t.dir, t.Name))
+	if unlinkErr := sys.Unlinkat(t.dir, t.Name); unlinkErr != nil {
+		err = fmt.Errorf("%w; the temporary name %s stays: %w", err, t.Name, unlinkErr)
+	}
 	t.Name = ""
 	return -1, err
 }
