@@ -14,8 +14,8 @@
 //	…                                 // Write, Seek, ReadFrom, …
 //	err = f.Close()                   // now the file has the new contents, all of them, durably
 //
-// There are three types. A [Reader] reads a snapshot and has a cursor of its own. A [File] reads and
-// edits a snapshot as an *os.File is read and edited; no other process sees the edits until
+// There are three types. A [Reader] reads a snapshot and has a cursor of its own. A [File] reads
+// and edits a snapshot as an *os.File is read and edited; no other process sees the edits until
 // [File.Sync] or [File.Close] makes them the contents of the file, all at once. An [FS] is a
 // directory; each file of it that is opened is a snapshot.
 //
@@ -122,8 +122,8 @@
 //
 // # ReadByte and ReadRune
 //
-// Decoders such as compress/flate call ReadByte where there is one, and otherwise put a bufio.Reader
-// between, as they do for an *os.File.
+// Decoders such as compress/flate call ReadByte where there is one, and otherwise put a
+// bufio.Reader between, as they do for an *os.File.
 //
 //   - A Reader over a *snapshot.Mmap or a file of an FS, whose contents cannot change, reads ahead
 //     and is as fast as a bufio.Reader.

@@ -75,7 +75,8 @@ func openMut(name string, flag int, perm fs.FileMode) (m *snapshot.MmapMut, isNe
 	case access == os.O_RDONLY:
 		return nil, false, fmt.Errorf("O_RDONLY: use Open: %w", errors.ErrUnsupported)
 	case access != os.O_RDWR && access != os.O_WRONLY || flag&^canOpen != 0:
-		return nil, false, fmt.Errorf("flags %#x, not all of which OpenFile knows: %w", flag, errors.ErrUnsupported)
+		return nil, false, fmt.Errorf("flags %#x, not all of which OpenFile knows: %w",
+			flag, errors.ErrUnsupported)
 	}
 	creates := flag&os.O_CREATE != 0
 	if creates && strings.HasSuffix(name, "/") { // as open(2), which makes no directory

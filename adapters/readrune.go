@@ -43,8 +43,8 @@ func (r *Reader) ReadRune() (ch rune, size int, err error) {
 
 // UnreadRune moves the cursor back to before the rune that ReadRune returned last. If the cursor is
 // not directly behind that rune, UnreadRune is an error. Otherwise it works whatever was called
-// since, as a Seek to where the cursor was, or a ReadRune at the end: a bytes.Reader returns an error
-// then. If the bytes were changed since, the next ReadRune returns the new rune.
+// since, as a Seek to where the cursor was, or a ReadRune at the end: a bytes.Reader returns an
+// error then. If the bytes were changed since, the next ReadRune returns the new rune.
 func (r *Reader) UnreadRune() error {
 	if !r.isValid() {
 		return fs.ErrInvalid

@@ -128,7 +128,8 @@ var (
 	errNotBehindRune = errors.New("the cursor is not behind the rune that ReadRune returned last")
 )
 
-// unread returns the cursor to, which is before cur, or cur and the error nothing if to is negative.
+// unread returns the cursor to, which is before cur, or cur and the error nothing if to is
+// negative.
 func unread(op string, src Source, cur, to int64, nothing error) (int64, error) {
 	if err := check(op, src); err != nil {
 		return cur, err

@@ -179,7 +179,8 @@ func (m *MmapMut) Chmod(mode fs.FileMode) error {
 		return pathError("chmod", m.name, fs.ErrClosed)
 	}
 	if m.config.InPlace {
-		return pathError("chmod", m.name, fmt.Errorf("with Config.InPlace, os.Chmod does it: %w", errors.ErrUnsupported))
+		err := fmt.Errorf("with Config.InPlace, os.Chmod does it: %w", errors.ErrUnsupported)
+		return pathError("chmod", m.name, err)
 	}
 	perm := unixPerm(mode)
 	m.origin.Chmod = &perm

@@ -52,8 +52,9 @@ type Config struct {
 	// file must be writable all the same, unless InPlace is set.
 	TempDir string
 
-	// Perm is the mode of a file that Create or Link of a Mmap makes, before the umask; 0 means 0o666. Set-id bits in
-	// it are kept by all commits of the snapshot; if the kernel refuses them, the commit fails.
+	// Perm is the mode of a file that Create or Link of a Mmap makes, before the umask; 0 means
+	// 0o666. Set-id bits in it are kept by all commits of the snapshot; if the kernel refuses them,
+	// the commit fails.
 	Perm fs.FileMode
 
 	// InPlace makes Commit change the contents of the file and keep its inode: other hard links and
@@ -94,8 +95,8 @@ type Config struct {
 	// directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
 
-	// NoSync makes Commit and Link not wait for the directory to reach the disk. After a crash the old
-	// version may be back, never a mix: the data of the new one still reach the disk before its
+	// NoSync makes Commit and Link not wait for the directory to reach the disk. After a crash the
+	// old version may be back, never a mix: the data of the new one still reach the disk before its
 	// name.
 	NoSync bool
 

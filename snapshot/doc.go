@@ -25,8 +25,8 @@
 //	…
 //	err = m.Commit()
 //
-// [FromFile] and [FromFileMut] do it with an *os.File, [FromReaderAt] with data that are in no file.
-// [Mmap.Link] gives what a [Mmap] holds a name in a directory of the caller, durably.
+// [FromFile] and [FromFileMut] do it with an *os.File, [FromReaderAt] with data that are in no
+// file. [Mmap.Link] gives what a [Mmap] holds a name in a directory of the caller, durably.
 //
 // Package adapters, beside this one, gives both the interfaces of *os.File.
 //
@@ -336,13 +336,14 @@
 //
 // The columns are Commit and CommitAndClose; CommitTo and Link of a MmapMut to a name that is free;
 // CommitTo, and the first commit after Create, where a file has the name; the first commit after
-// Create where the name is free, and Link of a Mmap; Commit and CommitAndClose with Config.InPlace. The attribute is that of the
-// file that was opened, of the file that has the name (target), or of a file that open(2) makes
-// there with Config.Perm (new); or the file does not have it (none). [MmapMut.Chmod] replaces the
-// mode and the set-id bits in one Commit or CommitAndClose. If the cell says "refused", the commit
-// fails and changes nothing, because the kernel lets only root set the attribute. An owner or group
-// that the process cannot give to a file fails OpenMut and Create. The attributes security.ima and
-// security.evm are left to the kernel, which makes them from the contents.
+// Create where the name is free, and Link of a Mmap; Commit and CommitAndClose with Config.InPlace.
+// The attribute is that of the file that was opened, of the file that has the name (target), or of
+// a file that open(2) makes there with Config.Perm (new); or the file does not have it (none).
+// [MmapMut.Chmod] replaces the mode and the set-id bits in one Commit or CommitAndClose. If the
+// cell says "refused", the commit fails and changes nothing, because the kernel lets only root set
+// the attribute. An owner or group that the process cannot give to a file fails OpenMut and Create.
+// The attributes security.ima and security.evm are left to the kernel, which makes them from the
+// contents.
 //
 // # Whose owner and mode a commit takes
 //
@@ -429,10 +430,10 @@
 // other errors add a reason or the name of a system call; [errors.Is] alone finds their errno.
 //
 // errors.Is also finds fs.ErrNotExist, fs.ErrExist and fs.ErrPermission; errors.ErrUnsupported for
-// an operation that this kernel or filesystem does not have; fs.ErrClosed after Close; fs.ErrInvalid
-// for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size, and a range of
-// View or Prefetch that is not within the size; the error of a context that ended; and
-// [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as
+// an operation that this kernel or filesystem does not have; fs.ErrClosed after Close;
+// fs.ErrInvalid for a FIFO, a socket or a device (a directory is syscall.EISDIR), a negative size,
+// and a range of View or Prefetch that is not within the size; the error of a context that ended;
+// and [ErrConflict], [ErrUnstable] and [ErrNotDurable]. At the end ReadAt returns io.EOF itself, as
 // *os.File does. View returns an error of its f unchanged.
 //
 // # What to do about an error

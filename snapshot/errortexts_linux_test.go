@@ -49,6 +49,7 @@ func TestErrorTexts(t *testing.T) {
 		cancel()
 		lock := openFile(t, ".", os.O_RDONLY)
 		const missing, conflict = ": no such file or directory", ": conflicting change: "
+		const elsewhere = "the name does not lead to the file that was opened or last committed"
 		for _, way := range []failingWay{
 			{"open missing" + missing, "os.IsNotExist ErrNotExist", tryOpen("missing")},
 			{"open none/f" + missing, "os.IsNotExist ErrNotExist", tryOpenMut("none/f")},
@@ -62,12 +63,20 @@ func TestErrorTexts(t *testing.T) {
 			},
 			{"commit gone/f: the directory was removed" + missing, "ErrNotExist", gone.Commit},
 			{"commit new" + conflict + "file exists", "ErrExist ErrConflict", made.Commit},
-			{"commit changed" + conflict + "the file was changed since it was opened or last committed", "ErrConflict", changed.Commit},
-			{"commit moved" + conflict + "the name does not lead to the file that was opened or last committed", "ErrConflict", moved.Commit},
-			{"commit removed" + conflict + "the name does not lead to the file that was opened or last committed", "ErrConflict", removed.Commit},
-			{"commit other" + conflict + "another file has the name, with another owner, mode, ACL or security label", "ErrConflict", other.Commit},
 			{
-				"commit g: another commit holds the lock of the directory: flock: resource temporarily unavailable", "EAGAIN",
+				"commit changed" + conflict + "the file was changed since it was opened or last committed",
+				"ErrConflict", changed.Commit,
+			},
+			{"commit moved" + conflict + elsewhere, "ErrConflict", moved.Commit},
+			{"commit removed" + conflict + elsewhere, "ErrConflict", removed.Commit},
+			{
+				"commit other" + conflict +
+					"another file has the name, with another owner, mode, ACL or security label",
+				"ErrConflict", other.Commit,
+			},
+			{
+				"commit g: another commit holds the lock of the directory: flock: resource temporarily unavailable",
+				"EAGAIN",
 				func() error {
 					must(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
 					defer func() { must(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)) }()
@@ -75,14 +84,18 @@ func TestErrorTexts(t *testing.T) {
 				},
 			},
 			{
-				"commit f: committed, but perhaps not durable: directory: fsync: input/output error", "ErrNotDurable EIO",
+				"commit f: committed, but perhaps not durable: directory: fsync: input/output error",
+				"ErrNotDurable EIO",
 				afterFailing(t, "fsync", 2, syscall.EIO, f.Commit),
 			},
 			{
 				"commit f: permission denied", "os.IsPermission ErrPermission",
 				afterFailing(t, "renameat", 1, syscall.EACCES, f.Commit),
 			},
-			{"commit f: tmpfile: no space left on device", "ENOSPC", afterFailing(t, "tmpfile", 1, syscall.ENOSPC, f.Commit)},
+			{
+				"commit f: tmpfile: no space left on device", "ENOSPC",
+				afterFailing(t, "tmpfile", 1, syscall.ENOSPC, f.Commit),
+			},
 			{"commit f: context canceled", "Canceled", func() error { return f.CommitContext(ended) }},
 			{"resize f: negative size -1: invalid argument", "ErrInvalid", func() error { return f.Resize(-1) }},
 			{
@@ -93,9 +106,18 @@ func TestErrorTexts(t *testing.T) {
 				"view f: 2 bytes at offset 9999 are not within the size of 10000: invalid argument", "ErrInvalid",
 				func() error { return f.View(9999, 2, nil) },
 			},
-			{"write f: file too large", "EFBIG", func() error { _, err := f.WriteGrow([]byte("x"), 1<<63-1); return err }},
-			{"open f: too many open files", "EMFILE", afterFailing(t, "openpath", 0, syscall.EMFILE, tryOpen("f"))},
-			{"open /proc/self/status: file does not report its size: unsupported operation", "ErrUnsupported", tryOpen("/proc/self/status")},
+			{
+				"write f: file too large", "EFBIG",
+				func() error { _, err := f.WriteGrow([]byte("x"), 1<<63-1); return err },
+			},
+			{
+				"open f: too many open files", "EMFILE",
+				afterFailing(t, "openpath", 0, syscall.EMFILE, tryOpen("f")),
+			},
+			{
+				"open /proc/self/status: file does not report its size: unsupported operation",
+				"ErrUnsupported", tryOpen("/proc/self/status"),
+			},
 			{
 				"create new: a new file cannot be committed in place: unsupported operation", "ErrUnsupported",
 				func() error {
@@ -111,8 +133,8 @@ func TestErrorTexts(t *testing.T) {
 	})
 }
 
-// An errno that concerns the directory of the name comes with the name of the directory. Errors with
-// a reason are known to errors.Is alone.
+// An errno that concerns the directory of the name comes with the name of the directory. Errors
+// with a reason are known to errors.Is alone.
 //
 //promise:snapshot.Config.OpenMut if the directory may not be written to, the error names the directory
 //promise:snapshot.MmapMut.Commit if the directory may not be written to, the error names the directory

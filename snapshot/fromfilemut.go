@@ -21,8 +21,9 @@ func FromFileMut(f *os.File) (*MmapMut, error) {
 }
 
 // FromFileMut makes a snapshot of the regular file behind f that can be changed, as OpenMut does,
-// with the permissions that OpenMut needs. f must be open for reading, or be a descriptor of O_PATH:
-// how the file is read, and which locks stay, is as with FromFile. Nothing is ever written to f.
+// with the permissions that OpenMut needs. f must be open for reading, or be a descriptor of
+// O_PATH: how the file is read, and which locks stay, is as with FromFile. Nothing is ever written
+// to f.
 //
 // Commit goes to the name that f has now, which need not be f.Name(): the file may have been moved.
 // A file with several names is committed to the one by which f was opened. The snapshot is of the
@@ -46,13 +47,16 @@ func (c Config) fromFileMut(ctx context.Context, f *os.File) (m *MmapMut, err er
 		return nil, mapped.UnwrapPathError(err)
 	}
 	// Control keeps f open meanwhile.
-	if conn.Control(func(fd uintptr) { m, err = c.fromDescriptorMut(ctx, int(fd), f.Name()) }) != nil {
+	use := func(fd uintptr) { m, err = c.fromDescriptorMut(ctx, int(fd), f.Name()) }
+	if conn.Control(use) != nil {
 		return nil, fs.ErrClosed // as in fromFile
 	}
 	return m, err
 }
 
-func (c Config) fromDescriptorMut(ctx context.Context, fd int, name string) (m *MmapMut, err error) {
+func (c Config) fromDescriptorMut(
+	ctx context.Context, fd int, name string,
+) (m *MmapMut, err error) {
 	st, err := statFile(fd)
 	if err != nil {
 		return nil, err

@@ -135,7 +135,8 @@ func TestFromFileMutWithoutName(t *testing.T) {
 			closeLater(t, m)
 			clear(m.Bytes()[:10])
 			for _, commit := range []func() error{m.Commit, m.CommitAndClose} {
-				wantError(t, commit(), fs.ErrInvalid, "commit "+f.Name()+": no name is known that leads to the file: invalid argument")
+				wantError(t, commit(), fs.ErrInvalid,
+					"commit "+f.Name()+": no name is known that leads to the file: invalid argument")
 			}
 			want := append(make([]byte, 10), data[10:]...)
 			wantContents(t, m, want)
@@ -174,7 +175,8 @@ func TestFromFileMutRefuses(t *testing.T) {
 		{openFile(t, name, os.O_WRONLY), fs.ErrInvalid},
 		{openFile(t, os.DevNull, os.O_RDONLY), fs.ErrInvalid},
 	} {
-		if m, err := snapshot.FromFileMut(test.f); m != nil || !errors.Is(err, test.is) || !errors.As(err, new(*fs.PathError)) {
+		m, err := snapshot.FromFileMut(test.f)
+		if m != nil || !errors.Is(err, test.is) || !errors.As(err, new(*fs.PathError)) {
 			t.Errorf("%v, not %v", err, test.is)
 		}
 	}

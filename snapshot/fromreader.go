@@ -25,10 +25,10 @@ func FromReaderAt(r io.ReaderAt, size int64, name string) (*Mmap, error) {
 // TempDir, without a name, or else in memory, up to 64 MiB. FromReaderAt reads r from the front to
 // the end, in pieces of at most 1 MiB, on its own goroutine, and does not use r after it returns.
 //
-// If r ends before size, the error is io.ErrUnexpectedEOF; another error of r is found by errors.Is.
-// With NoCopy, the error is errors.ErrUnsupported; with RequireConsistent, it is ErrUnstable, since
-// r can change meanwhile. Method is None, Settled false, and Stat describes a file that can be read,
-// of no time.
+// If r ends before size, the error is io.ErrUnexpectedEOF; another error of r is found by
+// errors.Is. With NoCopy, the error is errors.ErrUnsupported; with RequireConsistent, it is
+// ErrUnstable, since r can change meanwhile. Method is None, Settled false, and Stat describes a
+// file that can be read, of no time.
 func (c Config) FromReaderAt(
 	ctx context.Context, r io.ReaderAt, size int64, name string,
 ) (*Mmap, error) {

@@ -33,7 +33,9 @@ func TestFromReaderAt(t *testing.T) {
 		mounttest.Leaks(t)
 		data := noise(1, 3<<20+17)
 		for _, size := range []int{0, 1, 128 << 10, 128<<10 + 1, len(data) - 1, len(data)} {
-			for errno, where := range map[syscall.Errno]string{0: "in the temporary directory " + dir, syscall.EROFS: "in memory"} {
+			for errno, where := range map[syscall.Errno]string{
+				0: "in the temporary directory " + dir, syscall.EROFS: "in memory",
+			} {
 				next := int64(0)
 				r := readAtFunc(func(p []byte, off int64) (int, error) {
 					if off != next || len(p) > 1<<20 {
@@ -46,19 +48,23 @@ func TestFromReaderAt(t *testing.T) {
 				if errno != 0 {
 					undo = tmpfiles(t, 1, errno)
 				}
-				m, err := snapshot.Config{TempDir: dir}.FromReaderAt(context.Background(), r, int64(size), "up\nload")
+				c := snapshot.Config{TempDir: dir}
+				m, err := c.FromReaderAt(context.Background(), r, int64(size), "up\nload")
 				undo()
 				must(t, err)
 				read := next
 				if size <= 128<<10 {
 					where = "in the Go heap"
 				}
-				if text := m.String(); !strings.Contains(text, where) || !strings.HasPrefix(text, `"up\nload": `) {
+				text := m.String()
+				if !strings.Contains(text, where) || !strings.HasPrefix(text, `"up\nload": `) {
 					t.Error(text)
 				}
 				wantContents(t, m, data[:size])
-				if fi, err := m.Stat(); err != nil || fi.Size() != int64(size) || !fi.Mode().IsRegular() || !fi.ModTime().IsZero() {
-					t.Error(fi, err)
+				fi, err := m.Stat()
+				must(t, err)
+				if fi.Size() != int64(size) || fi.Mode() != 0o444 || !fi.ModTime().IsZero() {
+					t.Error(fs.FormatFileInfo(fi))
 				}
 				if m.Method() != snapshot.None || m.Settled() || m.Name() != "up\nload" || next != read {
 					t.Error(m.Method(), m.Settled(), m.Name(), next)
@@ -120,14 +126,16 @@ func TestFromReaderAtFails(t *testing.T) {
 			}
 			test.c.TempDir = dir
 			m, err := test.c.FromReaderAt(test.ctx, test.r, test.size, "up")
-			if m != nil || err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.text) {
+			if m != nil || err == nil || test.is != nil && !errors.Is(err, test.is) ||
+				!strings.Contains(err.Error(), test.text) {
 				t.Errorf("%v, %v, want %v, %q", m, err, test.is, test.text)
 			}
 		}
 		c := snapshot.Config{TempDir: dir}
 		func() {
 			defer func() { _ = recover() }()
-			_, err := c.FromReaderAt(context.Background(), readAtFunc(func([]byte, int64) (int, error) { panic("r") }), size, "up")
+			r := readAtFunc(func([]byte, int64) (int, error) { panic("r") })
+			_, err := c.FromReaderAt(context.Background(), r, size, "up")
 			t.Error("no panic", err)
 		}()
 	}

@@ -116,8 +116,8 @@ func (w crashWork) committer() (committer, error) {
 	}, m.Close}, nil
 }
 
-// readAndLink gives a name to a Mmap of generation g. It writes the data to a file without a name and
-// makes the snapshot of it.
+// readAndLink gives a name to a Mmap of generation g. It writes the data to a file without a name
+// and makes the snapshot of it.
 func (w crashWork) readAndLink(g int) error {
 	f, err := os.OpenFile(w.Dir, os.O_RDWR|unix.O_TMPFILE, 0o600)
 	if err != nil {

@@ -68,7 +68,8 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	}
 	m.origin.Stat = &after
 	if err == nil && after.Size != size {
-		err = fmt.Errorf("%w: the file has %d bytes, not the %d committed", ErrConflict, after.Size, size)
+		err = fmt.Errorf("%w: the file has %d bytes, not the %d committed",
+			ErrConflict, after.Size, size)
 	}
 	return file, err
 }

@@ -44,7 +44,7 @@ func (m *Mmap) link(ctx context.Context, name string) error {
 	}
 	defer to.Close()
 	_, err = publish.Publish(ctx, publish.Request{
-		Origin:  &publish.Origin{Perm: m.config.perm()}, // there is none: the file is new in every respect
+		Origin:  &publish.Origin{Perm: m.config.perm()}, // the file is new in every respect
 		To:      to,
 		Replace: publish.ReplaceNone,
 		NoSync:  m.config.NoSync,
@@ -99,8 +99,8 @@ func (m *Mmap) writeContents(ctx context.Context, dst int, contents []byte) erro
 	return nil
 }
 
-// cloneOrCopy makes the empty file dst a reflink of src, which has size bytes, or copies the data if
-// there can be no reflink.
+// cloneOrCopy makes the empty file dst a reflink of src, which has size bytes, or copies the data
+// if there can be no reflink.
 func cloneOrCopy(ctx context.Context, c Config, dst, src int, size int64) error {
 	err := privatefile.Clone(ctx, dst, src)
 	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {

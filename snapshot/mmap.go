@@ -135,8 +135,9 @@ func (m *Mmap) Settled() bool { return m.isValid() && m.settled }
 // the file: each page is read from the disk the first time. Other goroutines go on meanwhile,
 // as they do not while a page is read because a slice was touched.
 //
-// Prefetch is for View, Bytes and reads in any order. To read once from the front to the end, ReadAt
-// alone is up to three times as fast as Prefetch and ReadAt: the package documentation has a table.
+// Prefetch is for View, Bytes and reads in any order. To read once from the front to the end,
+// ReadAt alone is up to three times as fast as Prefetch and ReadAt: the package documentation has a
+// table.
 func (m *Mmap) Prefetch(off, n int64) error {
 	if !m.isValid() {
 		return fs.ErrInvalid

@@ -252,7 +252,8 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 		return nil, err
 	}
 	defer syscalls.Close(fd)
-	return c.copyMut(ctx, p, privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}, name)
+	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}
+	return c.copyMut(ctx, p, src, name)
 }
 
 // copyMut makes a snapshot of src, the file at p.

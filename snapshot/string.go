@@ -6,8 +6,8 @@ import (
 )
 
 // String describes the snapshot in one line, for logs: the name, quoted; the size; how the private
-// copy was made and where it lies; and, in parentheses, why it is no reflink in the directory of the
-// file.
+// copy was made and where it lies; and, in parentheses, why it is no reflink in the directory of
+// the file.
 //
 //	"data.bin": 300000 bytes, leased copy in the directory of the file (ficlone: operation not supported)
 //
@@ -34,7 +34,8 @@ func (s *source) describe() string {
 	if s.method == None {
 		how = ""
 	}
-	text := strconv.Quote(s.name) + ": " + strconv.FormatInt(s.size(), 10) + " bytes, " + how + printable(s.where)
+	size := strconv.FormatInt(s.size(), 10)
+	text := strconv.Quote(s.name) + ": " + size + " bytes, " + how + printable(s.where)
 	if s.closed.Load() {
 		text += ", closed"
 	}

@@ -179,8 +179,8 @@ func (r *Region) mapContents() ([]byte, error) {
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
 func (r *Region) FD() int { return int(r.file.Fd()) }
 
-// Use calls f with the descriptor of the file or, if there is none, with -1 and the contents. If Close
-// is called meanwhile, it does not wait, and the file stays open until f returns.
+// Use calls f with the descriptor of the file or, if there is none, with -1 and the contents. If
+// Close is called meanwhile, it does not wait, and the file stays open until f returns.
 func (r *Region) Use(f func(fd int, contents []byte) error) error {
 	if r.file == nil {
 		return f(-1, r.contents)

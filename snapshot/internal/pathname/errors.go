@@ -10,9 +10,9 @@ import (
 )
 
 // OfName returns the error of a call that concerns the name that the caller gave, without the name
-// of the call: the errors of package os have none, and os.IsNotExist and its kin find the errno only
-// then. All other errors of calls keep the name, so that these functions never take an error of
-// another object for one of the name.
+// of the call: the errors of package os have none, and os.IsNotExist and its kin find the errno
+// only then. All other errors of calls keep the name, so that these functions never take an error
+// of another object for one of the name.
 func OfName(err error) error {
 	if e, ok := err.(*os.SyscallError); ok { //nolint:errorlint // nothing was added to it
 		return e.Err

@@ -11,12 +11,17 @@ import (
 
 var (
 	ErrUnstable    = errors.New("no consistent copy")
-	errChanged     = retry.Transient(fmt.Errorf("%w: the file changed while it was copied", ErrUnstable))
-	errLeaseBroken = retry.Transient(fmt.Errorf("%w: another process waited too long to open the file for writing", ErrUnstable))
-	errShort       = retry.Transient(fmt.Errorf("%w: the file is shorter than its size", ErrUnstable))
-	errWriterLeft  = retry.Transient(fmt.Errorf("%w: a process closed the file after writing to it", ErrUnstable))
+	errChanged     = unstable("the file changed while it was copied")
+	errLeaseBroken = unstable("another process waited too long to open the file for writing")
+	errShort       = unstable("the file is shorter than its size")
+	errWriterLeft  = unstable("a process closed the file after writing to it")
 	errSizeUnknown = pathname.ErrSizeUnknown
 )
+
+// unstable returns ErrUnstable with a reason. Another attempt can succeed.
+func unstable(reason string) error {
+	return retry.Transient(fmt.Errorf("%w: %s", ErrUnstable, reason))
+}
 
 // A writeErr is one of the file that is written: what is read is as good as it was.
 type writeErr struct{ error }

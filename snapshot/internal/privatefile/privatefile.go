@@ -219,7 +219,8 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 		return own, err
 	}
 	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
-		err = retry.Transient(fmt.Errorf("ficlone: the clone has %d bytes, the file %d", own.Size, after.Size))
+		err = retry.Transient(fmt.Errorf("ficlone: the clone has %d bytes, the file %d",
+			own.Size, after.Size))
 	}
 	return own, err
 }

@@ -73,7 +73,8 @@ func (o Options) readPieces(
 		case n < 0 || n > len(piece):
 			return fmt.Errorf("the reader returned %d of %d bytes", n, len(piece))
 		case err == nil || errors.Is(err, io.EOF):
-			return fmt.Errorf("the reader ended at %d of %d bytes: %w", off+int64(n), size, io.ErrUnexpectedEOF)
+			return fmt.Errorf("the reader ended at %d of %d bytes: %w",
+				off+int64(n), size, io.ErrUnexpectedEOF)
 		default:
 			return err
 		}

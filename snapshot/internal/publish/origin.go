@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -91,7 +90,7 @@ func (o *Origin) compareContents(ctx context.Context) error {
 	defer syscalls.Close(fd)
 	same, err := o.HasCopied(ctx, fd)
 	if err == nil && !same {
-		err = fmt.Errorf("%w: a process was writing to the file when it was opened", ErrConflict)
+		err = conflict("a process was writing to the file when it was opened")
 	}
 	return err
 }

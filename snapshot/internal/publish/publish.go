@@ -20,8 +20,7 @@ const tries = 3
 // that was to be replaced and is gone, so that it cannot become what the kernel makes of a new
 // file; or it had other attributes while it had a temporary name, so that another user may have
 // opened it.
-var errAnew = fmt.Errorf("%w: the file that has the name is removed, made or changed all the time",
-	ErrConflict)
+var errAnew = conflict("the file that has the name is removed, made or changed all the time")
 
 // NeedsCopy reports whether a Ready file could not be published for a reason that need not hold for
 // a file that Publish makes.
