@@ -15,16 +15,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// info describes the file that has a name.
-func info(t *testing.T, name string) fs.FileInfo {
-	t.Helper()
-	fi, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fi
-}
-
 // A File that was not changed publishes nothing.
 //
 //promise:adapters.File.Close if nothing was changed, the file keeps its inode

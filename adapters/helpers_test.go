@@ -187,3 +187,13 @@ func ends(t *testing.T, f io.Closer, want error) {
 		t.Errorf("second Close: %v", err)
 	}
 }
+
+// info describes the file that has a name.
+func info(t *testing.T, name string) fs.FileInfo {
+	t.Helper()
+	fi, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi
+}

@@ -46,7 +46,10 @@ func Create(name string) (*File, error) {
 func OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	m, isNew, err := openMut(name, flag, perm)
 	if err != nil {
-		return nil, named("open", name, err)
+		if _, ok := err.(*fs.PathError); !ok { //nolint:errorlint // an error of the snapshot is one
+			err = &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return nil, rename("open", err)
 	}
 	f := &File{
 		m:         m,
@@ -72,13 +75,14 @@ func openMut(name string, flag int, perm fs.FileMode) (m *snapshot.MmapMut, isNe
 	case access == os.O_RDONLY:
 		return nil, false, fmt.Errorf("O_RDONLY: use Open: %w", errors.ErrUnsupported)
 	case access != os.O_RDWR && access != os.O_WRONLY || flag&^canOpen != 0:
-		return nil, false, fmt.Errorf("flags %#x: %w", flag, errors.ErrUnsupported)
+		return nil, false, fmt.Errorf("flags %#x, not all of which OpenFile knows: %w",
+			flag, errors.ErrUnsupported)
 	}
 	creates := flag&os.O_CREATE != 0
 	if creates && strings.HasSuffix(name, "/") { // as open(2), which makes no directory
 		dir, _ := filepath.Split(strings.TrimRight(name, "/"))
 		if _, err := os.Stat(dir + "."); err != nil {
-			return nil, false, err
+			return nil, false, errors.Unwrap(err)
 		}
 		return nil, false, syscall.EISDIR
 	}
@@ -97,7 +101,7 @@ func openMut(name string, flag int, perm fs.FileMode) (m *snapshot.MmapMut, isNe
 		}
 	case !creates:
 		if _, err := os.Stat(name); err != nil {
-			return nil, false, err
+			return nil, false, errors.Unwrap(err)
 		}
 	}
 	m, err = c.Create(context.Background(), name)

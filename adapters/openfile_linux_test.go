@@ -45,7 +45,7 @@ func use[F file](
 	}
 	f, err := open(name, flag, perm)
 	if err != nil {
-		return class(err, name)
+		return fmt.Sprint(class(err, name), os.IsNotExist(err), os.IsExist(err), os.IsPermission(err))
 	}
 	n, writeErr := f.Write([]byte("xyz"))
 	m, readErr := f.ReadAt(make([]byte, 20), 0)
@@ -59,6 +59,7 @@ func use[F file](
 //promise:adapters.OpenFile perm is subject to the umask, also if it is 0
 //promise:adapters.OpenFile a File of O_WRONLY refuses reads with syscall.EBADF
 //promise:adapters.Create Create has the errors of os.Create
+//promise:adapters.OpenFile os.IsNotExist, IsExist and IsPermission know the errors of names
 func TestOpenFileLikeOS(t *testing.T) {
 	for flags := range 32 {
 		flag := os.O_RDWR

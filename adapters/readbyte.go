@@ -83,7 +83,7 @@ func (r *Reader) UnreadByte() error {
 	if !r.isValid() {
 		return fs.ErrInvalid
 	}
-	off, err := unread("unreadbyte", r.src, r.off, r.off-1)
+	off, err := unread("unreadbyte", r.src, r.off, r.off-1, errAtBeginning)
 	r.off = off
 	return err
 }
@@ -151,7 +151,7 @@ func (f *File) UnreadByte() error {
 	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
-	off, err := unread("unreadbyte", f.m, f.off, f.off-1)
+	off, err := unread("unreadbyte", f.m, f.off, f.off-1, errAtBeginning)
 	f.off = off
 	return err
 }

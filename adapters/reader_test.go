@@ -160,6 +160,9 @@ func TestReadByteIsNeverOld(t *testing.T) {
 //
 //promise:adapters.Reader.UnreadRune UnreadRune goes back by the rune that was just read, once
 //promise:adapters.File.UnreadRune UnreadRune goes back by the rune that was just read, once
+//promise:adapters.Reader.UnreadRune behind the rune, UnreadRune works whatever was called since
+//promise:adapters.File.UnreadRune behind the rune, UnreadRune works whatever was called since
+//promise:adapters.File.UnreadRune if the bytes were changed since, the next ReadRune returns the new rune
 func TestUnreadRune(t *testing.T) {
 	name := put(t, t.TempDir(), "f", []byte("äö"))
 	for kind, r := range map[string]byteReader{"Mmap": adapters.NewReader(openMap(t, name)), "File": openFile(t, name)} {
@@ -187,6 +190,24 @@ func TestUnreadRune(t *testing.T) {
 		unread(false)
 		if n := r.Len(); n != 2 {
 			t.Errorf("%s: %d bytes are left", kind, n)
+		}
+		read('ö')
+		for _, at := range []int64{4, 0, 4} {
+			if _, err := r.Seek(at, io.SeekStart); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := r.ReadRune(); err != io.EOF { //nolint:errorlint // io.EOF is never wrapped
+			t.Error(err)
+		}
+		unread(true)
+		read('ö')
+		if f, ok := r.(*adapters.File); ok {
+			if _, err := f.WriteAt([]byte("ü"), 2); err != nil {
+				t.Fatal(err)
+			}
+			unread(true)
+			read('ü')
 		}
 	}
 }

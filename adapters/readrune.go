@@ -41,13 +41,15 @@ func (r *Reader) ReadRune() (ch rune, size int, err error) {
 	return ch, size, nil
 }
 
-// UnreadRune moves the cursor back to before the rune that ReadRune returned last. If the
-// cursor is not behind that rune, it is an error.
+// UnreadRune moves the cursor back to before the rune that ReadRune returned last. If the cursor is
+// not directly behind that rune, UnreadRune is an error. Otherwise it works whatever was called
+// since, as a Seek to where the cursor was, or a ReadRune at the end: a bytes.Reader returns an
+// error then. If the bytes were changed since, the next ReadRune returns the new rune.
 func (r *Reader) UnreadRune() error {
 	if !r.isValid() {
 		return fs.ErrInvalid
 	}
-	off, err := unread("unreadrune", r.src, r.off, r.last.before(r.off))
+	off, err := unread("unreadrune", r.src, r.off, r.last.before(r.off), errNotBehindRune)
 	r.off = off
 	return err
 }
@@ -82,7 +84,7 @@ func (f *File) UnreadRune() error {
 	}
 	f.cursor.Lock()
 	defer f.cursor.Unlock()
-	off, err := unread("unreadrune", f.m, f.off, f.last.before(f.off))
+	off, err := unread("unreadrune", f.m, f.off, f.last.before(f.off), errNotBehindRune)
 	f.off = off
 	return err
 }

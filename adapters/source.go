@@ -123,16 +123,19 @@ func read(n int, err error) (int, error) {
 	return n, err
 }
 
-var errNothingToUnread = errors.New("nothing was read before")
+var (
+	errAtBeginning   = errors.New("the cursor is at the beginning")
+	errNotBehindRune = errors.New("the cursor is not behind the rune that ReadRune returned last")
+)
 
-// unread returns the cursor to, which is before cur, or cur and an error if to is negative:
-// there is nothing to unread.
-func unread(op string, src Source, cur, to int64) (int64, error) {
+// unread returns the cursor to, which is before cur, or cur and the error nothing if to is
+// negative.
+func unread(op string, src Source, cur, to int64, nothing error) (int64, error) {
 	if err := check(op, src); err != nil {
 		return cur, err
 	}
 	if to < 0 {
-		return cur, &fs.PathError{Op: op, Path: src.Name(), Err: errNothingToUnread}
+		return cur, &fs.PathError{Op: op, Path: src.Name(), Err: nothing}
 	}
 	return to, nil
 }

@@ -114,14 +114,15 @@ func (c *comparison) hold(f func(old, new int) error) error {
 
 // hold calls f with the descriptor of the private file, which stays open until f returns.
 func (m *Mmap) hold(f func(fd int) error) error {
-	if m.closed.Load() {
-		return pathError("changed", m.name, fs.ErrClosed)
-	}
-	err, ferr := m.region.Hold(f)
-	if err != nil {
+	called := false
+	err := m.region.Use(func(fd int, _ []byte) error {
+		called = true
+		return f(fd)
+	})
+	if !called { // m is closed
 		return pathError("changed", m.name, err)
 	}
-	return ferr
+	return err
 }
 
 // compareExtents compares the first size bytes by their addresses, and returns where it ended: before

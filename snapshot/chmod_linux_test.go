@@ -156,7 +156,7 @@ func TestChmodInPlace(t *testing.T) {
 	m, err := inPlace.OpenMut(t.Context(), name)
 	must(t, err)
 	defer m.Close()
-	wantError(t, m.Chmod(0o600), errors.ErrUnsupported, "chmod "+name+": in place: unsupported operation")
+	wantError(t, m.Chmod(0o600), errors.ErrUnsupported, "chmod "+name+": with Config.InPlace, os.Chmod does it: unsupported operation")
 	must(t, m.Close())
 	if err := m.Chmod(0o600); !errors.Is(err, fs.ErrClosed) {
 		t.Error(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
@@ -57,6 +56,9 @@ func (m *MmapMut) CommitContext(ctx context.Context) error {
 // commit does the work of Commit. The caller holds committing.
 func (m *MmapMut) commit(ctx context.Context) error {
 	if err := m.checkUsable(); err != nil {
+		return err
+	}
+	if err := m.origin.At.RequireDir(); err != nil {
 		return err
 	}
 	if m.config.InPlace {
@@ -152,14 +154,11 @@ func (m *MmapMut) link(ctx context.Context, name string) error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
-	to, err := pathname.Lookup(m.config.Root, name, true)
+	to, err := lookupFree(m.config.Root, name)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	if to.FD >= 0 {
-		return syscall.EEXIST
-	}
 	return m.publishCopy(ctx, to, publish.ReplaceNone)
 }
 
@@ -180,7 +179,8 @@ func (m *MmapMut) Chmod(mode fs.FileMode) error {
 		return pathError("chmod", m.name, fs.ErrClosed)
 	}
 	if m.config.InPlace {
-		return pathError("chmod", m.name, fmt.Errorf("in place: %w", errors.ErrUnsupported))
+		err := fmt.Errorf("with Config.InPlace, os.Chmod does it: %w", errors.ErrUnsupported)
+		return pathError("chmod", m.name, err)
 	}
 	perm := unixPerm(mode)
 	m.origin.Chmod = &perm

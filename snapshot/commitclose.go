@@ -28,6 +28,9 @@ func (m *MmapMut) commitAndClose() error {
 	if err := m.checkUsable(); err != nil {
 		return err
 	}
+	if err := m.origin.At.RequireDir(); err != nil {
+		return err
+	}
 	frozen, err := m.freeze()
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 )
 
 // Config says how snapshots are made and committed. The zero value holds the defaults; the
-// functions [Open], [OpenMut], [Create] and [FromFile] use it.
+// functions [Open], [OpenMut], [Create], [FromFile], [FromFileMut] and [FromReaderAt] use it.
 type Config struct {
 	// Root, if not nil, is the directory that Open, OpenMut, Create, CommitTo and Link look their
 	// names up below. A name never leads out of it, neither by symbolic links nor by "..", also
@@ -21,13 +21,13 @@ type Config struct {
 	//
 	// A MmapMut stays with the directory that it opened: a Commit goes there wherever the directory
 	// was moved, also after Root.Close. Open, OpenMut, Create, CommitTo and Link then return
-	// fs.ErrClosed. TempDir is not below Root, and FromFile ignores Root.
+	// fs.ErrClosed. TempDir is not below Root. FromFile and FromFileMut ignore Root.
 	Root *os.Root
 
 	// NoCopy makes opening fail with errors.ErrUnsupported where the data would have to be
 	// copied, because the filesystem has no reflinks, or because the copy has to go to another.
 	// A small file is a Reflink, or an error.
-	// It does the same for commits, CommitAndClose excepted, which copies nothing.
+	// It does the same for commits and for Link, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
 	// RequireConsistent makes opening fail with ErrUnstable, before any data are copied, where
@@ -52,8 +52,9 @@ type Config struct {
 	// file must be writable all the same, unless InPlace is set.
 	TempDir string
 
-	// Perm is the mode of a file that Create makes, before the umask; 0 means 0o666. Set-id bits in
-	// it are kept by all commits of the snapshot; if the kernel refuses them, the commit fails.
+	// Perm is the mode of a file that Create or Link of a Mmap makes, before the umask; 0 means
+	// 0o666. Set-id bits in it are kept by all commits of the snapshot; if the kernel refuses them,
+	// the commit fails.
 	Perm fs.FileMode
 
 	// InPlace makes Commit change the contents of the file and keep its inode: other hard links and
@@ -94,8 +95,8 @@ type Config struct {
 	// directory can hold the lock, and so make commits that check fail.
 	CheckConflict bool
 
-	// NoSync makes Commit not wait for the directory to reach the disk. After a crash the old
-	// version may be back, never a mix: the data of the new one still reach the disk before its
+	// NoSync makes Commit and Link not wait for the directory to reach the disk. After a crash the
+	// old version may be back, never a mix: the data of the new one still reach the disk before its
 	// name.
 	NoSync bool
 

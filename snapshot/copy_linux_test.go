@@ -60,7 +60,7 @@ func TestChangesWhileCopied(t *testing.T) {
 				synctest.Test(t, func(*testing.T) { // whose clock stands still: it would be given up sooner
 					_, err = c.Open(context.Background(), name)
 				})
-				wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: the file changed while it was copied")
+				wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy: the file changed while it was copied")
 				// Chunks get larger, the last ones as large as the file.
 				if early != (whole < 15) {
 					t.Errorf("%s: the end was reached %d times", change, whole)

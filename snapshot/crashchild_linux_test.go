@@ -34,7 +34,7 @@ func TestCrashChild(t *testing.T) {
 		must(t, c.commit(g))
 		_, err := acks.Write([]byte{1})
 		must(t, err)
-		if w.Way == wayLink && g > 1 {
+		if w.links() && g > 1 {
 			must(t, os.Remove(w.linkName(g-1)))
 		}
 		if g == 1 && w.Exit != 0 {

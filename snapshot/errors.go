@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
 )
@@ -29,12 +30,18 @@ func pathError(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if dir, ok := err.(*pathname.DirError); ok { //nolint:errorlint // nothing was added to it
+		name, err = dir.Path, dir.Err
+	}
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
 func linkError(op, old, name string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if dir, ok := err.(*pathname.DirError); ok { //nolint:errorlint // nothing was added to it
+		name, err = dir.Path, dir.Err
 	}
 	return &os.LinkError{Op: op, Old: old, New: name, Err: err}
 }

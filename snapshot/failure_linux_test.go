@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -17,8 +18,8 @@ import (
 // Whichever call fails while a snapshot is opened: nothing is left behind, and the error says
 // what failed.
 //
-//promise:snapshot.Config.Open if a system call fails, Open names it and leaves nothing behind
-//promise:snapshot.Config.OpenMut if a system call fails, OpenMut names it and leaves nothing
+//promise:snapshot.Config.Open if a system call fails, Open says so and leaves nothing behind
+//promise:snapshot.Config.OpenMut if a system call fails, OpenMut says so and leaves nothing
 //promise:snapshot.Config.Open errors are *fs.PathError with operation, name and testable reason
 //promise:snapshot.Config.OpenMut errors are *fs.PathError with operation, name, testable reason
 func TestOpenFailures(t *testing.T) { smallAndPrivate(t, openFailures) }
@@ -32,9 +33,10 @@ func openFailures(t *testing.T) {
 		must(t, os.Symlink("f", name+"link"))
 		f := openFile(t, name, os.O_RDONLY)
 		for kind, open := range map[string]func() (reader, error){
-			"Open":     func() (reader, error) { return snapshot.Open(name + "link") },
-			"OpenMut":  func() (reader, error) { return snapshot.OpenMut(name) },
-			"FromFile": func() (reader, error) { return snapshot.FromFile(f) },
+			"Open":        func() (reader, error) { return snapshot.Open(name + "link") },
+			"OpenMut":     func() (reader, error) { return snapshot.OpenMut(name) },
+			"FromFile":    func() (reader, error) { return snapshot.FromFile(f) },
+			"FromFileMut": func() (reader, error) { return snapshot.FromFileMut(f) },
 		} {
 			t.Run(kind, func(t *testing.T) {
 				mounttest.Leaks(t)
@@ -148,23 +150,24 @@ func commitFailures(t *testing.T, dir string, commit func(m *snapshot.MmapMut) e
 //promise:snapshot.MmapMut.Link errors of Link are *os.LinkError with both names
 //promise:snapshot.MmapMut.CommitTo if a system call fails, the file is complete or unchanged
 //promise:snapshot.MmapMut.Link if a system call fails, the new name is complete or absent
+//promise:snapshot.Mmap.Link errors of Link are *os.LinkError with both names
+//promise:snapshot.Mmap.Link if a system call fails, the new name is complete or absent
 func TestLinkFailures(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		elsewhere := mounttest.Dir(t, mounttest.Memory)
 		data := noise(1, 100000)
 		write(t, join(dir, "f"), data)
-		for what, link := range map[string]func(m *snapshot.MmapMut, dir string) error{
-			"Link":     func(m *snapshot.MmapMut, dir string) error { return m.Link(join(dir, "new")) },
-			"CommitTo": func(m *snapshot.MmapMut, dir string) error { return m.CommitTo(join(dir, "new")) },
-		} {
+		for _, what := range []string{"Link", "CommitTo", "Link of a small Mmap", "Link of a Mmap"} {
 			for where, to := range map[string]string{"here": dir, "elsewhere": elsewhere} {
 				t.Run(what+" "+where, func(t *testing.T) {
+					if what == "Link of a Mmap" {
+						privateFiles(t)
+					}
 					mounttest.Leaks(t)
 					failEach(t, syscall.ENOSPC, func(arm func(), disarm func() string) {
-						m, err := snapshot.OpenMut(join(dir, "f"))
-						must(t, err)
+						m, link := newLinker(t, what, join(dir, "f"))
 						arm()
-						err = link(m, to)
+						err := link(join(to, "new"))
 						disarm()
 						_, statErr := os.Stat(join(to, "new"))
 						switch {
@@ -180,7 +183,7 @@ func TestLinkFailures(t *testing.T) {
 							t.Errorf("%v: is not ENOSPC", err)
 						}
 						e, ok := err.(*os.LinkError) //nolint:errorlint // the outermost is promised
-						if err != nil && !(ok && e.Old == m.Name() && e.New == join(to, "new")) {
+						if err != nil && !(ok && e.Old == join(dir, "f") && e.New == join(to, "new")) {
 							t.Errorf("%T %v: does not name both files", err, err)
 						}
 						if to == dir {
@@ -194,6 +197,21 @@ func TestLinkFailures(t *testing.T) {
 			}
 		}
 	})
+}
+
+// newLinker opens a file and returns what gives the contents another name.
+func newLinker(t *testing.T, what, name string) (m reader, link func(name string) error) {
+	if strings.HasSuffix(what, "Mmap") {
+		m, err := snapshot.Open(name)
+		must(t, err)
+		return m, m.Link
+	}
+	w, err := snapshot.OpenMut(name)
+	must(t, err)
+	if what == "CommitTo" {
+		return w, w.CommitTo
+	}
+	return w, w.Link
 }
 
 // Whichever call fails in a Resize: the size and the contents are as they were.

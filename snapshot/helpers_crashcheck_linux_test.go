@@ -42,7 +42,7 @@ func (w crashWork) inspect(acked int) (slots int, err error) {
 			own, err = w.look(name)
 		case w.Way == wayCommitTo && name == w.target():
 			newest, err = w.look(name)
-		case w.Way == wayLink && scanned(e.Name(), "link-%d", &link):
+		case w.links() && scanned(e.Name(), "link-%d", &link):
 			if g, err = w.look(name); err == nil && g != link {
 				err = fmt.Errorf("%w: %s is generation %d", errTorn, e.Name(), g)
 			}
@@ -56,7 +56,7 @@ func (w crashWork) inspect(acked int) (slots int, err error) {
 		return slots, damaged
 	}
 	switch {
-	case w.Way != wayCommitTo && w.Way != wayLink:
+	case w.Way != wayCommitTo && !w.links():
 		newest = own
 	case own != 0:
 		return slots, fmt.Errorf("%w: the snapshot's own file is generation %d, and never was committed", errTorn, own)
@@ -82,7 +82,11 @@ func (w crashWork) look(name string) (int, error) {
 		return 0, err
 	}
 	st := fi.Sys().(*syscall.Stat_t)
-	if uid, gid := crashOwner(); fi.Mode() != crashMode || int(st.Uid) != uid || int(st.Gid) != gid {
+	uid, gid := crashOwner()
+	if w.Way == wayReadLink && name != w.file() {
+		uid, gid = os.Geteuid(), os.Getegid()
+	}
+	if fi.Mode() != crashMode || int(st.Uid) != uid || int(st.Gid) != gid {
 		return 0, fmt.Errorf("%w: %s: %v %d:%d", errAttributes, name, fi.Mode(), st.Uid, st.Gid)
 	}
 	return g, nil

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -35,12 +37,16 @@ const (
 	wayClose    = "CommitAndClose" // and opened again
 	wayCommitTo = "CommitTo"       // always the same other name
 	wayLink     = "Link"           // a new name each time, the one before removed
+	wayReadLink = "ReadLink"       // the same, of a Mmap
 	wayNamed    = "CommitNamed"    // where there is no O_TMPFILE
 	wayInPlace  = "InPlace"
 )
 
 // crashWays lists the ways to commit that keep the promise.
-var crashWays = []string{wayCommit, wayClose, wayCommitTo, wayLink, wayNamed}
+var crashWays = []string{wayCommit, wayClose, wayCommitTo, wayLink, wayReadLink, wayNamed}
+
+// links reports whether the work is to make links.
+func (w crashWork) links() bool { return w.Way == wayLink || w.Way == wayReadLink }
 
 // What the file has besides its contents.
 const crashMode = fs.FileMode(0o640)
@@ -89,6 +95,9 @@ func (w crashWork) committer() (committer, error) {
 			return errors.Join(w.store(m, g), m.CommitAndClose())
 		}, func() error { return nil }}, nil
 	}
+	if w.Way == wayReadLink {
+		return committer{w.readAndLink, func() error { return nil }}, nil
+	}
 	m, err := open()
 	if err != nil {
 		return committer{}, err
@@ -105,6 +114,25 @@ func (w crashWork) committer() (committer, error) {
 		}
 		return m.Commit()
 	}, m.Close}, nil
+}
+
+// readAndLink gives a name to a Mmap of generation g. It writes the data to a file without a name
+// and makes the snapshot of it.
+func (w crashWork) readAndLink(g int) error {
+	f, err := os.OpenFile(w.Dir, os.O_RDWR|unix.O_TMPFILE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(w.generation(g)); err != nil {
+		return err
+	}
+	m, err := snapshot.Config{Perm: crashMode}.FromFile(context.Background(), f)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Link(w.linkName(g))
 }
 
 // store makes m hold generation g; in place, only what differs from the one before.

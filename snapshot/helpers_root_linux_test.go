@@ -137,3 +137,5 @@ func watch(t *testing.T, dir string) (happened func() string) {
 		return string(buf[:n])
 	}
 }
+
+func isEscape(err error) bool { return errors.Unwrap(err).Error() == "path escapes from parent" }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/publish"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
@@ -51,7 +52,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	if err == nil {
 		defer syscalls.Close(dirFD)
 	} else if m.config.CheckConflict {
-		return file, fmt.Errorf("directory: %w", err)
+		return file, pathname.OfDir(m.origin.At.DirFD, err)
 	}
 	if err := retry.Do(ctx, func() error { return m.lockAndFind(ctx, dirFD) }); err != nil {
 		return file, err
@@ -67,7 +68,8 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 	}
 	m.origin.Stat = &after
 	if err == nil && after.Size != size {
-		err = fmt.Errorf("%w: it has %d bytes, not the %d committed", ErrConflict, after.Size, size)
+		err = fmt.Errorf("%w: the file has %d bytes, not the %d committed",
+			ErrConflict, after.Size, size)
 	}
 	return file, err
 }
@@ -77,7 +79,7 @@ func (m *MmapMut) overwrite(ctx context.Context) (int, error) {
 func (m *MmapMut) lockAndFind(ctx context.Context, dirFD int) error {
 	err := publish.LockDirectory(ctx, dirFD)
 	if m.config.CheckConflict && err != nil {
-		return fmt.Errorf("directory: %w", err)
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -98,7 +100,8 @@ func (m *MmapMut) reflinkOver(file int) (int64, error) {
 		return -1, err
 	}
 	if st.Size > m.Size() {
-		return -1, fmt.Errorf("%w: a file cannot shrink in place, from %d to %d bytes", errors.ErrUnsupported, st.Size, m.Size())
+		return -1, fmt.Errorf("a file cannot shrink in place, from %d to %d bytes: %w",
+			st.Size, m.Size(), errors.ErrUnsupported)
 	}
 	if err := m.trim(); err != nil {
 		return -1, err

@@ -73,7 +73,7 @@ func TestInPlaceUnsupported(t *testing.T) {
 		wantError(t, err, errors.ErrUnsupported, "open "+name+": in place: ficlone: operation not supported")
 	})
 	_, err := inPlace.Create(context.Background(), "f")
-	wantError(t, err, errors.ErrUnsupported, "create f: in place: unsupported operation: a new file")
+	wantError(t, err, errors.ErrUnsupported, "create f: a new file cannot be committed in place: unsupported operation")
 }
 
 // CheckConflict works in place, too.
@@ -177,7 +177,7 @@ func TestInPlaceGrowsMeanwhile(t *testing.T) {
 		})
 		err = m.Commit()
 		undo()
-		if !errors.Is(err, snapshot.ErrConflict) || !strings.Contains(err.Error(), "it has 16384 bytes, not the 8192 committed") {
+		if !errors.Is(err, snapshot.ErrConflict) || !strings.Contains(err.Error(), "the file has 16384 bytes, not the 8192 committed") {
 			t.Error(err)
 		}
 		wantFile(t, name, make([]byte, 16384))

@@ -171,8 +171,8 @@ func TestCopyIsChecked(t *testing.T) {
 			change func(st *syscalls.Stat)
 			text   string
 		}{
-			{func(st *syscalls.Stat) { st.Nlink = 1 }, "unnamed file has 1 names"},
-			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: 4096 bytes were cloned, of 10000"},
+			{func(st *syscalls.Stat) { st.Nlink = 1 }, "the private copy, made without a name, has 1 names"},
+			{func(st *syscalls.Stat) { st.Size = 4096 }, "ficlone: the clone has 4096 bytes, the file 10000"},
 		} {
 			undo := systest.ChangeStats(test.change)
 			_, err := snapshot.Open(name)

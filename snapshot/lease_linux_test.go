@@ -158,7 +158,7 @@ func leaseBesideWriters(t *testing.T) {
 			consistent := snapshot.Config{RequireConsistent: true}
 			_, err = consistent.Open(context.Background(), name)
 			wantError(t, err, snapshot.ErrUnstable,
-				"open "+name+": no consistent copy could be made: fcntl F_SETLEASE: resource temporarily unavailable")
+				"open "+name+": no consistent copy: the file is open for writing")
 			if n := calls("copy_file_range") + calls("pread"); n > 0 {
 				t.Errorf("%d calls to copy", n)
 			}
@@ -203,7 +203,7 @@ func TestLeaseOfFromFile(t *testing.T) {
 			}
 			_, err := consistent.FromFile(context.Background(), f)
 			wantError(t, err, snapshot.ErrUnstable, "open "+name+
-				": no consistent copy could be made: a lease needs a name, or a descriptor of O_PATH")
+				": no consistent copy: no lease is taken on a descriptor that is open for reading")
 			if n := calls("setlease") + calls("reopen") + calls("openread"); n != 0 {
 				t.Errorf("%d leases and openings", n)
 			}
@@ -243,7 +243,7 @@ func TestLeaseThatRanOut(t *testing.T) {
 		}
 		must(t, m.Close())
 		_, err = snapshot.Config{RequireConsistent: true}.Open(context.Background(), name)
-		wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: a writer waited for too long")
+		wantError(t, err, snapshot.ErrUnstable, "open "+name+": no consistent copy: another process waited too long to open the file for writing")
 	})
 }
 
@@ -350,6 +350,6 @@ func TestNoLeaseElsewhere(t *testing.T) {
 		}
 		_, err := snapshot.Config{RequireConsistent: true}.Open(context.Background(), join(o.merged, "lower"))
 		wantError(t, err, snapshot.ErrUnstable,
-			"open "+join(o.merged, "lower")+": no consistent copy could be made: leases prove nothing on this filesystem")
+			"open "+join(o.merged, "lower")+": no consistent copy: leases prove nothing on this filesystem")
 	})
 }

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -97,6 +98,7 @@ func (l *lostCopy) wantNoneWrong(t *testing.T, m reader, want []byte) {
 //
 //promise:snapshot.Mmap.ReadAt if the disk refused the private copy, pages that left memory are an error
 //promise:snapshot.Mmap.View if the disk refused the private copy, pages that left memory are an error
+//promise:snapshot.Mmap.Link if the disk refused the private copy, Link is an error and leaves no name
 //promise:snapshot.MmapMut.Commit if a read met pages that the disk refused, commits fail
 //promise:snapshot.MmapMut.ReadAt if the disk refused what was stored, pages that left memory are an error
 func TestLostCopy(t *testing.T) {
@@ -120,5 +122,16 @@ func TestLostCopy(t *testing.T) {
 			}
 		}
 		wantFile(t, l.name, l.data)
+		for _, m := range []*snapshot.Mmap{l.cold, l.hot} {
+			link := l.name + ".link"
+			if err := m.Link(link); err == nil && m.Method() == snapshot.Reflink {
+				wantFile(t, link, l.data)
+				must(t, os.Remove(link))
+			} else if !isLost(err) {
+				t.Errorf("%v: Link: %v", m.Method(), err)
+			} else if _, err := os.Lstat(link); err == nil {
+				t.Errorf("%v: Link failed and left a name", m.Method())
+			}
+		}
 	})
 }

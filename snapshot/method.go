@@ -8,7 +8,7 @@ import (
 type Method int
 
 const (
-	// None: nothing was copied; the snapshot was made by Create.
+	// None: there is no file that was copied; the snapshot was made by Create or FromReaderAt.
 	None Method = iota
 
 	// Reflink: the copy shares the extents of the file (FICLONE). It shows the file at one

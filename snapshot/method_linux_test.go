@@ -13,7 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
-	"golang.org/x/sys/unix"
 )
 
 // On filesystems with reflinks nothing is copied, whatever the size: the clone shares the
@@ -103,23 +102,6 @@ func TestMethodString(t *testing.T) {
 			t.Errorf("%v, want %v", m, want)
 		}
 	}
-}
-
-// ficloneErrno returns the errno of FICLONE in dir, which has no reflinks: EOPNOTSUPP, as a rule, or
-// ENOTTY on a kernel that does not know the ioctl.
-func ficloneErrno(t *testing.T, dir string) error {
-	t.Helper()
-	from, to := join(dir, "from"), join(dir, "to")
-	write(t, from, []byte{1})
-	write(t, to, nil)
-	defer os.Remove(from)
-	defer os.Remove(to)
-	dst, src := openFile(t, to, os.O_RDWR), openFile(t, from, os.O_RDONLY)
-	err := unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
-	if err == nil {
-		t.Fatal("a reflink was made")
-	}
-	return err
 }
 
 // NoCopy opens by reflink or not at all.

@@ -16,9 +16,11 @@ import (
 // contents in the Go heap instead, and that mapping. If it is dropped without Close, the garbage
 // collector gives them back some day, except for memory that Bytes returned.
 //
-// Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value.
+// Methods of a nil *Mmap and of the zero value return fs.ErrInvalid or a zero value;
+// String says that there is no snapshot.
 type Mmap struct {
 	source
+	config Config // constant
 }
 
 // onOpen, if not nil, is told of each Mmap whether its contents are in Go memory. It is for tests.
@@ -66,8 +68,8 @@ func (m *Mmap) Stat() (fs.FileInfo, error) {
 // that is not within the size.
 func (m *Mmap) Resident(off, n int64) bool { return m.isValid() && m.isResident(off, n) }
 
-func newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
-	m := new(Mmap)
+func (c Config) newMmap(p privatefile.File, name string, stat syscalls.Stat) (*Mmap, error) {
+	m := &Mmap{config: c}
 	if err := m.init(p, name, stat, false); err != nil {
 		return nil, err
 	}
@@ -132,6 +134,10 @@ func (m *Mmap) Settled() bool { return m.isValid() && m.settled }
 // returns when they are there. A snapshot made by reflink shares nothing with the page cache of
 // the file: each page is read from the disk the first time. Other goroutines go on meanwhile,
 // as they do not while a page is read because a slice was touched.
+//
+// Prefetch is for View, Bytes and reads in any order. To read once from the front to the end,
+// ReadAt alone is up to three times as fast as Prefetch and ReadAt: the package documentation has a
+// table.
 func (m *Mmap) Prefetch(off, n int64) error {
 	if !m.isValid() {
 		return fs.ErrInvalid

@@ -21,7 +21,8 @@ import (
 // without Close, the garbage collector gives all that back some day, except for memory that Bytes
 // returned.
 //
-// Methods of a nil *MmapMut and of the zero value return fs.ErrInvalid or a zero value.
+// Methods of a nil *MmapMut and of the zero value return fs.ErrInvalid or a zero value;
+// String says that there is no snapshot.
 type MmapMut struct {
 	source
 	config  Config          // constant

@@ -131,7 +131,7 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMmap(copied, name, p.Stat)
+	return c.newMmap(copied, name, p.Stat)
 }
 
 func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
@@ -147,14 +147,8 @@ func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
 }
 
 func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap, error) {
-	st, err := sys.Fstat(fd)
-	if pathname.IsGone(err) { // a FUSE server says ENOENT, of a file that is open
-		err = os.NewSyscallError("fstat", syscall.ESTALE)
-	}
+	st, err := statFile(fd)
 	if err != nil {
-		return nil, err
-	}
-	if err := pathname.CheckReadable(fd, st); err != nil {
 		return nil, err
 	}
 	src := privatefile.Source{FD: fd, Stat: st, DirName: func() string { return directoryName(fd) }}
@@ -183,18 +177,25 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 	if err != nil {
 		return nil, err
 	}
-	return newMmap(copied, name, st)
+	return c.newMmap(copied, name, st)
+}
+
+// statFile describes the regular file fd, which is to be copied.
+func statFile(fd int) (syscalls.Stat, error) {
+	st, err := sys.Fstat(fd)
+	if pathname.IsGone(err) { // a FUSE server says ENOENT, of a file that is open
+		err = os.NewSyscallError("fstat", syscall.ESTALE)
+	}
+	if err == nil {
+		err = pathname.CheckReadable(fd, st)
+	}
+	return st, err
 }
 
 // openPathDescriptor opens for reading the regular file whose descriptor of O_PATH is fd.
 func openPathDescriptor(ctx context.Context, fd int, st syscalls.Stat) (int, error) {
 	p := pathname.Location{DirFD: pathname.NoDir, FD: fd, Stat: st}
-	src, err := p.OpenRead(ctx)
-	// os.IsPermission finds no errno in a SyscallError.
-	if e, ok := errors.AsType[*os.SyscallError](err); ok && errors.Is(e, fs.ErrPermission) {
-		err = e.Err
-	}
-	return src, err
+	return p.OpenRead(ctx)
 }
 
 // directoryOf opens a directory on the filesystem of fd: the one in which the file was last
@@ -252,9 +253,16 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	}
 	defer syscalls.Close(fd)
 	src := privatefile.Source{FD: fd, Exclusive: true, Stat: p.Stat, Dir: p.Dir}
+	return c.copyMut(ctx, p, src, name)
+}
+
+// copyMut makes a snapshot of src, the file at p.
+func (c Config) copyMut(
+	ctx context.Context, p *pathname.Location, src privatefile.Source, name string,
+) (*MmapMut, error) {
 	// Any other error is left to a commit, which may meet it again: a snapshot that is committed in
 	// place needs no attributes.
-	known, err := publish.ReadAttributes(fd)
+	known, err := publish.ReadAttributes(src.FD)
 	if pathname.IsGone(err) {
 		known = &publish.Attributes{UID: p.Stat.UID, GID: p.Stat.GID, Perm: p.Stat.Perm}
 	} else if err := c.refuseAttributes(err); err != nil {
@@ -262,10 +270,11 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 	}
 	open := c.options(false)
 	open.NoCopy = c.NoCopy || c.InPlace
-	if !c.InPlace {
+	publishable := !c.InPlace && p.DirFD != pathname.NoDir
+	if publishable {
 		open.Accept = p.CheckOwner
 	}
-	copied, err := open.Copy(ctx, src, !c.InPlace)
+	copied, err := open.Copy(ctx, src, publishable)
 	if err != nil {
 		if c.InPlace {
 			err = fmt.Errorf("in place: %w", err)
@@ -289,7 +298,7 @@ func (c Config) openMutAt(ctx context.Context, p *pathname.Location, name string
 
 func (c Config) create(ctx context.Context, name string) (*MmapMut, error) {
 	if c.InPlace {
-		return nil, fmt.Errorf("in place: %w: a new file", errors.ErrUnsupported)
+		return nil, fmt.Errorf("a new file cannot be committed in place: %w", errors.ErrUnsupported)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

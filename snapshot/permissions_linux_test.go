@@ -59,11 +59,11 @@ func TestOrdinaryUser(t *testing.T) {
 			wantNames(t, join(dir, "tmp"))
 
 			_, err = snapshot.Open(join(dir, "secret"))
-			wantError(t, err, fs.ErrPermission, "open "+join(dir, "secret")+": openat: permission denied")
+			wantError(t, err, fs.ErrPermission, "open "+join(dir, "secret")+": permission denied")
 			_, err = snapshot.OpenMut(join(dir, "roots"))
-			wantError(t, err, fs.ErrPermission, "open "+join(dir, "roots")+": faccessat2: permission denied")
+			wantError(t, err, fs.ErrPermission, "open "+join(dir, "roots")+": permission denied")
 			_, err = snapshot.Create(join(dir, "new"))
-			wantError(t, err, fs.ErrPermission, "create "+join(dir, "new")+": openat O_TMPFILE: permission denied")
+			wantError(t, err, fs.ErrPermission, "create "+dir+": permission denied")
 			_, err = c.Open(context.Background(), join(dir, "own/theirs"))
 			must(t, err)
 

@@ -113,7 +113,7 @@ func TestCandidatesErrors(t *testing.T) {
 		no.NoCopy = true
 		_, err := no.Open(context.Background(), name)
 		undo()
-		wantError(t, err, errors.ErrUnsupported, above+"read-only file system; memory: unsupported operation: nothing can be cloned there")
+		wantError(t, err, errors.ErrUnsupported, above+"read-only file system; memory: nothing can be cloned there: unsupported operation")
 
 		// A directory that is missing is not a file that is missing.
 		c.TempDir = join(dir, "missing")
@@ -122,7 +122,7 @@ func TestCandidatesErrors(t *testing.T) {
 		_, err = c.Open(context.Background(), name)
 		undo()
 		wantError(t, err, errors.ErrUnsupported, "open "+name+": directory of the file: permission denied; temporary directory "+c.TempDir+
-			": openat: no such file or directory; memory: unsupported operation: 67108865 bytes are more than the 67108864 allowed there")
+			": openat: no such file or directory; memory: 67108865 bytes are more than the 67108864 allowed there: unsupported operation")
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v: is taken for an error of the file itself", err)
 		}
@@ -149,7 +149,7 @@ func TestMemoryLimit(t *testing.T) {
 		f := openFile(t, name, os.O_RDWR)
 		defer tmpfiles(t, 2, syscall.EOPNOTSUPP)()
 		_, err := during(func() { must(t, f.Truncate(64<<20+1)) }).Open(context.Background(), name)
-		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "memory: unsupported operation: 67108865 bytes are more") {
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "memory: 67108865 bytes are more") {
 			t.Error(err)
 		}
 	})
@@ -212,7 +212,7 @@ func TestReadOnlyAndOverlay(t *testing.T) {
 		must(t, m.Close())
 		_, err = snapshot.Config{TempDir: frozen, NoCopy: true}.Open(context.Background(), join(frozen, "f"))
 		wantError(t, err, errors.ErrUnsupported, "open "+join(frozen, "f")+": directory of the file: openat O_TMPFILE: read-only file system; temporary directory "+
-			frozen+": openat O_TMPFILE: read-only file system; memory: unsupported operation: nothing can be cloned there")
+			frozen+": openat O_TMPFILE: read-only file system; memory: nothing can be cloned there: unsupported operation")
 		wantNames(t, join(dir, "tmp"))
 	})
 	overlays(t, func(t *testing.T, o overlay) {
@@ -256,8 +256,8 @@ func TestFullTempDir(t *testing.T) {
 	must(t, os.Truncate(name, 64<<20+1))
 	defer tmpfiles(t, 1, syscall.EACCES)()
 	_, err = c.Open(context.Background(), name)
-	wantError(t, err, syscall.ENOSPC, "open "+name+": directory of the file: permission denied; memory: unsupported operation: "+
-		"67108865 bytes are more than the 67108864 allowed there; temporary directory "+temp+": pwrite: no space left on device")
+	wantError(t, err, syscall.ENOSPC, "open "+name+": directory of the file: permission denied; memory: "+
+		"67108865 bytes are more than the 67108864 allowed there: unsupported operation; temporary directory "+temp+": pwrite: no space left on device")
 	wantNames(t, temp)
 	if used := usedBytes(t, temp); used > 64<<10 {
 		t.Errorf("%d bytes are left", used)

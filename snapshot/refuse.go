@@ -43,9 +43,10 @@ func (c Config) refuseDirectory(dir int) error {
 	case err == nil:
 		return nil
 	case c.CheckConflict:
-		return fmt.Errorf("directory, which a commit opens for fsync and for a lock: %w", err)
+		return fmt.Errorf("the directory, which a commit opens for fsync and for a lock: %w", err)
 	}
-	return fmt.Errorf("directory, which a commit opens for fsync (not with Config.NoSync): %w", err)
+	return fmt.Errorf("the directory, which a commit opens for fsync (not with Config.NoSync): %w",
+		err)
 }
 
 // openDirectory returns the error of opening a directory as a commit does.

@@ -31,8 +31,6 @@ func newSwappedRoot(t *testing.T, dir string) {
 	must(t, os.Symlink("../d/f", join(dir, "root/d/up")))
 }
 
-func isEscape(err error) bool { return errors.Unwrap(err).Error() == "path escapes from parent" }
-
 // While a directory and a symbolic link that leads out are exchanged, no byte from outside is read.
 // The control opens the same file by its plain name.
 //

@@ -131,7 +131,7 @@ func TestSandbox(t *testing.T) {
 					t.Errorf("%v", method)
 				}
 				_, no := read(snapshot.Config{RequireConsistent: true}, nil, name, data)
-				wantError(t, no, snapshot.ErrUnstable, "open "+name+": no consistent copy could be made: fcntl F_SETLEASE: "+errno.Error())
+				wantError(t, no, snapshot.ErrUnstable, "open "+name+": no consistent copy: fcntl F_SETLEASE: "+errno.Error())
 				return err
 			})
 		}

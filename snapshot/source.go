@@ -22,6 +22,7 @@ type source struct {
 	stat    syscalls.Stat
 	method  Method
 	settled bool
+	where   string         // where the private copy lies, and why
 	region  *mapped.Region // the private copy
 	closed  atomic.Bool
 }
@@ -29,6 +30,7 @@ type source struct {
 // init takes the private copy over. If it fails, it has closed it.
 func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writable bool) (err error) {
 	s.name, s.stat, s.method, s.settled = name, stat, Method(p.Method), p.Settled
+	s.where = p.Where
 	if p.FD < 0 {
 		s.region = mapped.NewInMemory(p.Contents)
 		return nil

@@ -164,7 +164,7 @@ func TestReplaceUnwritable(t *testing.T) {
 			defer m.Close()
 			_, err = snapshot.Create(join(d, "f"))
 			for _, err := range []error{err, m.CommitTo(join(d, "f"))} {
-				if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "faccessat2") {
+				if !os.IsPermission(err) {
 					t.Error(err)
 				}
 			}

@@ -54,7 +54,7 @@ func checkWithoutProc(t *testing.T) {
 			_, err = snapshot.Open(join(dir, "fifo"))
 			wantError(t, err, fs.ErrInvalid, "open "+join(dir, "fifo")+": a FIFO, not a regular file: invalid argument")
 			_, err = snapshot.Open(join(dir, "missing"))
-			wantError(t, err, fs.ErrNotExist, "open "+join(dir, "missing")+": openat: no such file or directory")
+			wantError(t, err, fs.ErrNotExist, "open "+join(dir, "missing")+": no such file or directory")
 
 			method, err := read(snapshot.Config{TempDir: dir}, f, name, data)
 			if method == snapshot.LeasedCopy || (method == snapshot.Reflink) != reflinks(dir) {
@@ -114,7 +114,7 @@ func TestWithoutProcReplaced(t *testing.T) {
 			case "dir":
 				wantError(t, err, syscall.EISDIR, "open "+name+": is a directory")
 			case "gone":
-				wantError(t, err, fs.ErrNotExist, "open "+name+": openat: no such file or directory")
+				wantError(t, err, fs.ErrNotExist, "open "+name+": no such file or directory")
 			}
 			must(t, os.RemoveAll(name))
 		}

@@ -23,6 +23,9 @@ func TestZeroValue(t *testing.T) {
 	} {
 		v := reflect.ValueOf(m)
 		for method := range v.Type().Methods() {
+			if method.Name == "String" {
+				continue // see TestString
+			}
 			t.Run(method.Name, func(t *testing.T) { callZero(t, v.MethodByName(method.Name)) })
 		}
 	}

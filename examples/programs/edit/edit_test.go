@@ -189,7 +189,7 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		args := []string{"-v", "-find", "b", "-replace", "X", name}
-		programtest.CallWith(t, run, "", theirs, append([]string{"-check"}, args...)...).Want(t, 1, "", "changed by someone else")
+		programtest.CallWith(t, run, "", theirs, append([]string{"-check"}, args...)...).Want(t, 1, "", "conflicting change")
 		want(t, name, "theirs b")
 		programtest.CallWith(t, run, "", theirs, args...).Want(t, 0, "", "")
 		want(t, name, "theirs X")

@@ -179,6 +179,22 @@ func (r *Region) mapContents() ([]byte, error) {
 // FD returns the descriptor of the file, for a caller that keeps Close from being called meanwhile.
 func (r *Region) FD() int { return int(r.file.Fd()) }
 
+// Use calls f with the descriptor of the file or, if there is none, with -1 and the contents. If
+// Close is called meanwhile, it does not wait, and the file stays open until f returns.
+func (r *Region) Use(f func(fd int, contents []byte) error) error {
+	if r.file == nil {
+		return f(-1, r.contents)
+	}
+	conn, err := r.file.SyscallConn()
+	if err == nil {
+		var ferr error
+		if err = conn.Control(func(fd uintptr) { ferr = f(int(fd), nil) }); err == nil {
+			return ferr
+		}
+	}
+	return fs.ErrClosed // the one error they have
+}
+
 // acquire returns a mapping of at least the first end bytes, with a reference on it. A mapping that
 // has none any more was replaced by a longer one, or Close was called.
 func (r *Region) acquire(end int64) (*mapping, error) {
@@ -193,22 +209,6 @@ func (r *Region) acquire(end int64) (*mapping, error) {
 	}
 }
 
-// Hold calls f with the descriptor of the file, which stays open until f returns, and returns its
-// error as ferr. After Close, err is fs.ErrClosed, and f is not called.
-func (r *Region) Hold(f func(fd int) error) (err, ferr error) {
-	if r.file == nil {
-		return errors.ErrUnsupported, nil
-	}
-	conn, err := r.file.SyscallConn()
-	if err == nil {
-		err = conn.Control(func(fd uintptr) { ferr = f(int(fd)) })
-	}
-	if err != nil { // in the words of internal/poll
-		return fs.ErrClosed, nil
-	}
-	return nil, ferr
-}
-
 // Written notes that the kernel has written every page to the disk, so that the next store into any
 // page takes a system call again.
 func (r *Region) Written() { r.dirty.clear() }
@@ -221,8 +221,10 @@ func (r *Region) Lost() error { return r.writeback.known() }
 func (r *Region) NoteLost(err error) { _ = r.writeback.note(err) }
 
 // Writeback calls a function of package sys that writes dirty pages or waits for them. Its error is
-// Lost, or says that the kernel refuses the call. The caller keeps Close from being called.
-func (r *Region) Writeback(call func(fd int) error) error { return r.writeback.wait(call, r.FD()) }
+// Lost, or says that the kernel refuses the call.
+func (r *Region) Writeback(call func(fd int) error) error {
+	return r.Use(func(fd int, _ []byte) error { return r.writeback.wait(call, fd) })
+}
 
 // checkLost asks the kernel, and returns Lost. If it returns nil, the data that were read before are
 // right.

@@ -94,7 +94,7 @@ func (s *addressSpace) take(length int, less int64, call func() ([]byte, error))
 	s.added--
 	s.bytes -= int64(length)
 	if errors.Is(err, syscall.EAGAIN) {
-		return nil, &limitError{why: "RLIMIT_MEMLOCK, as mlockall locks all memory"}
+		return nil, &limitError{why: "RLIMIT_MEMLOCK is too low, because mlockall(2) locks all memory"}
 	}
 	return nil, err
 }

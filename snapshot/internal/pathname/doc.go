@@ -4,5 +4,5 @@
 // name below a root opens nothing outside.
 //
 // Files, each of which uses only those named after it: resolve.go, beneath.go, owner.go,
-// generated.go, location.go.
+// generated.go, location.go, errors.go.
 package pathname

@@ -63,7 +63,7 @@ func (p *Location) isLink() bool {
 // RequireDir returns an error if there is no directory that a commit could go to.
 func (p *Location) RequireDir() error {
 	if p.DirFD == NoDir {
-		return fmt.Errorf("the symbolic link leads to a file by no name: %w", fs.ErrInvalid)
+		return fmt.Errorf("no name is known that leads to the file: %w", fs.ErrInvalid)
 	}
 	return nil
 }
@@ -105,7 +105,8 @@ func (p *Location) OpenPathOnce() error {
 // moment to the next: then that one is looked at and opened. If another process has a lease that
 // excludes readers, OpenRead waits as long as [syscalls.AwaitLease] does.
 func (p *Location) OpenRead(ctx context.Context) (int, error) {
-	return syscalls.AwaitLease(ctx, func() (int, error) { return p.openReadOnce(ctx) })
+	fd, err := syscalls.AwaitLease(ctx, func() (int, error) { return p.openReadOnce(ctx) })
+	return fd, OfName(err)
 }
 
 // openReadOnce is OpenRead without a wait for a lease: its error is EAGAIN.

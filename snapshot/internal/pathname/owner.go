@@ -45,7 +45,7 @@ func MountPoint() error { return &ReplaceError{"the name is a mount point", sysc
 func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 	err = sys.AccessWrite(p.FD, p.DirFD, p.Name)
 	if err != nil && !errors.Is(err, syscall.EPERM) { // EPERM may mean that the file is immutable
-		return false, err
+		return false, OfName(err)
 	}
 	flags, flagsErr := sys.FileFlags(p.FD)
 	switch {
@@ -56,7 +56,7 @@ func (p *Location) CheckWritable() (isMountPoint bool, err error) {
 	case err == nil && !errors.Is(flagsErr, errors.ErrUnsupported) && !IsGone(flagsErr):
 		err = flagsErr // of a file that was replaced, the flags do not matter
 	}
-	return flags&syscalls.FlagMountRoot != 0, err
+	return flags&syscalls.FlagMountRoot != 0, OfName(err)
 }
 
 // CheckOwner returns an error if this process cannot give a new file in the directory of p the
@@ -97,7 +97,7 @@ func (p *Location) CheckSticky() error {
 	if dir.Perm&sticky == 0 || dir.Perm&othersWrite == 0 || p.isTrusted(dir) {
 		return nil
 	}
-	return fmt.Errorf("a file or link of another user (%d) in a sticky directory: %w",
+	return fmt.Errorf("it belongs to another user (%d) and lies in a sticky directory: %w",
 		p.Stat.UID, syscall.EACCES)
 }
 

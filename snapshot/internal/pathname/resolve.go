@@ -34,11 +34,12 @@ func Resolve(root *os.Root, name string, create bool) (*Location, error) {
 		// Below a root, where links of /proc are not followed, only a rename makes the two ways
 		// disagree.
 		if root == nil || err != nil || p.DirFD != NoDir {
-			return p, err
+			return p, OfName(err)
 		}
 		p.Close()
 	}
-	return s.resolve(name, create)
+	p, err := s.resolve(name, create)
+	return p, OfName(err)
 }
 
 // ResolveFile is Resolve of a file that exists. Where that can be, it looks the whole name up by
@@ -53,7 +54,7 @@ func ResolveFile(root *os.Root, name string) (*Location, error) {
 			if p.Stat.Mode.IsRegular() {
 				if err := CheckReadable(p.FD, p.Stat); err != nil {
 					p.Close()
-					return nil, err
+					return nil, OfName(err)
 				}
 				p.Unopened, p.Name = Split(name)
 				return p, nil
@@ -168,7 +169,8 @@ func Lookup(root *os.Root, name string, create bool) (*Location, error) {
 		return nil, err
 	}
 	defer done()
-	return s.lookup(name, create)
+	p, err := s.lookup(name, create)
+	return p, OfName(err)
 }
 
 func (s start) lookup(name string, create bool) (*Location, error) {

@@ -3,6 +3,7 @@ package privatefile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -35,6 +36,15 @@ func (f failures) full() error {
 	return nil
 }
 
+// text returns the texts of all failures.
+func (f failures) text() string {
+	var texts []string
+	for _, one := range f {
+		texts = append(texts, fmt.Sprintf("%s: %v", one.place, one.err))
+	}
+	return strings.Join(texts, "; ")
+}
+
 // wrap returns an error with the texts of all failures, of which the last, the i-th, is wrapped.
 // errors.Is must not match the others: a TempDir that does not exist must not be taken for a file
 // that does not exist.
@@ -42,11 +52,6 @@ func (f failures) wrap(i int) error {
 	if len(f) == 1 {
 		return f[0].err
 	}
-	var texts []string
-	for j, other := range f {
-		if j != i {
-			texts = append(texts, fmt.Sprintf("%s: %v", other.place, other.err))
-		}
-	}
-	return fmt.Errorf("%s; %s: %w", strings.Join(texts, "; "), f[i].place, f[i].err)
+	others := slices.Delete(slices.Clone(f), i, i+1)
+	return fmt.Errorf("%s; %s: %w", others.text(), f[i].place, f[i].err)
 }

@@ -61,7 +61,7 @@ func grantedLease(src Source) (lease, error) {
 }
 
 var (
-	errDescriptor = errors.New("a lease needs a name, or a descriptor of O_PATH")
+	errDescriptor = errors.New("no lease is taken on a descriptor that is open for reading")
 	errNoLeases   = errors.New("leases prove nothing on this filesystem")
 
 	// errOverlay: old kernels grant a lease beside a writable mapping, whose stores then show. They

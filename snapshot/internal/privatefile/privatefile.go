@@ -88,11 +88,14 @@ func (o Options) cloneSmall(ctx context.Context, src Source) (File, error) {
 		discard(ctx, fd)
 		return File{}, err
 	}
-	return File{Unnamed{FD: fd, place: beside}, nil, own.Size, reflink, true, own.UID}, nil
+	u := Unnamed{FD: fd, place: beside}
+	u.Where = o.where(u)
+	return File{u, nil, own.Size, reflink, true, own.UID}, nil
 }
 
 func inMemory(contents []byte, r result) File {
-	return File{Unnamed{FD: -1, place: memory}, contents, int64(len(contents)), r.method, r.settled, 0}
+	u := Unnamed{FD: -1, place: heap, Where: "in the Go heap"}
+	return File{u, contents, int64(len(contents)), r.method, r.settled, 0}
 }
 
 // copyTo makes u, which is empty, what src is. If that fails, it closes u.
@@ -110,7 +113,9 @@ func (o Options) copyTo(ctx context.Context, u Unnamed, src Source) (p File, err
 	if err == nil {
 		err = checkCopy(own)
 	}
-	made = err == nil
+	if made = err == nil; made {
+		u.Where = o.where(u)
+	}
 	return File{u, nil, own.Size, r.method, r.settled, own.UID}, err
 }
 
@@ -138,6 +143,7 @@ func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (result, sysc
 		}
 		return result{reflink, true}, own, err
 	}
+	u.noClone = err
 	if accept {
 		if own, err = sys.Fstat(u.FD); err == nil {
 			err = o.Accept(own)
@@ -169,7 +175,7 @@ func (o Options) fill(ctx context.Context, u *Unnamed, src Source) (result, sysc
 // hangs on.
 func checkCopy(own syscalls.Stat) error {
 	if own.Nlink != 0 {
-		return fmt.Errorf("unnamed file has %d names", own.Nlink)
+		return fmt.Errorf("the private copy, made without a name, has %d names", own.Nlink)
 	}
 	if own.Size > math.MaxInt {
 		return fmt.Errorf("%d bytes do not fit into the address space: %w", own.Size, syscall.EFBIG)
@@ -213,7 +219,8 @@ func statClone(dst int, src Source) (own syscalls.Stat, err error) {
 		return own, err
 	}
 	if own.Size < min(src.Stat.Size, after.Size) || own.Size > max(src.Stat.Size, after.Size) {
-		err = retry.Transient(fmt.Errorf("ficlone: %d bytes were cloned, of %d", own.Size, after.Size))
+		err = retry.Transient(fmt.Errorf("ficlone: the clone has %d bytes, the file %d",
+			own.Size, after.Size))
 	}
 	return own, err
 }
@@ -232,7 +239,7 @@ func (o Options) cloneInTemp(ctx context.Context, u *Unnamed, src Source, own *s
 		return false
 	}
 	_ = syscalls.Close(u.FD)
-	*u, *own = Unnamed{FD: fd, place: temporary}, cloned
+	*u, *own = Unnamed{FD: fd, place: temporary, tried: u.tried}, cloned
 	return true
 }
 

@@ -3,7 +3,6 @@ package privatefile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -77,7 +76,7 @@ func (o Options) copyOnce(
 ) (result, error) {
 	defer l.release()
 	if noLease != nil && o.RequireConsistent {
-		return result{}, fmt.Errorf("%w: %w", ErrUnstable, noLease)
+		return result{}, noLeaseError{noLease}
 	}
 	// Of what a server says now: by its own attributes, of some seconds ago, the kernel could miss
 	// all that other machines do. If these are new it forgets old data, too.

@@ -3,7 +3,9 @@ package privatefile
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
@@ -15,6 +17,9 @@ import (
 // hold it: what is in a memfd counts as memory.
 const memoryLimit = 64 << 20
 
+// noFile stands for the directory if there is no file that is copied.
+const noFile = pathname.NoDir - 1
+
 // A candidate is a place that may be able to hold a private file.
 type candidate int
 
@@ -23,13 +28,38 @@ const (
 	beside                       // the directory of the file
 	temporary                    // TempDir
 	memory
+	heap // Go memory
 )
 
 // An Unnamed is an empty private file and where it lies.
 type Unnamed struct {
 	FD       int
-	Linkable bool // it can get a name in the directory of the file
+	Linkable bool   // it can get a name in the directory of the file
+	Where    string // where it lies, for users; empty until it is complete
 	place    candidate
+	tried    failures // of the candidates before this one
+	noClone  error    // why it is no reflink, if it holds a copy
+}
+
+// where says where the private file lies, and why there, and why it is no reflink.
+func (o Options) where(u Unnamed) string {
+	text := "in the " + o.name(u.place)
+	switch u.place {
+	case publishable, beside:
+		text = "in the directory of the file" // allocates nothing
+	case memory:
+		text = "in memory"
+	case heap:
+		return "in the Go heap"
+	}
+	why := u.tried.text()
+	if u.noClone != nil {
+		why = strings.TrimPrefix(why+"; "+u.noClone.Error(), "; ")
+	}
+	if why != "" {
+		text += " (" + why + ")"
+	}
+	return text
 }
 
 // Create makes an empty private file at the first candidate that can hold it: the directory of the
@@ -41,6 +71,7 @@ type Unnamed struct {
 func (o Options) Create(dir int, perm uint32, size int64, linkable bool) (u Unnamed, err error) {
 	err = o.search(dir, perm, size, linkable, func(made Unnamed) error {
 		u = made
+		u.Where = o.where(u)
 		return nil
 	})
 	return u, err
@@ -53,8 +84,11 @@ func (o Options) search(
 	dir int, perm uint32, size int64, linkable bool, use func(u Unnamed) error,
 ) error {
 	candidates := []candidate{beside, temporary, memory}
-	if linkable {
+	switch {
+	case linkable:
 		candidates = []candidate{publishable, beside, temporary, memory}
+	case dir == noFile:
+		candidates = []candidate{temporary, memory}
 	}
 	var tried failures
 	for _, c := range candidates {
@@ -72,7 +106,7 @@ func (o Options) search(
 		}
 		ofPlace := err != nil
 		if err == nil {
-			err = use(Unnamed{FD: fd, Linkable: c == publishable, place: c})
+			err = use(Unnamed{FD: fd, Linkable: c == publishable, place: c, tried: tried})
 			ofPlace = IsWriteError(err)
 		}
 		switch {
@@ -80,8 +114,11 @@ func (o Options) search(
 			return nil
 		case errors.Is(err, errSizeUnknown):
 			return err // wherever the copy lies
-		case c == publishable:
-			return err // a commit would meet it again
+		case c == publishable: // a commit would meet it again
+			if ofPlace && errors.Is(err, fs.ErrPermission) {
+				err = pathname.OfDir(dir, err)
+			}
+			return err
 		}
 		tried = append(tried, failure{o.name(c), err})
 		if !ofPlace || isFinal(c, err) {
@@ -157,7 +194,7 @@ func tmpfileAt(name string, perm uint32) (int, error) {
 
 func (o Options) memfd(size int64) (int, error) {
 	if o.NoCopy {
-		return -1, fmt.Errorf("%w: nothing can be cloned there", errors.ErrUnsupported)
+		return -1, fmt.Errorf("nothing can be cloned there: %w", errors.ErrUnsupported)
 	}
 	if size > memoryLimit {
 		return -1, tooLarge(size)
@@ -174,7 +211,8 @@ func (o Options) memfd(size int64) (int, error) {
 }
 
 func tooLarge(size int64) error {
-	return fmt.Errorf("%w: %d bytes are more than the %d allowed there", errors.ErrUnsupported, size, memoryLimit)
+	return fmt.Errorf("%d bytes are more than the %d allowed there: %w",
+		size, memoryLimit, errors.ErrUnsupported)
 }
 
-var errNoDir = fmt.Errorf("%w: it is not known to lie in one", errors.ErrUnsupported)
+var errNoDir = fmt.Errorf("not known: %w", errors.ErrUnsupported)

@@ -56,7 +56,7 @@ func ReadAttributes(fd int) (*Attributes, error) {
 		}
 		before = after
 	}
-	return nil, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
+	return nil, errChanging
 }
 
 func readAttributesOnce(fd int, st syscalls.Stat) (*Attributes, error) {
@@ -126,7 +126,7 @@ func (a *Attributes) applyExtended(fd int, perm uint32) error {
 			}
 		}
 		if err := sys.Fsetxattr(fd, name, a.values[i]); err != nil {
-			return fmt.Errorf("attribute cannot be kept: %w", err)
+			return fmt.Errorf("attribute %s cannot be kept: %w", name, err)
 		}
 	}
 	return nil

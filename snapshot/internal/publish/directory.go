@@ -19,8 +19,14 @@ const lockTries = 9
 func LockDirectory(ctx context.Context, dirFD int) error {
 	for i := 0; ; i++ {
 		err := sys.TryFlock(dirFD)
-		if !errors.Is(err, syscall.EAGAIN) || i == lockTries {
-			return err
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
+			return fmt.Errorf("lock of the directory: %w", err)
+		}
+		if err == nil {
+			return nil
+		}
+		if i == lockTries {
+			return fmt.Errorf("another commit holds the lock of the directory: %w", err)
 		}
 		if err := retry.Pause(ctx, i); err != nil {
 			return err

@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -67,9 +66,10 @@ func (o *Origin) location() pathname.Location {
 // other processes it awaits.
 func (o *Origin) OpenReadWrite(ctx context.Context) (int, error) {
 	own := o.location()
-	return syscalls.AwaitLease(ctx, func() (int, error) {
+	fd, err := syscalls.AwaitLease(ctx, func() (int, error) {
 		return own.Reopen(sys.ReopenReadWrite, sys.OpenReadWrite)
 	})
+	return fd, pathname.OfName(err)
 }
 
 // compareContents returns ErrConflict if HasCopied reports that the origin has other contents.
@@ -82,15 +82,15 @@ func (o *Origin) compareContents(ctx context.Context) error {
 		return own.Reopen(sys.Reopen, sys.OpenRead)
 	})
 	if pathname.IsUnreachable(err) || pathname.IsGone(err) {
-		return ErrConflict // it lost its name
+		return errMoved
 	}
 	if err != nil {
-		return err
+		return pathname.OfName(err)
 	}
 	defer syscalls.Close(fd)
 	same, err := o.HasCopied(ctx, fd)
 	if err == nil && !same {
-		err = fmt.Errorf("%w: a process was writing to it when it was opened", ErrConflict)
+		err = conflict("a process was writing to the file when it was opened")
 	}
 	return err
 }
@@ -104,7 +104,7 @@ func (o *Origin) Find(unchanged bool) error {
 	}
 	t.CloseFD()
 	if !t.isOrigin {
-		return fmt.Errorf("%w: the name does not lead to the file that was opened", ErrConflict)
+		return errMoved
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (o *Origin) find(to *pathname.Location, unchanged bool) (target, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 		if unchanged {
-			err = ErrConflict
+			err = errMoved
 		}
 	} else if err == nil {
 		err = o.recognize(&t, unchanged)
@@ -136,15 +136,18 @@ func (o *Origin) find(to *pathname.Location, unchanged bool) (target, error) {
 	if errors.Is(err, syscall.ESTALE) {
 		err = retry.Transient(err) // replaced since the look, on a server that goes by names
 	}
-	return t, err
+	return t, pathname.OfName(err)
 }
 
 // recognize compares the target's file, which is open, with the origin.
 func (o *Origin) recognize(t *target, unchanged bool) error {
 	if unchanged {
 		now, err := sys.FstatSync(t.FD)
-		if pathname.IsGone(err) || err == nil && !pathname.SameVersion(*o.Stat, now) {
-			return ErrConflict
+		switch {
+		case pathname.IsGone(err), err == nil && !pathname.SameInode(*o.Stat, now):
+			return errMoved
+		case err == nil && !pathname.SameVersion(*o.Stat, now):
+			return errChanged
 		}
 		if err != nil {
 			return err

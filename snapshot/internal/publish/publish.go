@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/pathname"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/retry"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -19,8 +20,7 @@ const tries = 3
 // that was to be replaced and is gone, so that it cannot become what the kernel makes of a new
 // file; or it had other attributes while it had a temporary name, so that another user may have
 // opened it.
-var errAnew = fmt.Errorf("%w: its attributes, or whether it is there, change all the time",
-	ErrConflict)
+var errAnew = conflict("the file that has the name is removed, made or changed all the time")
 
 // NeedsCopy reports whether a Ready file could not be published for a reason that need not hold for
 // a file that Publish makes.
@@ -84,7 +84,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	if err == nil {
 		defer syscalls.Close(dirFD) // which unlocks it
 	} else if !r.NoSync || r.Replace == ReplaceUnchanged {
-		return false, unnamed, fmt.Errorf("directory: %w", err)
+		return false, unnamed, pathname.OfDir(r.To.DirFD, err)
 	}
 
 	var given *Attributes
@@ -112,7 +112,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 			return false, unnamed, errAnew
 		}
 		if try == tries {
-			return false, unnamed, fmt.Errorf("%w: its attributes change all the time", ErrConflict)
+			return false, unnamed, errChanging
 		}
 		_ = sys.Funlock(dirFD) // other commits need not wait for the disk
 		want = now
@@ -125,7 +125,7 @@ func (r *Request) publish(ctx context.Context, tempName bool) (published, unname
 	file, err := name(r.To.Name, stat)
 	if err != nil {
 		if r.Replace == ReplaceNone && r.To == r.Origin.At && errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("%w: %w", ErrConflict, err)
+			err = fmt.Errorf("%w: %w", ErrConflict, pathname.OfName(err))
 		}
 		return false, unnamed, err
 	}
@@ -145,7 +145,7 @@ func (r *Request) lockAndLook(ctx context.Context, dirFD int) (now *Attributes, 
 	err = retry.Do(ctx, func() error {
 		err := LockDirectory(ctx, dirFD)
 		if err != nil && r.Replace == ReplaceUnchanged {
-			return fmt.Errorf("directory: %w", err)
+			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err

@@ -140,8 +140,7 @@ func (r *Request) lookAtName() (*Attributes, error) {
 		return nil, fmt.Errorf("%w: another file has the name, and its owner and mode cannot be compared: %w",
 			ErrConflict, err)
 	case !own.SameAccess(a):
-		return nil, fmt.Errorf("%w: another file has the name, with another owner, mode, ACL or security label",
-			ErrConflict)
+		return nil, conflict("another file has the name, with another owner, mode, ACL or security label")
 	}
 	return a, nil
 }

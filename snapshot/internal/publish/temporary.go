@@ -42,11 +42,8 @@ func newTemporary(
 	}
 	if !withName {
 		fd, err := sys.Tmpfile(dir, perm)
-		if errors.Is(err, syscall.EPERM) && isRemoved(dir) {
-			err = fmt.Errorf("directory: %w", syscall.ENOENT)
-		}
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return &Temporary{FD: fd, dir: dir}, err
+			return &Temporary{FD: fd, dir: dir}, makeError(dir, err)
 		}
 	}
 	if err := checkNotAppendOnly(dir); err != nil {
@@ -81,7 +78,21 @@ func newTemporary(
 		}
 		return err
 	})
-	return t, err
+	return t, makeError(dir, err)
+}
+
+// makeError returns the error of making a file in the directory dir. In a directory that was
+// removed it is EPERM on ext4 and ENOENT elsewhere.
+func makeError(dir int, err error) error {
+	switch {
+	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case isRemoved(dir):
+		return fmt.Errorf("the directory was removed: %w", syscall.ENOENT)
+	case errors.Is(err, fs.ErrPermission):
+		return pathname.OfDir(dir, err)
+	}
+	return err
 }
 
 // lock tells others that the name is in use, and reports whether it is still t's: until then it
@@ -227,7 +238,7 @@ func (t *Temporary) link(base string, stat syscalls.Stat) (file int, err error) 
 	if err == nil && file < 0 { // there is no /proc
 		file, _ = t.openPath(base, stat)
 	}
-	return file, err
+	return file, nameError(err)
 }
 
 // replace gives t, which stat describes, the name base in one step. It returns a descriptor of
@@ -245,13 +256,25 @@ func (t *Temporary) replace(base string, stat syscalls.Stat) (file int, err erro
 			return file, nil
 		}
 		_ = syscalls.Close(file)
+		err = nameError(err)
 	}
 	if errors.Is(err, syscall.EBUSY) {
 		err = fmt.Errorf("the name is a mount point: %w", err)
 	}
-	err = errors.Join(err, sys.Unlinkat(t.dir, t.Name))
+	if unlinkErr := sys.Unlinkat(t.dir, t.Name); unlinkErr != nil {
+		err = fmt.Errorf("%w; the temporary name %s stays: %w", err, t.Name, unlinkErr)
+	}
 	t.Name = ""
 	return -1, err
+}
+
+// nameError returns the error of the call that gives t its name. ENOENT is not about that name, but
+// about the file or the directory.
+func nameError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return pathname.OfName(err)
 }
 
 // linkTemporary gives t, which belongs to owner, a temporary name: linkat(2) never replaces a file,

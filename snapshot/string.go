@@ -1,0 +1,51 @@
+package snapshot
+
+import (
+	"strconv"
+	"strings"
+)
+
+// String describes the snapshot in one line, for logs: the name, quoted; the size; how the private
+// copy was made and where it lies; and, in parentheses, why it is no reflink in the directory of
+// the file.
+//
+//	"data.bin": 300000 bytes, leased copy in the directory of the file (ficlone: operation not supported)
+//
+// The text can change in any version of this package.
+func (m *Mmap) String() string {
+	if !m.isValid() {
+		return noSnapshot
+	}
+	return m.describe()
+}
+
+// String describes the snapshot in one line: see [Mmap.String].
+func (m *MmapMut) String() string {
+	if !m.isValid() {
+		return noSnapshot
+	}
+	return m.describe()
+}
+
+const noSnapshot = "no snapshot" // nil or zero
+
+func (s *source) describe() string {
+	how := s.method.String() + " "
+	if s.method == None {
+		how = ""
+	}
+	size := strconv.FormatInt(s.size(), 10)
+	text := strconv.Quote(s.name) + ": " + size + " bytes, " + how + printable(s.where)
+	if s.closed.Load() {
+		text += ", closed"
+	}
+	return text
+}
+
+// printable quotes a text that is more than a line: the name of a TempDir is in it.
+func printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
