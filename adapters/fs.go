@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -48,6 +49,8 @@ import (
 // the data were copied, its disk space. A snapshot that the disk fails is not shared any more: the
 // next call of Open makes another.
 //
+// Without /proc (proc(5)), a file is looked up twice, and opened by its name.
+//
 // The times of a file tell two writes apart only if the clock of its filesystem has ticked in
 // between. So a snapshot is shared with those who open the file later only if it was made at
 // least 12 ms after the last change, or two seconds where the times are in whole seconds, by the
@@ -61,6 +64,13 @@ import (
 // the server replaced is found once the kernel looks the name up again, as by open(2). Stores
 // through a writable mapping change the times when the kernel gets to it (the first store to a
 // page after it was last written to the disk): until then, such a file counts as unchanged.
+//
+// # Limits
+//
+// Where a snapshot is a copy, the callers that open files take disk space and memory, and an FS
+// bounds both: see [Limits] for the defaults and [FS.SetLimits]. At a limit, opening a file waits for
+// ten seconds, or until its context ends, and then fails with [ErrLimit]. A directory, Stat and
+// ReadDir take no copy.
 //
 // HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
 // that has the first version may be told that it is still good, by whatever server does not
@@ -89,7 +99,7 @@ func NewFS(dir string, c snapshot.Config) (*FS, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &FS{root, at, newCache(c, at), "."}, nil
+	return &FS{root, at, newCache(c, root, at), "."}, nil
 }
 
 // Close gives back the directory and what is kept for those who open a file next. Files that
@@ -117,7 +127,11 @@ func (f *FS) within(op, name string) (string, error) {
 }
 
 // Open opens a regular file, as a snapshot, or a directory. See [fs.FS].
-func (f *FS) Open(name string) (fs.File, error) {
+func (f *FS) Open(name string) (fs.File, error) { return f.OpenContext(context.Background(), name) }
+
+// OpenContext is like Open, but gives up when the context ends, and returns its error. A copy that
+// was begun is ended then, unless other callers wait for it.
+func (f *FS) OpenContext(ctx context.Context, name string) (fs.File, error) {
 	full, err := f.within("open", name)
 	if err != nil {
 		return nil, err
@@ -125,7 +139,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	var s *shared
 	var d *os.File
 	err = retryStale(func() (err error) {
-		if s, err = f.find(full); errors.Is(err, syscall.EISDIR) {
+		if s, err = f.find(ctx, full); errors.Is(err, syscall.EISDIR) {
 			d, err = openDir(f.root, f.dir, full)
 		}
 		return err
@@ -155,7 +169,7 @@ const staleTries = 9
 
 // find returns a snapshot of a regular file, whose user the caller is then. The error is EISDIR
 // for a directory.
-func (f *FS) find(full string) (*shared, error) {
+func (f *FS) find(ctx context.Context, full string) (*shared, error) {
 	found, st, err := lookUp(f.root, f.dir, full)
 	if err != nil {
 		return nil, err
@@ -169,7 +183,7 @@ func (f *FS) find(full string) (*shared, error) {
 	case !st.Mode.IsRegular():
 		return nil, errIrregular
 	}
-	return f.shared.get(found, st)
+	return f.shared.get(ctx, full, found, st)
 }
 
 var errIrregular = irregular{}
@@ -234,7 +248,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	}
 	var s *shared
 	err = retryStale(func() (err error) {
-		s, err = f.find(full)
+		s, err = f.find(context.Background(), full)
 		return err
 	})
 	if errors.Is(err, syscall.EISDIR) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -113,4 +114,21 @@ func openDir(root *os.Root, dir *os.File, name string) (*os.File, error) {
 	}
 	// Root needs no openat2, and has the error.
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+}
+
+// hasProc reports whether /proc has a link to an open file.
+func hasProc(f *os.File) bool {
+	_, err := syscalls.FDPath(int(f.Fd()))
+	return err == nil
+}
+
+// isOf reports whether a snapshot is one of the file found.
+func isOf(m *snapshot.Mmap, found *os.File) bool {
+	info, err := m.Stat()
+	if err != nil {
+		return false
+	}
+	is, ok := info.Sys().(*syscall.Stat_t)
+	st, err := syscalls.Fstat(int(found.Fd()))
+	return ok && err == nil && uint64(is.Dev) == st.Dev && is.Ino == st.Ino //nolint:unconvert // MIPS
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -28,3 +29,7 @@ func lookUp(root *os.Root, _ *os.File, name string) (*os.File, syscalls.Stat, er
 func openBase(root *os.Root) (*os.File, error) { return root.Open(".") }
 
 func openDir(root *os.Root, _ *os.File, name string) (*os.File, error) { return root.Open(name) }
+
+func hasProc(*os.File) bool { return true }
+
+func isOf(*snapshot.Mmap, *os.File) bool { return false }

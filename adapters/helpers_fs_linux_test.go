@@ -11,6 +11,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
+const mib = 1 << 20
+
 // contents returns what a file of a tree holds.
 func contents(tb testing.TB, fsys fs.FS, name string) []byte {
 	tb.Helper()
