@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -28,7 +29,9 @@ import (
 // leads to somewhere inside. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
 // some calls for each directory in it. Regular files and directories are opened, and nothing else:
 // a FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
-// *[fs.PathError] with the name as it was given.
+// *[fs.PathError] with the name as it was given. For names that lead out, for FIFOs, sockets and
+// devices, and for names with a NUL or invalid UTF-8, errors.Is finds fs.ErrNotExist, so an HTTP
+// server answers 404.
 //
 // If another process holds a write lease on a file (fcntl(2), F_SETLEASE), Open asks for the lease
 // and waits for two seconds at most. Then the error says that another process holds a lease, and
@@ -117,6 +120,9 @@ func (f *FS) Close() error {
 
 // within returns the name of a file from the root, or an error if name is not valid.
 func (f *FS) within(op, name string) (string, error) {
+	if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -145,7 +151,7 @@ func (f *FS) OpenContext(ctx context.Context, name string) (fs.File, error) {
 		return err
 	})
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	if d != nil {
 		return &dirFile{d, name, f.root, full}, nil
@@ -186,13 +192,21 @@ func (f *FS) find(ctx context.Context, full string) (*shared, error) {
 	return f.shared.get(ctx, full, found, st)
 }
 
-var errIrregular = irregular{}
+// errIrregular is fs.ErrInvalid, and says why.
+var errIrregular error = notServed{errors.New("neither a regular file nor a directory"), fs.ErrInvalid}
 
-// irregular is fs.ErrInvalid, and says why.
-type irregular struct{}
+// A notServed is the error for a file that is there and is not served. It is fs.ErrNotExist, too, so
+// that an HTTP server answers 404, as for a file that is not there.
+type notServed struct {
+	error
+	kind error // nil, or what it is besides
+}
 
-func (irregular) Error() string        { return "neither a regular file nor a directory" }
-func (irregular) Is(target error) bool { return target == fs.ErrInvalid }
+func (e notServed) Is(target error) bool {
+	return target == fs.ErrNotExist || target == e.kind
+}
+
+func (e notServed) Unwrap() error { return e.error }
 
 // Stat describes the file as it is now, without opening it. See [fs.StatFS].
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info("stat", name, f.root.Stat) }
@@ -207,7 +221,7 @@ func (f *FS) info(op, name string, stat func(string) (fs.FileInfo, error)) (fs.F
 	}
 	info, err := stat(full)
 	if err != nil {
-		return nil, named(op, name, err)
+		return nil, f.named(op, name, err)
 	}
 	return namedInfo{info, path.Base(name)}, nil
 }
@@ -219,7 +233,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 		return "", err
 	}
 	target, err := f.root.Readlink(full)
-	return target, named("readlink", name, err)
+	return target, f.named("readlink", name, err)
 }
 
 // ReadDir reads a directory and returns its entries, sorted by name. See [fs.ReadDirFS].
@@ -230,12 +244,12 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	d, err := openDir(f.root, f.dir, full)
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	defer d.Close()
 	entries, err := readDir(d, -1, f.root, full)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, named("readdir", name, err)
+	return entries, f.named("readdir", name, err)
 }
 
 // ReadFile returns the contents of a file, all of one version. If the kernel refuses memory for a
@@ -255,7 +269,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
 	}
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	defer f.shared.release(s)
 	p, err := makeBytes(s.m.Size())
@@ -265,7 +279,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	// io.EOF is that of an empty file.
 	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
 		f.shared.rejectFailed(s, err)
-		return nil, named("read", name, err)
+		return nil, f.named("read", name, err)
 	}
 	return p, nil
 }
@@ -291,6 +305,23 @@ func (f *FS) Sub(dir string) (fs.FS, error) {
 		return nil, err
 	}
 	return &FS{f.root, f.dir, f.shared, full}, nil
+}
+
+// errEscape returns the error of Root for a name that leads out of it. Root returns it for an
+// absolute name without a look at any file.
+func errEscape(root *os.Root) error {
+	_, err := root.Lstat("/")
+	return err
+}
+
+// named is the function named, for errors that a name which leads out can have.
+func (f *FS) named(op, name string, err error) error {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if escape := errors.Unwrap(errEscape(f.root)); errors.Is(err, escape) {
+			err = notServed{escape, nil}
+		}
+	}
+	return named(op, name, err)
 }
 
 // named gives an error of package os or snapshot the operation and the name that were asked for.

@@ -48,13 +48,6 @@ func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, 
 	return f, st, nil
 }
 
-// errEscape returns the error of Root for a name that leads out of it. Root returns it for an
-// absolute name without a look at any file.
-func errEscape(root *os.Root) error {
-	_, err := root.Lstat("/")
-	return err
-}
-
 // isEscape reports whether name leads out of root by the text of a link that openat2 does not
 // follow: a link of /proc.
 func isEscape(root *os.Root, name string) bool {
