@@ -2,7 +2,10 @@ package adapters
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"sync"
@@ -353,4 +356,11 @@ type identity struct {
 
 func identify(st syscalls.Stat) identity {
 	return identity{st.Dev, st.Ino, st.Size, st.Mtime.UnixNano(), st.Ctime.UnixNano()}
+}
+
+// version returns a text that differs for each identity.
+func (id identity) version() string {
+	h := fnv.New128a()
+	_, _ = fmt.Fprint(h, id) // a hash takes all
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -55,7 +55,7 @@
 //	billy.File, less Lock and Unlock   x       -       -       -       x       -       -
 //	Chmod                              x       -       x       -       x       -       -
 //	Fd, SyscallConn, SetDeadline       x       -       -       -       -       -       -
-//	adapters.Source                    -       x       x       -       -       -       -
+//	adapters.Source                    -       x       x       -       -       x       -
 //
 // # What differs from package os
 //

@@ -68,6 +68,15 @@ import (
 // through a writable mapping change the times when the kernel gets to it (the first store to a
 // page after it was last written to the disk): until then, such a file counts as unchanged.
 //
+// # Versions
+//
+// The [fs.FileInfo] of FS.Stat, and of the Stat of a regular file, has a method Version() string. Two
+// regular files of an FS that have the same Version, or one file at two times, have the same contents:
+// a Version is a hash of device, inode, size and times of modification and change. It is "" where
+// these prove nothing: as long as a snapshot is not shared, see above. Processes on one machine get the
+// same Version, machines do not. It is as sound as the clock: a file that is changed after the
+// clock was set back can get times that it had before.
+//
 // # Limits
 //
 // Where a snapshot is a copy, the callers that open files take disk space and memory, and an FS
@@ -208,22 +217,31 @@ func (e notServed) Is(target error) bool {
 
 func (e notServed) Unwrap() error { return e.error }
 
-// Stat describes the file as it is now, without opening it. See [fs.StatFS].
-func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info("stat", name, f.root.Stat) }
-
-// Lstat is Stat, but describes a symbolic link itself. See [fs.ReadLinkFS].
-func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.info("lstat", name, f.root.Lstat) }
-
-func (f *FS) info(op, name string, stat func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
-	full, err := f.within(op, name)
+// Stat describes the file as it is now, without opening it. Its Version, which the type [FS]
+// describes, belongs to the contents of now. See [fs.StatFS].
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	full, err := f.within("stat", name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := stat(full)
+	info, version, err := f.stat(full)
 	if err != nil {
-		return nil, f.named(op, name, err)
+		return nil, f.named("stat", name, err)
 	}
-	return namedInfo{info, path.Base(name)}, nil
+	return namedInfo{info, path.Base(name), version}, nil
+}
+
+// Lstat is Stat, but describes a symbolic link itself, and has no Version. See [fs.ReadLinkFS].
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+	full, err := f.within("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.root.Lstat(full)
+	if err != nil {
+		return nil, f.named("lstat", name, err)
+	}
+	return namedInfo{info, path.Base(name), ""}, nil
 }
 
 // ReadLink returns where a symbolic link leads. See [fs.ReadLinkFS].
@@ -338,8 +356,12 @@ func named(op, name string, err error) error {
 // namedInfo describes a file under the name by which it was asked for.
 type namedInfo struct {
 	fs.FileInfo
-	name string
+	name    string
+	version string
 }
+
+// Version returns a text that the file has with no other contents, or "".
+func (i namedInfo) Version() string { return i.version }
 
 func (i namedInfo) Name() string   { return i.name }
 func (i namedInfo) String() string { return fs.FormatFileInfo(i) }

@@ -125,3 +125,29 @@ func isOf(m *snapshot.Mmap, found *os.File) bool {
 	st, err := syscalls.Fstat(int(found.Fd()))
 	return ok && err == nil && uint64(is.Dev) == st.Dev && is.Ino == st.Ino //nolint:unconvert // MIPS
 }
+
+// stat describes the file that name, below the root, leads to, and returns the version of its
+// contents, or "".
+func (f *FS) stat(name string) (fs.FileInfo, string, error) {
+	found, st, err := lookUp(f.root, f.dir, name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer found.Close()
+	now, err := syscalls.CoarseNow()
+	if err == nil {
+		st, err = f.shared.refresh(found, st)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	info, err := found.Stat()
+	if err != nil {
+		return nil, "", err
+	}
+	is := info.ModTime().Equal(st.Mtime) && info.Size() == st.Size // else, changed just now
+	if !is || !st.Mode.IsRegular() || !isSettled(st, now) {
+		return info, "", nil
+	}
+	return info, identify(st).version(), nil
+}

@@ -5,6 +5,7 @@ package adapters
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
@@ -33,3 +34,8 @@ func openDir(root *os.Root, _ *os.File, name string) (*os.File, error) { return 
 func hasProc(*os.File) bool { return true }
 
 func isOf(*snapshot.Mmap, *os.File) bool { return false }
+
+func (f *FS) stat(name string) (fs.FileInfo, string, error) {
+	info, err := f.root.Stat(name)
+	return info, "", err
+}
