@@ -13,17 +13,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// mustOpen opens a file of an FS until the test ends.
-func mustOpen(t *testing.T, fsys fs.FS, name string) fs.File {
-	t.Helper()
-	f, err := fsys.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	return f
-}
-
 // wantLimit checks that a file is not opened, because of a limit of that name.
 func wantLimit(t *testing.T, fsys fs.FS, name, limit string) {
 	t.Helper()

@@ -33,9 +33,6 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, name string,
 	validators(w.Header(), info)
 	s := &sender{ResponseWriter: w, h: h, source: source, untyped: untyped}
 	http.ServeContent(s, r, name, modTime(info), adapters.NewReader(source))
-	if s.err != nil {
-		panic(http.ErrAbortHandler)
-	}
 }
 
 // serveWithout answers a request that needs no contents, and reports false, or true if it needs some.

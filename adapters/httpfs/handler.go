@@ -1,6 +1,7 @@
 package httpfs
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 //   - If the FS is at one of its limits, the response is 503, with Retry-After. If the client goes
 //     away, its request does not wait any longer, and a copy that only this request needs ends.
 //   - A client that is too slow is given up, however large the file is: see Stall.
-//   - A request for more than 16 ranges is 416. Methods other than GET and HEAD are 405.
+//   - A request for more ranges than 16, or than Ranges, is 416. Methods other than GET and HEAD are 405.
 //   - A response has X-Content-Type-Options: nosniff, and a file is text/html only if its name says
 //     so. A file of another name that looks like HTML or XML is text/plain.
 //   - A link that leads out of the tree and a FIFO, socket or device are 404, as is a name with a
@@ -43,22 +44,23 @@ type Handler struct {
 	// http.Server.WriteTimeout, which is for all of it. The default is two minutes, or 9 kB in a
 	// second; a negative value leaves the deadline of the connection alone.
 	Stall time.Duration
+
+	// Ranges is how many ranges a request may ask for. The default is 16; a negative value is no
+	// limit.
+	Ranges int
 }
 
-const (
-	maxRanges = 16
-	indexPage = "index.html"
-)
+const indexPage = "index.html"
 
-// ServeHTTP answers a request. It panics with http.ErrAbortHandler if a file cannot be read after the
-// header of the response was sent.
+// ServeHTTP answers a request. If a file cannot be read after the header of the response was sent,
+// the response is shorter than its Content-Length, and net/http closes the connection.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 		return
-	case strings.Count(r.Header.Get("Range"), ",") >= maxRanges:
+	case h.Ranges >= 0 && strings.Count(r.Header.Get("Range"), ",") >= cmp.Or(h.Ranges, 16):
 		http.Error(w, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
 		return
 	}
@@ -105,7 +107,7 @@ func (h *Handler) hides(name string) bool {
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
+	case isMissing(err):
 		status = http.StatusNotFound
 	case errors.Is(err, fs.ErrPermission):
 		status = http.StatusForbidden

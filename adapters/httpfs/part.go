@@ -1,7 +1,6 @@
 package httpfs
 
 import (
-	"errors"
 	"io"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
@@ -21,21 +20,12 @@ func (p *part) ReadAt(b []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	p.s.extend()
-	n, err := p.Source.ReadAt(b[:min(int64(len(b)), p.end-off)], off)
-	return n, p.failed(err)
+	return p.Source.ReadAt(b[:min(int64(len(b)), p.end-off)], off)
 }
 
 func (p *part) View(off, n int64, f func(b []byte) error) error {
 	p.s.extend()
-	return p.failed(p.Source.View(off, n, f))
-}
-
-// failed keeps an error of the source.
-func (p *part) failed(err error) error {
-	if err != nil && !errors.Is(err, io.EOF) {
-		p.s.err = err
-	}
-	return err
+	return p.Source.View(off, n, f)
 }
 
 // resident is what a file of an FS knows about its memory.

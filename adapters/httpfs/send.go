@@ -1,6 +1,7 @@
 package httpfs
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
@@ -13,8 +14,7 @@ type sender struct {
 	http.ResponseWriter
 	h       *Handler
 	source  adapters.Source
-	untyped bool  // the name does not tell the type of the contents
-	err     error // of the source
+	untyped bool // the name does not tell the type of the contents
 }
 
 func (s *sender) WriteHeader(status int) {
@@ -29,11 +29,7 @@ func (s *sender) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // extend gives the client time for the next piece.
 func (s *sender) extend() {
-	stall := s.h.Stall
-	if stall == 0 {
-		stall = 2 * time.Minute
-	}
-	if stall > 0 {
+	if stall := cmp.Or(s.h.Stall, 2*time.Minute); stall > 0 {
 		// A ResponseWriter that knows no deadlines, of a test for instance, does without.
 		_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(stall))
 	}
