@@ -16,6 +16,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
+const mib = 1 << 20
+
 // random returns n bytes that are the same each time.
 func random(n int) []byte {
 	p := make([]byte, n)

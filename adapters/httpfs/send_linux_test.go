@@ -16,8 +16,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-const mib = 1 << 20
-
 // A counted snapshot counts how it is read.
 type counted struct {
 	*snapshot.Mmap
