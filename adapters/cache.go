@@ -254,7 +254,7 @@ func (c *cache) take(
 		if st.Size > cheapCopy {
 			begun, st = c.settle(found, st)
 		}
-		s.m, s.claim, err = c.copy(ctx, name, found, st)
+		s.m, s.claim, err = c.copy(ctx, name, found, st.Size)
 	}
 	if err != nil {
 		return nil, err
@@ -276,9 +276,9 @@ func (c *cache) isUnchanged(found *os.File, st syscalls.Stat) bool {
 
 // copy makes a snapshot that may be a copy, within the limits.
 func (c *cache) copy(
-	ctx context.Context, name string, found *os.File, st syscalls.Stat,
+	ctx context.Context, name string, found *os.File, size int64,
 ) (m *snapshot.Mmap, cl claim, err error) {
-	cl = claim{name, c.room(st)}
+	cl = claim{name, max(size, 1)}
 	if err := c.claim(ctx, cl); err != nil {
 		return nil, claim{}, err
 	}

@@ -31,7 +31,7 @@
 //	  or a context is needed
 //	bytes.Reader, a []byte          m.View for the time of a call; m.Bytes until Close
 //	os.DirFS, os.Root.FS            NewFS(dir, snapshot.Config{})
-//	http.FileServer, http.Dir       http.FileServerFS(fsys)
+//	http.FileServer, http.Dir       &httpfs.Handler{FS: fsys}, or http.FileServerFS(fsys)
 //	http.ServeFile, ServeContent    http.ServeFileFS(w, r, fsys, name); ServeContent(…, NewReader(m))
 //	template.ParseFiles, ParseGlob  template.ParseFS(fsys, …)
 //	a tree to archive               zip.Writer.AddFS(fsys), tar.Writer.AddFS(fsys)
@@ -110,7 +110,8 @@
 //	                    larger; the mapping moves only now and then
 //	File.Sync           snapshot.MmapMut.Commit
 //	FS.Open             four system calls if the file was opened since it changed; else a snapshot
-//	                    as well
+//	                    as well, and where that is a copy, room within the Limits of the FS
+//	FS.Stat             four system calls
 //
 // # ReadByte and ReadRune
 //

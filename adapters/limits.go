@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
-	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
-// Limits bounds the copies that callers make an [FS] hold. A reflink copies no data and does not
-// count. The holes of a file count only where a server, of NFS or FUSE for instance, may report them
-// wrongly. For each field, zero is the default and a negative value is no limit.
+// Limits bounds the copies that callers make an [FS] hold. A copy counts with the size of its file,
+// holes included, because holes take memory when they are read from a tmpfs. A reflink copies no data
+// and does not count. For each field, zero is the default and a negative value is no limit.
 type Limits struct {
 	// Copying is how many bytes may be in the files that are being copied at a time. A larger file
 	// is copied while no other one is. The default is 256 MiB.
@@ -71,7 +70,7 @@ func limit(n, byDefault int64) int64 {
 // A claim is the room that one copy takes, from before it is made until it is closed.
 type claim struct {
 	name  string // of the file, below the root
-	bytes int64  // 0: it is no copy, and takes no room
+	bytes int64  // at least 1, or 0 if it is no copy and takes no room
 }
 
 // used counts the claims.
@@ -79,17 +78,6 @@ type used struct {
 	copying, held int64
 	copies        int
 	byName        map[string]int64 // bytes held of each name
-}
-
-// smallSize is the size up to which package snapshot keeps a file in Go memory, its holes too.
-const smallSize = 128 << 10
-
-// room returns how many bytes a copy of a file takes.
-func (c *cache) room(st syscalls.Stat) int64 {
-	if st.Size > smallSize && st.Dev == c.localDev {
-		return max(min(st.Size, st.Blocks*512), 1)
-	}
-	return max(st.Size, 1)
 }
 
 // reached returns a text that names the limit at which the claim would be, or "", and whether the
