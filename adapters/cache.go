@@ -41,7 +41,7 @@ type cache struct {
 	timer   *time.Timer // for the first of them; nil if there is none
 	limits  Limits      // complete
 	used    used
-	changed chan struct{} // closed when a claim may find room
+	changed chan struct{} // closed when a claim may find room; nil if none waits
 }
 
 // A shared snapshot has several users.
@@ -80,7 +80,6 @@ func newCache(c snapshot.Config, root *os.Root, dir *os.File) *cache {
 		config: c, root: root, localDev: localDevice(dir), idleTime: idleTime,
 		known: map[identity]*shared{}, making: map[identity]*making{},
 		limits: Limits{}.complete(), used: used{byName: map[string]int64{}},
-		changed: make(chan struct{}),
 	}
 }
 
@@ -171,7 +170,10 @@ func (c *cache) get(
 func (c *cache) begin(ctx context.Context, id identity) *making {
 	c.events++
 	mk := &making{id: id, begun: c.events, waiting: 1, err: errGaveUp, done: make(chan struct{})}
-	mk.ctx, mk.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	mk.ctx, mk.cancel = ctx, func() {} // a caller whose context cannot end waits for ever
+	if ctx.Done() != nil {
+		mk.ctx, mk.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	}
 	c.making[id] = mk
 	return mk
 }
@@ -199,6 +201,10 @@ var errGaveUp = errors.New("gave up making a snapshot")
 func (c *cache) make(
 	ctx context.Context, mk *making, name string, found *os.File, st syscalls.Stat,
 ) (*shared, error) {
+	if ctx.Done() == nil {
+		c.finishMaking(mk, name, found, st)
+		return mk.s, mk.err
+	}
 	gone := make(chan bool, 1)
 	stop := context.AfterFunc(ctx, func() { gone <- c.giveUp(mk) })
 	c.finishMaking(mk, name, found, st)

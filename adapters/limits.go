@@ -104,7 +104,7 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 	for {
 		c.mu.Lock()
 		why, held := c.reached(cl)
-		l, changed := c.limits, c.changed
+		l := c.limits
 		if c.closed {
 			c.mu.Unlock()
 			return fs.ErrClosed
@@ -125,6 +125,10 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 		if held {
 			drop = c.forgetCopy()
 		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
 		c.mu.Unlock()
 		if c.closeAll(drop); len(drop) > 0 {
 			continue
@@ -146,8 +150,10 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 
 // announce wakes those who wait for room. The caller holds mu.
 func (c *cache) announce() {
-	close(c.changed)
-	c.changed = make(chan struct{})
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
 }
 
 // finish ends the making of a copy, which failed if m is nil. It returns the claim of what was
