@@ -106,3 +106,28 @@ func TestNoETag(t *testing.T) {
 		t.Errorf("%v", resp.Header)
 	}
 }
+
+// The ETag is that of what is sent, not of what was there when the request came. A process that holds
+// a lease on the file changes its times in between.
+//
+//promise:httpfs.Handler the ETag is made from the snapshot that is sent
+func TestETagOfSnapshot(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Leases, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		content := random(200_000)
+		settled(t, dir, "f", content)
+		get := serve(t, &httpfs.Handler{FS: newFS(t, dir, snapshot.Config{})})
+		name := filepath.Join(dir, "f")
+		mounttest.HoldLease(t, name, func(giveUp, _ func()) {
+			if err := os.Chmod(name, 0o600); err != nil { // which breaks no lease
+				t.Error(err)
+			}
+			giveUp()
+		})
+		resp := get("GET", "/f")
+		resp.want(t, 200, content)
+		if tag := resp.Header.Get("ETag"); tag != "" {
+			t.Errorf("the ETag is %s", tag)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package httpfs_test
 
 import (
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,17 +25,17 @@ func TestRefusals(t *testing.T) {
 	tree(t, dir)
 	fsys := newFS(t, dir, snapshot.Config{})
 	get := serve(t, &httpfs.Handler{FS: fsys, Hide: func(name string) bool {
-		return strings.HasPrefix(name, ".") || strings.Contains(name, "/.")
+		return strings.HasPrefix(path.Base(name), ".")
 	}})
-	for path, status := range map[string]int{
+	for url, status := range map[string]int{
 		"/out": 404, "/dirout/secret": 404, "/dirout": 404, "/fifo": 404, "/fifo/": 404, "/a%00": 404,
 		"/%ff": 404, "/.git": 404, "/.git/": 404, "/.git/config": 404, "/list/.env": 404, "/text": 200,
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
-			resp := get(method, path)
+			resp := get(method, url)
 			resp.want(t, status, nil)
 			if resp.Header.Get("X-Content-Type-Options") != "nosniff" {
-				t.Errorf("%s %s: %v", method, path, resp.Header)
+				t.Errorf("%s %s: %v", method, url, resp.Header)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package httpfs_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,8 +20,21 @@ import (
 // A counted snapshot counts how it is read.
 type counted struct {
 	*snapshot.Mmap
-	views, reads int
+	views, reads, deadlines int
 }
+
+// A dated response counts the deadlines that it gets, and is sent as without it.
+type dated struct {
+	http.ResponseWriter
+	c *counted
+}
+
+func (d *dated) SetWriteDeadline(t time.Time) error {
+	d.c.deadlines++
+	return http.NewResponseController(d.ResponseWriter).SetWriteDeadline(t)
+}
+
+func (d *dated) ReadFrom(r io.Reader) (int64, error) { return io.Copy(d.ResponseWriter, r) }
 
 func (c *counted) View(off, n int64, f func(b []byte) error) error {
 	c.views++
@@ -66,11 +80,11 @@ func TestSendDirectly(t *testing.T) {
 	} {
 		c := open(t, content)
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			httpfs.Send(w, r, &httpfs.Handler{}, c)
+			httpfs.Send(&dated{w, c}, r, &httpfs.Handler{}, c)
 		}))
 		start(server)
 		for _, want := range [][2]int{{0, len(content)}, {mib + 1, 5*mib + 3}, {5, 600}} {
-			c.views, c.reads = 0, 0
+			c.views, c.reads, c.deadlines = 0, 0, 0
 			req, err := http.NewRequest("GET", server.URL, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -87,6 +101,9 @@ func TestSendDirectly(t *testing.T) {
 			_ = resp.Body.Close()
 			mounttest.WantBytes(t, what, body.Bytes(), content[want[0]:want[1]])
 			least := (want[1] - want[0]) / mib
+			if c.deadlines < c.views+c.reads {
+				t.Errorf("%s: %d deadlines for %d views, %d reads", what, c.deadlines, c.views, c.reads)
+			}
 			if direct := c.views >= least && c.reads == 0; direct != (what == "HTTP/1") && least > 0 {
 				t.Errorf("%s: %d bytes: %d views, %d reads", what, body.Len(), c.views, c.reads)
 			}
@@ -97,6 +114,7 @@ func TestSendDirectly(t *testing.T) {
 
 // A client may take longer for all of a response than for a part of it.
 //
+//promise:httpfs.Handler.ServeHTTP each MiB that is sent gets a deadline of its own
 //promise:httpfs.Handler a slow client gets a file of any size; the deadline is for each MiB
 func TestSlowClient(t *testing.T) {
 	content := random(8 * mib)
