@@ -35,7 +35,7 @@
 //	data that are in no file        snapshot.FromReaderAt(r, size, name)
 //	os.SameFile                     SameFile
 //	os.DirFS, os.Root.FS            NewFS(dir, snapshot.Config{})
-//	http.FileServer, http.Dir       http.FileServerFS(fsys)
+//	http.FileServer, http.Dir       &httpfs.Handler{FS: fsys}, or http.FileServerFS(fsys)
 //	http.ServeFile, ServeContent    http.ServeFileFS(w, r, fsys, name); ServeContent(…, NewReader(m))
 //	template.ParseFiles, ParseGlob  template.ParseFS(fsys, …)
 //	a tree to archive               zip.Writer.AddFS(fsys), tar.Writer.AddFS(fsys)
@@ -102,7 +102,7 @@
 //	billy.File, less Lock and Unlock   x       -       -       -       x       -       -
 //	Chmod                              x       -       x       -       x       -       -
 //	Fd, SyscallConn, SetDeadline       x       -       -       -       -       -       -
-//	adapters.Source                    -       x       x       -       -       -       -
+//	adapters.Source                    -       x       x       -       -       x       -
 //
 // # Costs
 //
@@ -118,7 +118,8 @@
 //	                    ones, as with an *os.File
 //	File.Sync, Close    those of snapshot.MmapMut.Commit, CommitAndClose
 //	FS.Open             four system calls if the file was opened since it changed; else a snapshot
-//	                    as well
+//	                    as well, and where that is a copy, room within the Limits of the FS
+//	FS.Stat             four system calls
 //
 // # ReadByte and ReadRune
 //

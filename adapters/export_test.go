@@ -21,9 +21,16 @@ func (f *FS) Waiting() (n int) {
 	f.shared.mu.Lock()
 	defer f.shared.mu.Unlock()
 	for _, mk := range f.shared.making {
-		n += mk.waiting
+		n += mk.waiting - 1
 	}
 	return n
+}
+
+// Making returns how many snapshots are being made for callers that wait.
+func (f *FS) Making() int {
+	f.shared.mu.Lock()
+	defer f.shared.mu.Unlock()
+	return len(f.shared.making)
 }
 
 // HoldCursor is a method in the middle of using the cursor, until release. It is no method itself:

@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -24,10 +26,12 @@ import (
 // # What it opens
 //
 // It never leaves the directory, which is an [os.Root]: a symbolic link is followed as long as it
-// leads to somewhere inside. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
+// leads to somewhere inside. Filesystems that are mounted below the directory belong to it. Open looks a name up by one call (openat2(2), Linux 5.6), or else by
 // some calls for each directory in it. Regular files and directories are opened, and nothing else:
 // a FIFO, socket or device is only looked at, and opening it fails with fs.ErrInvalid. Errors are
-// *[fs.PathError] with the name as it was given.
+// *[fs.PathError] with the name as it was given. For names that lead out, for FIFOs, sockets and
+// devices, and for names with a NUL or invalid UTF-8, errors.Is finds fs.ErrNotExist, so an HTTP
+// server answers 404.
 //
 // If another process holds a write lease on a file (fcntl(2), F_SETLEASE), Open asks for the lease
 // and waits for two seconds at most. Then the error says that another process holds a lease, and
@@ -48,6 +52,8 @@ import (
 // the data were copied, its disk space. A snapshot that the disk fails is not shared any more: the
 // next call of Open makes another.
 //
+// Without /proc (proc(5)), a file is looked up twice, and opened by its name.
+//
 // The times of a file tell two writes apart only if the clock of its filesystem has ticked in
 // between. So a snapshot is shared with those who open the file later only if it was made at
 // least 12 ms after the last change, or two seconds where the times are in whole seconds, by the
@@ -62,9 +68,29 @@ import (
 // through a writable mapping change the times when the kernel gets to it (the first store to a
 // page after it was last written to the disk): until then, such a file counts as unchanged.
 //
-// HTTP tells versions apart by whole seconds. If a file is replaced twice within one, a client
-// that has the first version may be told that it is still good, by whatever server does not
-// send an ETag. The program in examples/serve does.
+// # Versions
+//
+// The [fs.FileInfo] of FS.Stat, and of the Stat of a regular file, has a method Version() string. Two
+// regular files of an FS that have the same Version, or one file at two times, have the same contents:
+// a Version is a hash of device, inode, size and times of modification and change. It is "" where
+// these prove nothing: as long as a snapshot is not shared, see above. Processes on one machine get the
+// same Version, machines do not. It is as sound as the clock: a file that is changed after the
+// clock was set back can get times that it had before.
+//
+// # Limits
+//
+// Where a snapshot is a copy, the callers that open files take disk space and memory, and an FS
+// bounds both: see [Limits] for the defaults and [FS.SetLimits]. At a limit, opening a file waits for
+// ten seconds, or until its context ends, and then fails with [ErrLimit]. A directory, Stat and
+// ReadDir take no copy.
+//
+// # HTTP
+//
+// Package httpfs has a handler with ETags. http.FileServerFS works, too, but sends none: by the times
+// of HTTP, in whole seconds, a client that has a version of a file that was replaced twice within one
+// second may be told that it is still good. It takes a snapshot for HEAD, too, and answers 500 at a
+// limit. It copies large files in memory through a buffer, in at most 1.45 times its time over
+// os.DirFS.
 type FS struct {
 	// Constant after creation.
 	root   *os.Root
@@ -89,7 +115,7 @@ func NewFS(dir string, c snapshot.Config) (*FS, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &FS{root, at, newCache(c, at), "."}, nil
+	return &FS{root, at, newCache(c, root, at), "."}, nil
 }
 
 // Close gives back the directory and what is kept for those who open a file next. Files that
@@ -107,6 +133,9 @@ func (f *FS) Close() error {
 
 // within returns the name of a file from the root, or an error if name is not valid.
 func (f *FS) within(op, name string) (string, error) {
+	if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
 	if !fs.ValidPath(name) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -117,7 +146,11 @@ func (f *FS) within(op, name string) (string, error) {
 }
 
 // Open opens a regular file, as a snapshot, or a directory. See [fs.FS].
-func (f *FS) Open(name string) (fs.File, error) {
+func (f *FS) Open(name string) (fs.File, error) { return f.OpenContext(context.Background(), name) }
+
+// OpenContext is like Open, but gives up when the context ends, and returns its error. A copy that
+// was begun is ended then, unless other callers wait for it.
+func (f *FS) OpenContext(ctx context.Context, name string) (fs.File, error) {
 	full, err := f.within("open", name)
 	if err != nil {
 		return nil, err
@@ -125,13 +158,13 @@ func (f *FS) Open(name string) (fs.File, error) {
 	var s *shared
 	var d *os.File
 	err = retryStale(func() (err error) {
-		if s, err = f.find(full); errors.Is(err, syscall.EISDIR) {
+		if s, err = f.find(ctx, full); errors.Is(err, syscall.EISDIR) {
 			d, err = openDir(f.root, f.dir, full)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	if d != nil {
 		return &dirFile{d, name, f.root, full}, nil
@@ -155,7 +188,7 @@ const staleTries = 9
 
 // find returns a snapshot of a regular file, whose user the caller is then. The error is EISDIR
 // for a directory.
-func (f *FS) find(full string) (*shared, error) {
+func (f *FS) find(ctx context.Context, full string) (*shared, error) {
 	found, st, err := lookUp(f.root, f.dir, full)
 	if err != nil {
 		return nil, err
@@ -169,33 +202,50 @@ func (f *FS) find(full string) (*shared, error) {
 	case !st.Mode.IsRegular():
 		return nil, errIrregular
 	}
-	return f.shared.get(found, st)
+	return f.shared.get(ctx, full, found, st)
 }
 
-var errIrregular = irregular{}
+// errIrregular is fs.ErrInvalid, and says why.
+var errIrregular error = notServed{errors.New("neither a regular file nor a directory"), fs.ErrInvalid}
 
-// irregular is fs.ErrInvalid, and says why.
-type irregular struct{}
+// A notServed is the error for a file that is there and is not served. It is fs.ErrNotExist, too, so
+// that an HTTP server answers 404, as for a file that is not there.
+type notServed struct {
+	error
+	kind error // nil, or what it is besides
+}
 
-func (irregular) Error() string        { return "neither a regular file nor a directory" }
-func (irregular) Is(target error) bool { return target == fs.ErrInvalid }
+func (e notServed) Is(target error) bool {
+	return target == fs.ErrNotExist || target == e.kind
+}
 
-// Stat describes the file as it is now, without opening it. See [fs.StatFS].
-func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.info("stat", name, f.root.Stat) }
+func (e notServed) Unwrap() error { return e.error }
 
-// Lstat is Stat, but describes a symbolic link itself. See [fs.ReadLinkFS].
-func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.info("lstat", name, f.root.Lstat) }
-
-func (f *FS) info(op, name string, stat func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
-	full, err := f.within(op, name)
+// Stat describes the file as it is now, without opening it. Its Version, which the type [FS]
+// describes, belongs to the contents of now. See [fs.StatFS].
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	full, err := f.within("stat", name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := stat(full)
+	info, version, err := f.stat(full)
 	if err != nil {
-		return nil, named(op, name, err)
+		return nil, f.named("stat", name, err)
 	}
-	return namedInfo{info, path.Base(name)}, nil
+	return namedInfo{info, path.Base(name), version}, nil
+}
+
+// Lstat is Stat, but describes a symbolic link itself, and has no Version. See [fs.ReadLinkFS].
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+	full, err := f.within("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.root.Lstat(full)
+	if err != nil {
+		return nil, f.named("lstat", name, err)
+	}
+	return namedInfo{info, path.Base(name), ""}, nil
 }
 
 // ReadLink returns where a symbolic link leads. See [fs.ReadLinkFS].
@@ -205,7 +255,7 @@ func (f *FS) ReadLink(name string) (string, error) {
 		return "", err
 	}
 	target, err := f.root.Readlink(full)
-	return target, named("readlink", name, err)
+	return target, f.named("readlink", name, err)
 }
 
 // ReadDir reads a directory and returns its entries, sorted by name. See [fs.ReadDirFS].
@@ -216,12 +266,12 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	d, err := openDir(f.root, f.dir, full)
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	defer d.Close()
 	entries, err := readDir(d, -1, f.root, full)
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, named("readdir", name, err)
+	return entries, f.named("readdir", name, err)
 }
 
 // ReadFile returns the contents of a file, all of one version. If the kernel refuses memory for a
@@ -234,14 +284,14 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	}
 	var s *shared
 	err = retryStale(func() (err error) {
-		s, err = f.find(full)
+		s, err = f.find(context.Background(), full)
 		return err
 	})
 	if errors.Is(err, syscall.EISDIR) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
 	}
 	if err != nil {
-		return nil, named("open", name, err)
+		return nil, f.named("open", name, err)
 	}
 	defer f.shared.release(s)
 	p, err := makeBytes(s.m.Size())
@@ -251,7 +301,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	// io.EOF is that of an empty file.
 	if _, err := s.m.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
 		f.shared.rejectFailed(s, err)
-		return nil, named("read", name, err)
+		return nil, f.named("read", name, err)
 	}
 	return p, nil
 }
@@ -279,6 +329,23 @@ func (f *FS) Sub(dir string) (fs.FS, error) {
 	return &FS{f.root, f.dir, f.shared, full}, nil
 }
 
+// errEscape returns the error of Root for a name that leads out of it. Root returns it for an
+// absolute name without a look at any file.
+func errEscape(root *os.Root) error {
+	_, err := root.Lstat("/")
+	return err
+}
+
+// named is the function named, for errors that a name which leads out can have.
+func (f *FS) named(op, name string, err error) error {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if escape := errors.Unwrap(errEscape(f.root)); errors.Is(err, escape) {
+			err = notServed{escape, nil}
+		}
+	}
+	return named(op, name, err)
+}
+
 // named gives an error of package os or snapshot the operation and the name that were asked for.
 func named(op, name string, err error) error {
 	if err == nil {
@@ -293,8 +360,12 @@ func named(op, name string, err error) error {
 // namedInfo describes a file under the name by which it was asked for.
 type namedInfo struct {
 	fs.FileInfo
-	name string
+	name    string
+	version string
 }
+
+// Version returns a text that the file has with no other contents, or "".
+func (i namedInfo) Version() string { return i.version }
 
 func (i namedInfo) Name() string   { return i.name }
 func (i namedInfo) String() string { return fs.FormatFileInfo(i) }

@@ -19,6 +19,14 @@ type snapshotFile struct {
 	from borrowed
 }
 
+// View, Resident and Prefetch make it a Source for other Readers.
+
+func (f *snapshotFile) View(off, n int64, do func(b []byte) error) error {
+	return f.from.View(off, n, do)
+}
+func (f *snapshotFile) Resident(off, n int64) bool  { return f.from.Resident(off, n) }
+func (f *snapshotFile) Prefetch(off, n int64) error { return f.from.Prefetch(off, n) }
+
 func newSnapshotFile(c *cache, s *shared, name string) *snapshotFile {
 	f := &snapshotFile{from: borrowed{loan: &loan{shared: s, from: c}, name: name}}
 	f.Reader = Reader{src: &f.from, fixed: true, closes: &f.from}
@@ -70,7 +78,11 @@ func (b *borrowed) Stat() (fs.FileInfo, error) {
 	if err != nil {
 		return nil, b.named(err)
 	}
-	return namedInfo{info, path.Base(b.name)}, nil
+	v := ""
+	if b.exact {
+		v = b.id.version()
+	}
+	return namedInfo{info, path.Base(b.name), v}, nil
 }
 
 func (b *borrowed) ReadAt(p []byte, off int64) (int, error) {
@@ -171,7 +183,7 @@ func (f *dirFile) Stat() (fs.FileInfo, error) {
 	if err != nil {
 		return nil, named("stat", f.name, err)
 	}
-	return namedInfo{info, path.Base(f.name)}, nil
+	return namedInfo{info, path.Base(f.name), ""}, nil
 }
 
 func (f *dirFile) Read(p []byte) (int, error) {
@@ -215,4 +227,6 @@ var (
 	_ io.RuneScanner = (*snapshotFile)(nil)
 	_ fs.ReadDirFile = (*dirFile)(nil)
 	_ Source         = (*borrowed)(nil)
+	_ Source         = (*snapshotFile)(nil)
+	_ mapped         = (*snapshotFile)(nil)
 )

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -45,13 +46,6 @@ func lookUp(root *os.Root, dir *os.File, name string) (*os.File, syscalls.Stat, 
 		return nil, st, stale(err)
 	}
 	return f, st, nil
-}
-
-// errEscape returns the error of Root for a name that leads out of it. Root returns it for an
-// absolute name without a look at any file.
-func errEscape(root *os.Root) error {
-	_, err := root.Lstat("/")
-	return err
 }
 
 // isEscape reports whether name leads out of root by the text of a link that openat2 does not
@@ -113,4 +107,47 @@ func openDir(root *os.Root, dir *os.File, name string) (*os.File, error) {
 	}
 	// Root needs no openat2, and has the error.
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+}
+
+// hasProc reports whether /proc has a link to an open file.
+func hasProc(f *os.File) bool {
+	_, err := syscalls.FDPath(int(f.Fd()))
+	return err == nil
+}
+
+// isOf reports whether a snapshot is one of the file found.
+func isOf(m *snapshot.Mmap, found *os.File) bool {
+	info, err := m.Stat()
+	if err != nil {
+		return false
+	}
+	is, ok := info.Sys().(*syscall.Stat_t)
+	st, err := syscalls.Fstat(int(found.Fd()))
+	return ok && err == nil && uint64(is.Dev) == st.Dev && is.Ino == st.Ino //nolint:unconvert // MIPS
+}
+
+// stat describes the file that name, below the root, leads to, and returns the version of its
+// contents, or "".
+func (f *FS) stat(name string) (fs.FileInfo, string, error) {
+	found, st, err := lookUp(f.root, f.dir, name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer found.Close()
+	now, err := syscalls.CoarseNow()
+	if err == nil {
+		st, err = f.shared.refresh(found, st)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	info, err := found.Stat()
+	if err != nil {
+		return nil, "", err
+	}
+	is := info.ModTime().Equal(st.Mtime) && info.Size() == st.Size // else, changed just now
+	if !is || !st.Mode.IsRegular() || !isSettled(st, now) {
+		return info, "", nil
+	}
+	return info, identify(st).version(), nil
 }

@@ -5,8 +5,10 @@ package adapters
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
 
@@ -28,3 +30,12 @@ func lookUp(root *os.Root, _ *os.File, name string) (*os.File, syscalls.Stat, er
 func openBase(root *os.Root) (*os.File, error) { return root.Open(".") }
 
 func openDir(root *os.Root, _ *os.File, name string) (*os.File, error) { return root.Open(name) }
+
+func hasProc(*os.File) bool { return true }
+
+func isOf(*snapshot.Mmap, *os.File) bool { return false }
+
+func (f *FS) stat(name string) (fs.FileInfo, string, error) {
+	info, err := f.root.Stat(name)
+	return info, "", err
+}

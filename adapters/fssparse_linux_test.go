@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -68,6 +69,7 @@ func serveSparse(t *testing.T, dir string) {
 		put(t, dir, fmt.Sprint("small", i), small)
 	}
 	fsys := newFS(t, dir, snapshot.Config{})
+	fsys.SetLimits(adapters.Limits{Held: -1}) // whose sum of sizes is larger
 	server := httptest.NewServer(http.FileServerFS(fsys))
 	defer server.Close()
 	defer server.CloseClientConnections()

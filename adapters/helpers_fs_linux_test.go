@@ -1,7 +1,10 @@
 package adapters_test
 
 import (
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -10,6 +13,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 )
+
+const mib = 1 << 20
 
 // contents returns what a file of a tree holds.
 func contents(tb testing.TB, fsys fs.FS, name string) []byte {
@@ -88,4 +93,39 @@ func (c *collector) Write(p []byte) (int, error) {
 	}
 	c.n += int64(len(p))
 	return len(p), nil
+}
+
+// mustOpen opens a file of an FS until the test ends.
+func mustOpen(t *testing.T, fsys fs.FS, name string) fs.File {
+	t.Helper()
+	f, err := fsys.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// serve serves an FS and returns a function that gets a name with headers.
+func serve(tb testing.TB, fsys *adapters.FS) func(name string, headers ...string) (*http.Response, []byte, error) {
+	server := httptest.NewServer(http.FileServerFS(fsys))
+	tb.Cleanup(server.Close)
+	client := server.Client()
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 200
+	return func(name string, headers ...string) (*http.Response, []byte, error) {
+		req, err := http.NewRequest("GET", server.URL+"/"+name, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := 0; i < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer resp.Body.Close()
+		p, err := io.ReadAll(resp.Body)
+		return resp, p, err
+	}
 }

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,34 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// serve serves an FS and returns a function that gets a name with headers.
-func serve(tb testing.TB, fsys *adapters.FS) func(name string, headers ...string) (*http.Response, []byte, error) {
-	server := httptest.NewServer(http.FileServerFS(fsys))
-	tb.Cleanup(server.Close)
-	client := server.Client()
-	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 200
-	return func(name string, headers ...string) (*http.Response, []byte, error) {
-		req, err := http.NewRequest("GET", server.URL+"/"+name, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		for i := 0; i < len(headers); i += 2 {
-			req.Header.Set(headers[i], headers[i+1])
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, nil, err
-		}
-		defer resp.Body.Close()
-		p, err := io.ReadAll(resp.Body)
-		return resp, p, err
-	}
-}
 
 //promise:adapters.FS http.FileServerFS serves ranges, conditions and directories
 func TestHTTP(t *testing.T) {

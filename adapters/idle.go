@@ -20,20 +20,39 @@ func (c *cache) acquire(s *shared) {
 // release takes a user away.
 func (c *cache) release(s *shared) {
 	var drop []*shared
-	defer func() { closeAll(drop) }() // without the lock: it may take a while to free a copy
+	defer func() { c.closeAll(drop) }()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.users--; s.users > 0 {
-		return
+	if s.users--; s.users == 0 {
+		drop = c.retire(s)
 	}
+}
+
+// retire keeps a snapshot without users for the next caller, if it is in the cache. The caller holds
+// mu, and closes what retire returns.
+func (c *cache) retire(s *shared) []*shared {
 	if c.known[s.id] != s {
-		drop = []*shared{s}
-		return
+		return []*shared{s}
 	}
 	s.since = time.Now()
 	c.idle = append(c.idle, s)
-	drop = c.forget(max(len(c.idle)-idleCount, 0))
+	drop := c.forget(max(len(c.idle)-idleCount, 0))
 	c.arm()
+	c.announce() // to those who wait for the room of a copy
+	return drop
+}
+
+// forgetCopy takes the copy that was idle longest out of the cache. The caller holds mu, and closes
+// what it returns.
+func (c *cache) forgetCopy() []*shared {
+	i := slices.IndexFunc(c.idle, func(s *shared) bool { return s.claim.bytes > 0 })
+	if i < 0 {
+		return nil
+	}
+	s := c.idle[i]
+	c.idle = slices.Delete(c.idle, i, i+1)
+	delete(c.known, s.id)
+	return []*shared{s}
 }
 
 // forget takes the n snapshots that were idle longest out of the cache. The caller holds mu,
@@ -80,7 +99,7 @@ func (c *cache) arm() {
 // expire runs when the timer has expired.
 func (c *cache) expire() {
 	var drop []*shared
-	defer func() { closeAll(drop) }()
+	defer func() { c.closeAll(drop) }()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = nil
@@ -96,7 +115,7 @@ func (c *cache) expire() {
 // before.
 func (c *cache) close() bool {
 	var drop []*shared
-	defer func() { closeAll(drop) }()
+	defer func() { c.closeAll(drop) }()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -112,8 +131,16 @@ func (c *cache) close() bool {
 	return true
 }
 
-func closeAll(drop []*shared) {
+// closeAll closes snapshots that nobody uses and that are not in the cache any more. The caller does
+// not hold mu, because it may take a while to free a copy.
+func (c *cache) closeAll(drop []*shared) {
 	for _, s := range drop {
 		_ = s.m.Close()
+		if s.claim.bytes > 0 {
+			c.mu.Lock()
+			c.leave(s.claim)
+			c.announce()
+			c.mu.Unlock()
+		}
 	}
 }

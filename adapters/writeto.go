@@ -138,9 +138,13 @@ func handsToKernel(w io.Writer) bool {
 	// By name, because to import package net makes a program that needs nothing of it link the
 	// C library, wherever cgo is enabled. No other package can have that path.
 	t := reflect.TypeOf(w)
-	if t == nil || t.Kind() != reflect.Pointer || t.Elem().PkgPath() != "net" {
+	if t == nil {
 		return false
 	}
-	name := t.Elem().Name()
-	return name == "TCPConn" || name == "UnixConn"
+	if t.Kind() != reflect.Pointer {
+		// io.Copy to a *net.TCPConn, as of net/http, gets there with it.
+		return t.PkgPath() == "net" && t.Name() == "tcpConnWithoutReadFrom"
+	}
+	t = t.Elem()
+	return t.PkgPath() == "net" && (t.Name() == "TCPConn" || t.Name() == "UnixConn")
 }

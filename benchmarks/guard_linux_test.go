@@ -24,6 +24,7 @@ func TestGuard(t *testing.T) {
 		small, large := file(t, dir, "small", 256*kib), file(t, dir, "large", 64*mib)
 		t.Run("read", func(t *testing.T) { guardReads(t, large) })
 		t.Run("small", func(t *testing.T) { guardSmall(t, dir) })
+		t.Run("http", func(t *testing.T) { guardHTTP(t, dir) })
 		if mounttest.Has(dir, mounttest.Reflinks) {
 			t.Run("open", func(t *testing.T) { guardOpen(t, small, large) })
 			t.Run("edit", func(t *testing.T) { guardEdit(t, dir) })
@@ -83,4 +84,12 @@ func guardSparse(t *testing.T, dir, dense string) {
 	a.Name, b.Name = "copying 64 MiB among holes", "copying 64 MiB"
 	r := interleave.Comparison{Ways: []interleave.Way{a, b}}.Run(7)
 	wantWithin(t, r, "copying 64 MiB among holes", 20, "copying 64 MiB")
+}
+
+// A Handler hands memory to the kernel, at no loss against sendfile(2), and http.FileServerFS loses
+// little by its buffer.
+func guardHTTP(t *testing.T, dir string) {
+	r := gettingHTTP(t, dir, 64*mib).Run(7)
+	wantWithin(t, r, "Handler", 1.11, "FileServerFS(os.DirFS)")
+	wantWithin(t, r, "FileServerFS(FS)", 1.45, "FileServerFS(os.DirFS)")
 }

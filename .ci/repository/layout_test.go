@@ -47,11 +47,12 @@ var layout = []struct {
 		internal + "privatefile", internal + "defrag", internal + "extentdiff", internal + "publish",
 	}},
 	{"adapters", []string{"snapshot", "syscalls"}},
+	{"adapters/httpfs", []string{"snapshot", "adapters"}},
 	{"benchmarks/internal/interleave", nil},
 	{"benchmarks", nil},
 	{"examples/internal/beside", nil},
 	{"examples/quickstart", []string{"snapshot", "adapters"}},
-	{"examples/serve", []string{"snapshot", "adapters"}},
+	{"examples/serve", []string{"snapshot", "adapters", "adapters/httpfs"}},
 }
 
 const (

@@ -15,7 +15,7 @@ import (
 )
 
 // api lists the packages whose exported symbols need promises.
-var api = []string{"syscalls", "syscalls/mounttest", "snapshot", "adapters"}
+var api = []string{"syscalls", "syscalls/mounttest", "snapshot", "adapters", "adapters/httpfs"}
 
 // Each exported symbol has a promise, each promise is of a symbol that exists, and each promise is
 // well formed. Go run ./.ci/promises prints them.

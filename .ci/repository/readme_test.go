@@ -20,6 +20,7 @@ import (
 	"net/http"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/adapters/httpfs"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 

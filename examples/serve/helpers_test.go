@@ -11,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // A running server.
@@ -93,4 +96,28 @@ func put(t *testing.T, name, content string) {
 	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// withoutReflinks returns a directory in which each snapshot of a larger file is a copy.
+func withoutReflinks(t *testing.T) string {
+	t.Helper()
+	return mounttest.Dir(t, mounttest.Memory)
+}
+
+// waitTag waits until a file was not changed for so long that it has an ETag, which it returns.
+func waitTag(t *testing.T, url string) string {
+	t.Helper()
+	for range 1000 {
+		resp, err := http.Head(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if tag := resp.Header.Get("ETag"); tag != "" {
+			return tag
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s has no ETag", url)
+	return ""
 }

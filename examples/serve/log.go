@@ -1,32 +1,31 @@
 package main
 
 import (
+	"io"
 	"log"
 	"net/http"
 	"time"
 )
 
 // logged writes a line for each request when it has been answered: from whom, method, path,
-// status, bytes of the body, time. A client is given up that takes longer than stall for
-// one of the pieces, of 32 KiB, in which a response is written.
-func logged(logger *log.Logger, stall time.Duration, next http.Handler) http.Handler {
+// status, bytes of the body, time.
+func logged(logger *log.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
-		c := &counter{ResponseWriter: w, stall: stall, status: http.StatusOK}
+		c := &counter{ResponseWriter: w, status: http.StatusOK}
 		// Also if next panics: with http.ErrAbortHandler, package http ends a response like that.
 		defer func() {
 			// %q: a path may hold anything, a line break too.
-			logger.Printf("%s %s %q %d %d %v", r.RemoteAddr, r.Method, r.URL.Path, c.status, c.bytes, time.Since(begin).Round(time.Microsecond))
+			logger.Printf("%s %s %q %d %d %v", r.RemoteAddr, r.Method, r.URL.Path, c.status, c.bytes,
+				time.Since(begin).Round(time.Microsecond))
 		}()
 		next.ServeHTTP(c, r)
 	})
 }
 
-// A counter remembers the status of a response and counts the bytes of its body, and gives up on
-// clients that are too slow for a piece of it.
+// A counter remembers the status of a response and counts the bytes of its body.
 type counter struct {
 	http.ResponseWriter
-	stall  time.Duration
 	status int
 	bytes  int64
 }
@@ -39,11 +38,15 @@ func (c *counter) WriteHeader(status int) {
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	if err := http.NewResponseController(c.ResponseWriter).SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
 	n, err := c.ResponseWriter.Write(p)
 	c.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom lets net/http send r in its fastest way.
+func (c *counter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(c.ResponseWriter, r)
+	c.bytes += n
 	return n, err
 }
 

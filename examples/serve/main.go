@@ -2,19 +2,26 @@
 // a file: each is sent from a snapshot, however slow the client, and whatever happens to the file
 // meanwhile.
 //
-//	go run ./examples/serve [-addr host:port] [-grace duration] [-stall duration] [directory]
+//	go run ./examples/serve [flags] [directory]
 //
 // Files are found at their names, directories are listed, ranges and conditional requests
 // answered; each request is a line on standard error. Symbolic links are followed inside the
-// directory and not out of it; what is neither a file nor a directory is not served.
+// directory and not out of it. Names that begin with a dot, links that lead out, FIFOs, sockets and
+// devices are not found.
+//
+// What clients can make it do has limits, each with a flag: connections, ranges in a request, bytes
+// that are copied at a time and that copies hold (on filesystems without reflinks each file in use
+// is a copy), the time for a part of a response. Beyond the limits for copies the answer is 503.
+// If the address is a loopback address, only requests for a loopback host are answered: otherwise
+// a web page could read the files by a name of its own that leads to 127.0.0.1 (DNS rebinding).
+// There is no TLS and no authentication.
 //
 // SIGINT and SIGTERM end it when the responses under way are complete, or after the time that -grace
-// gives them. A client that takes more than a minute, or what -stall says, for 32 KiB of its response is
-// given up; there is no limit to how long all of it may take. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for
-// wrong usage.
+// gives them. The exit status is 0; 1 if it could not serve or had to cut off a response; 2 for wrong
+// usage.
 //
-// Each file is one idea: main.go starts and ends the server, tags.go tells versions of a file apart,
-// log.go writes down what it did.
+// Each file is one idea: main.go has the flags, server.go starts and ends the server, host.go checks
+// the host, connections.go limits the connections, log.go writes a line for each request.
 package main
 
 import (
@@ -23,22 +30,26 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
-
-	"github.com/mmapsnapshot/mmapsnapshot/adapters"
-	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: serve [-addr host:port] [-grace duration] [-stall duration] [directory]
+const usage = `usage: serve [flags] [directory]
 
 Serves the files below a directory (default: the one it is started in) by HTTP, each response from a
-snapshot of the file.
+snapshot of the file. Names that begin with a dot and links that lead out are not found. There is no
+TLS and no authentication.
+
+A download that broke off is resumed with the ETag of its first part, so that a file that was replaced
+meanwhile comes whole:
+
+	curl --etag-save tag -o f http://127.0.0.1:8080/f
+	curl -C - -H "If-Range: $(cat tag)" -o f http://127.0.0.1:8080/f
+
+If the file was replaced, the second command fails, with status 33: then begin again. Without If-Range,
+curl would add the end of the new file to the beginning of the old one.
 
 `
 
@@ -51,14 +62,32 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// options are the flags and the directory.
+type options struct {
+	dir, addr    string
+	grace, stall time.Duration
+	connections  int
+	ranges       int
+	held         int64 // MiB
+	copying      int64 // MiB
+}
+
 // run serves until the context ends, and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen at; port 0 means any that is free")
-	grace := flags.Duration("grace", 10*time.Second, "how long to wait for responses under way before the end")
-	stall := flags.Duration("stall", time.Minute, "how long a client may take for 32 KiB of its response")
+	o := options{dir: "."}
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080",
+		"`address` to listen at; port 0 means any that is free")
+	flags.DurationVar(&o.grace, "grace", 10*time.Second,
+		"how long to wait for responses under way before the end")
+	flags.DurationVar(&o.stall, "stall", 2*time.Minute,
+		"how long a client may take for 1 MiB of its response")
+	flags.IntVar(&o.connections, "connections", 256, "how many connections to have at a time")
+	flags.IntVar(&o.ranges, "ranges", 16, "how many ranges a request may ask for")
+	flags.Int64Var(&o.held, "held", 1024, "how many `MiB` copies of files may hold; no larger file is copied")
+	flags.Int64Var(&o.copying, "copying", 256, "how many `MiB` to copy at a time, or one file that is larger")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,74 +95,42 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return 0
-	case err == nil && flags.NArg() > 1:
-		err = errors.New("want one directory")
-	case err == nil && *stall <= 0:
-		err = errors.New("-stall must be positive")
+	case err == nil:
+		err = o.check(flags.Args())
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "serve: %v (-h shows the usage)\n", err)
 		return 2
 	}
-	dir := "."
-	if flags.NArg() == 1 {
-		dir = flags.Arg(0)
-	}
-	if err := serve(ctx, *addr, dir, *grace, *stall, stdout, stderr); err != nil {
+	if err := serve(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "serve: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-func serve(ctx context.Context, addr, dir string, grace, stall time.Duration, stdout, stderr io.Writer) (err error) {
-	fsys, err := adapters.NewFS(dir, snapshot.Config{})
-	if err != nil {
-		return err
+// check takes the arguments, and returns an error that says what is wrong with the flags or with them.
+func (o *options) check(args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("want one directory, not %d: %q", len(args), args)
 	}
-	defer func() { err = errors.Join(err, fsys.Close()) }()
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
+	if len(args) == 1 {
+		o.dir = args[0]
 	}
-	logger := log.New(stderr, "", log.LstdFlags|log.LUTC)
-	server := &http.Server{
-		Handler: logged(logger, stall, onlyReads(tagged(fsys))),
-		// A WriteTimeout would be one for the whole response, which may be large; see counter.
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          logger,
+	const most = 1 << 40 // in bytes, it is an int64
+	switch {
+	case o.stall <= 0:
+		return errors.New("-stall must be positive")
+	case o.grace < 0:
+		return errors.New("-grace must not be negative")
+	case o.connections <= 0:
+		return errors.New("-connections must be positive")
+	case o.ranges <= 0:
+		return errors.New("-ranges must be positive")
+	case o.held <= 0 || o.held > most:
+		return errors.New("-held must be positive, and not more than 2^40")
+	case o.copying <= 0 || o.copying > most:
+		return errors.New("-copying must be positive, and not more than 2^40")
 	}
-	fmt.Fprintf(stdout, "serving %s at http://%s/\n", dir, listener.Addr())
-
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	// The context has ended, so it cannot be the one that limits the waiting.
-	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	err = server.Shutdown(waiting)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("responses were cut off: %w", err), server.Close())
-	}
-	<-served //nolint:errcheck // it is http.ErrServerClosed
-	return err
-}
-
-// onlyReads refuses every method but GET and HEAD, which http.FileServerFS takes for GET.
-func onlyReads(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return nil
 }

@@ -1,0 +1,9 @@
+package httpfs_test
+
+import (
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }
