@@ -32,7 +32,7 @@ func eachDirectWriter(t *testing.T, f func(t *testing.T, w *directWriter)) {
 //promise:snapshot.LeasedCopy the copy is untorn beside one write(2) that was in progress
 //promise:snapshot.Mmap.Settled no settled copy is torn by one write(2) in progress
 func TestTornByWriteInProgress(t *testing.T) {
-	n := mounttest.Count(10, 100, 1000)
+	n := mounttest.Count(4, 30, 1000)
 	eachDirectWriter(t, func(t *testing.T, w *directWriter) {
 		t.Run("leaves", func(t *testing.T) {
 			got := w.opens(t, n, false)
@@ -75,7 +75,7 @@ func (w *directWriter) opens(t *testing.T, n int, stays bool) outcome {
 //
 //promise:snapshot.Config.CheckConflict the rest of a write(2) in progress at opening is ErrConflict
 func TestConflictByWriteInProgress(t *testing.T) {
-	n := mounttest.Count(10, 100, 1000)
+	n := mounttest.Count(4, 30, 1000)
 	eachDirectWriter(t, func(t *testing.T, w *directWriter) {
 		commits := func(t *testing.T, stays bool) (conflicts int) {
 			ways := []func(m *snapshot.MmapMut) error{(*snapshot.MmapMut).Commit, (*snapshot.MmapMut).CommitAndClose}

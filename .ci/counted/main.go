@@ -1,7 +1,9 @@
-// Counted prints a pattern for go test -run that matches the tests of a package whose number of
+// Counted prints a pattern for go test -run that matches the tests of packages whose number of
 // repetitions mounttest.Count decides, directly or through other functions of the tests.
 //
 //	MOUNTTEST_COUNT=ci go test -run "$(go run ./.ci/counted ./snapshot)" ./snapshot
+//
+// If there are several packages, a test is also matched if one of its name counts in another.
 package main
 
 import (
@@ -16,11 +18,11 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: counted DIRECTORY")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: counted DIRECTORY...")
 		os.Exit(2)
 	}
-	pattern, err := pattern(os.Args[1])
+	pattern, err := pattern(os.Args[1:]...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "counted:", err)
 		os.Exit(1)
@@ -28,18 +30,32 @@ func main() {
 	fmt.Println(pattern)
 }
 
-// pattern returns the pattern for the tests in dir. It is an error if there are none, because an
-// empty pattern matches all tests.
-func pattern(dir string) (string, error) {
+// pattern returns the pattern for the tests in some directories. It is an error if one of them has
+// none, because the test of that package would run nothing.
+func pattern(dirs ...string) (string, error) {
+	var all []string
+	for _, dir := range dirs {
+		tests, err := counted(dir)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, tests...)
+	}
+	slices.Sort(all)
+	return "^(" + strings.Join(slices.Compact(all), "|") + ")$", nil
+}
+
+// counted returns the tests in dir that the pattern matches.
+func counted(dir string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	uses := make(map[string][]string) // by declaration: the identifiers in it
 	for _, name := range names {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		collect(uses, file)
 	}
@@ -50,10 +66,9 @@ func pattern(dir string) (string, error) {
 		}
 	}
 	if len(tests) == 0 {
-		return "", fmt.Errorf("%s: no test calls mounttest.Count", dir)
+		return nil, fmt.Errorf("%s: no test calls mounttest.Count", dir)
 	}
-	slices.Sort(tests)
-	return "^(" + strings.Join(tests, "|") + ")$", nil
+	return tests, nil
 }
 
 // collect adds the identifiers that each function, method and package-level variable of a file

@@ -33,8 +33,17 @@ func (t thing) method() { t.f(inner) }
 	if got, err := pattern(dir); got != want || err != nil {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
+	other := t.TempDir()
+	text := "package b\nfunc TestOther() { mounttest.Count(1, 2, 3) }\nfunc TestDirectly() {}\n"
+	if err := os.WriteFile(filepath.Join(other, "b_test.go"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want = "^(TestByFunction|TestByMethod|TestByVariable|TestDirectly|TestOther)$"
+	if got, err := pattern(dir, other); got != want || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
 	write("a_test.go", "package a\nfunc TestNever() {}\n")
-	if got, err := pattern(dir); err == nil {
+	if got, err := pattern(other, dir); err == nil {
 		t.Errorf("%q for a package in which nothing counts", got)
 	}
 }
