@@ -84,9 +84,9 @@ func useAfero(t *testing.T, a afero.Afero) string {
 		isDir, dirErr := a.DirExists(name)
 		say("Exists "+name, exists, err, isDir, dirErr)
 		_, err = a.Open(name + "/x")
-		say("Open", errors.Is(err, fs.ErrNotExist))
+		say("Open", os.IsNotExist(err), errors.Is(err, fs.ErrNotExist))
 		_, err = a.OpenFile(name+"/x", os.O_RDWR, 0)
-		say("OpenFile", errors.Is(err, fs.ErrNotExist))
+		say("OpenFile", os.IsNotExist(err), errors.Is(err, fs.ErrNotExist))
 	}
 	empty, err := a.IsEmpty("d/e")
 	say("IsEmpty", empty, err)

@@ -13,7 +13,6 @@
 //	module                                                   version                             test                  what runs
 //	testing/fstest                                           -                                   TestFSTest            the checks of fstest.TestFS, of an FS
 //	net/http                                                 -                                   TestHTTP              the answers of http.Dir for an FS: ranges, conditions, redirects, index pages
-//	net/http                                                 -                                   TestHTTPInvalidNames  the answers for names with NUL or invalid UTF-8
 //	github.com/spf13/afero                                   v1.15.0                             TestAfero             functions of afero on a File and a Reader, below a directory and in layers
 //	github.com/go-git/go-billy/v5                            v5.9.2                              TestBilly             the exported suite for filesystems, on a File and a Reader
 //	gopkg.in/check.v1                                        v1.0.0-20201130134442-10cb98267c6c  TestBilly             runs that suite

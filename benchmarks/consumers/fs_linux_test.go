@@ -10,7 +10,8 @@ import (
 )
 
 // The tree has directories, symbolic links, an empty file and a large one. The error of a file that
-// is not there is one that os.IsNotExist knows, which unwraps less than errors.Is.
+// is not there is one that os.IsNotExist knows, which unwraps less than errors.Is, and os.SameFile
+// knows the file again.
 func TestFSTest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -22,6 +23,18 @@ func TestFSTest(t *testing.T) {
 		must(t, fstest.TestFS(fsys, "empty", "d/e/large", "link", "directory"))
 		if _, err := fsys.Open("missing"); !os.IsNotExist(err) {
 			t.Errorf("os.IsNotExist is false for %v", err)
+		}
+		for _, name := range []string{"empty", "link", "d"} {
+			f, err := fsys.Open(name)
+			must(t, err)
+			got, err := f.Stat()
+			must(t, err)
+			must(t, f.Close())
+			like, err := os.Stat(filepath.Join(dir, name))
+			must(t, err)
+			if !os.SameFile(got, like) {
+				t.Errorf("os.SameFile is false for %s", name)
+			}
 		}
 	})
 }
