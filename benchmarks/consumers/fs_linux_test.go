@@ -6,11 +6,12 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
 // The tree has directories, symbolic links, an empty file and a large one. The error of a file that
-// is not there is one that os.IsNotExist knows, which unwraps less than errors.Is, and os.SameFile
+// is not there is one that os.IsNotExist knows, which unwraps less than errors.Is, and SameFile
 // knows the file again.
 func TestFSTest(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
@@ -32,8 +33,8 @@ func TestFSTest(t *testing.T) {
 			must(t, f.Close())
 			like, err := os.Stat(filepath.Join(dir, name))
 			must(t, err)
-			if !os.SameFile(got, like) {
-				t.Errorf("os.SameFile is false for %s", name)
+			if !adapters.SameFile(got, like) {
+				t.Errorf("SameFile is false for %s", name)
 			}
 		}
 	})
