@@ -1,4 +1,4 @@
-// Files, each of which uses only those named after it: open.go, refuse.go, commitclose.go,
+// Files, each of which uses only those named after it: open.go, openlazy.go, refuse.go, commitclose.go,
 // commit.go, inplace.go, contents.go, grow.go, holes.go, mmapmut.go, mmap.go, source.go, callerfault.go,
 // method.go, config.go, errors.go.
 

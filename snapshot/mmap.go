@@ -102,7 +102,42 @@ func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	if !m.isValid() {
 		return fs.ErrInvalid
 	}
-	return m.view(off, n, f, m.region.ReadError)
+	if m.leased == nil {
+		return m.view(off, n, f, m.region.ReadError)
+	}
+	return m.viewLeased(off, n, f)
+}
+
+// bufferedView is how many bytes View lends from a buffer, at most, if there is no private copy.
+const bufferedView = 16 << 10
+
+// viewLeased is View of a snapshot under a lease.
+func (m *Mmap) viewLeased(off, n int64, f func(b []byte) error) error {
+	n, err := m.checkRange("view", off, n)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return f(nil)
+	}
+	if n <= bufferedView && m.leased.IsOriginal() {
+		return m.viewBuffer(off, n, f)
+	}
+	r, err := m.private()
+	if err != nil {
+		return pathError("view", m.name, err)
+	}
+	return m.viewRegion(r, off, n, f, r.ReadError)
+}
+
+// viewBuffer is View of few bytes of the file itself, which are copied: a slice of its mapping
+// would show what others write.
+func (m *Mmap) viewBuffer(off, n int64, f func(b []byte) error) error {
+	b := make([]byte, n)
+	if _, err := m.readRegion(b, off); err != nil {
+		return pathError("view", m.name, err)
+	}
+	return f(b)
 }
 
 // Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
@@ -114,7 +149,11 @@ func (m *Mmap) Bytes() []byte {
 	if !m.isValid() || m.closed.Load() {
 		return nil
 	}
-	return m.region.Bytes()
+	r, err := m.private()
+	if err != nil {
+		return nil
+	}
+	return r.Bytes()
 }
 
 // Settled reports whether no write(2) call was in progress when the copy was begun. Such a call sets
@@ -147,6 +186,9 @@ func (m *Mmap) Close() error {
 	}
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)
+	}
+	if m.leased != nil {
+		return pathError("close", m.name, m.leased.Close())
 	}
 	return pathError("close", m.name, m.region.Close())
 }

@@ -37,13 +37,17 @@ var layout = []struct {
 	{internal + "privatefile", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
 	}},
+	{internal + "lease", []string{
+		"syscalls", internal + "sys", internal + "pathname", internal + "mapped",
+		internal + "privatefile",
+	}},
 	{internal + "defrag", []string{"syscalls", internal + "sys", internal + "privatefile"}},
 	{internal + "publish", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
 	}},
 	{"snapshot", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname", internal + "mapped",
-		internal + "privatefile", internal + "defrag", internal + "publish",
+		internal + "privatefile", internal + "lease", internal + "defrag", internal + "publish",
 	}},
 	{"adapters", []string{"snapshot", "syscalls"}},
 	{"benchmarks/internal/interleave", nil},
