@@ -21,28 +21,33 @@ const (
 	maxDataAtDefault = 4 << 30
 )
 
-// readBreakTime returns fs.lease-break-time. It is a variable for tests.
-var readBreakTime = func() (int64, error) {
-	b, err := os.ReadFile("/proc/sys/fs/lease-break-time")
+// A breakTime is fs.lease-break-time as it was read last.
+type breakTime struct {
+	maxData atomic.Int64           // the limit of data; 0 if leases prove nothing
+	file    atomic.Pointer[string] // for tests: where the value stands
+}
+
+// read returns the value, in seconds.
+func (b *breakTime) read() (int64, error) {
+	name := "/proc/sys/fs/lease-break-time"
+	if file := b.file.Load(); file != nil {
+		name = *file
+	}
+	value, err := os.ReadFile(name)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-}
-
-// A breakTime is fs.lease-break-time as it was read last.
-type breakTime struct {
-	maxData atomic.Int64 // the limit of data; 0 if leases prove nothing
+	return strconv.ParseInt(strings.TrimSpace(string(value)), 10, 64)
 }
 
 // refresh reads the value anew, and reports whether leases prove something.
 func (b *breakTime) refresh() bool {
 	limit := int64(0)
-	if seconds, err := readBreakTime(); err == nil && seconds <= maxBreakTime {
+	if seconds, err := b.read(); err == nil && seconds <= maxBreakTime {
 		if seconds <= 0 || seconds > defaultBreakTime { // 0: the kernel waits for ever
 			seconds = defaultBreakTime
 		}
-		limit = maxDataAtDefault * seconds / defaultBreakTime
+		limit = int64(maxDataAtDefault) * seconds / defaultBreakTime
 	}
 	b.maxData.Store(limit)
 	return limit > 0

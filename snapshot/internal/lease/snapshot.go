@@ -49,12 +49,16 @@ func (s *Snapshot) TryRead(p []byte, off int64) bool {
 	return done
 }
 
+// readClock is clock. It is a variable for tests, which can so do anything between the copy of a read
+// and what proves it.
+var readClock = clock
+
 // isProven reports whether what the caller has read from the original before is right. It makes no
 // system call. The package comment says why the steps are these, and in this order.
 func (s *Snapshot) isProven() bool {
 	var order atomic.Uint32
 	order.Store(1) // no load of the caller passes it, and the loads below do not, either
-	now := clock()
+	now := readClock()
 	if s.closed.Load() || s.st.left.Load() {
 		return false
 	}

@@ -23,9 +23,8 @@ const maxAge = 500 * time.Millisecond
 
 var started = time.Now()
 
-// clock returns the time of CLOCK_MONOTONIC. It is a variable for tests, which can so do anything
-// between the copy of a read and what proves it.
-var clock = func() time.Duration { return time.Since(started) }
+// clock returns the time of CLOCK_MONOTONIC.
+func clock() time.Duration { return time.Since(started) }
 
 // limits is fs.lease-break-time. The watcher reads it each second.
 var limits breakTime
