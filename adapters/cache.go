@@ -185,9 +185,12 @@ func (c *cache) take(found *os.File, st syscalls.Stat) (
 ) {
 	begun, _ := syscalls.CoarseNow() // if that fails, which is long ago, the snapshot is not shared
 	first := c.config
-	first.NoCopy = c.config.NoCopy || st.Size > cheapCopy // settle may put a larger copy off
+	large := st.Size > cheapCopy && !c.config.NoCopy
+	if large { // settle may put a copy off; with Lazy, NoCopy would mean that there is none later
+		first.NoCopy, first.Lazy = true, false
+	}
 	m, err = first.FromFile(context.Background(), found)
-	if errors.Is(err, errors.ErrUnsupported) && first.NoCopy && !c.config.NoCopy {
+	if errors.Is(err, errors.ErrUnsupported) && large {
 		begun, st = c.settle(found, st)
 		m, err = c.config.FromFile(context.Background(), found)
 	}

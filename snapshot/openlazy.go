@@ -46,6 +46,9 @@ func (c Config) openLazy(
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
+	if src.Stat.Size <= privatefile.SmallSize && !c.NoCopy {
+		return nil, false, nil
+	}
 	if magic, err := src.FSType(); err != nil || magic == syscalls.XFS {
 		clone := c
 		clone.NoCopy = true

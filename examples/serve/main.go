@@ -2,7 +2,7 @@
 // a file: each is sent from a snapshot, however slow the client, and whatever happens to the file
 // meanwhile.
 //
-//	go run ./examples/serve [-addr host:port] [-grace duration] [-stall duration] [directory]
+//	go run ./examples/serve [-addr host:port] [-grace duration] [-stall duration] [-lazy] [directory]
 //
 // Files are found at their names, directories are listed, ranges and conditional requests
 // answered; each request is a line on standard error. Symbolic links are followed inside the
@@ -35,7 +35,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: serve [-addr host:port] [-grace duration] [-stall duration] [directory]
+const usage = `usage: serve [-addr host:port] [-grace duration] [-stall duration] [-lazy] [directory]
 
 Serves the files below a directory (default: the one it is started in) by HTTP, each response from a
 snapshot of the file.
@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen at; port 0 means any that is free")
 	grace := flags.Duration("grace", 10*time.Second, "how long to wait for responses under way before the end")
 	stall := flags.Duration("stall", time.Minute, "how long a client may take for 32 KiB of its response")
+	lazy := flags.Bool("lazy", false, "copy a file only when a process wants to write to it")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -79,15 +80,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() == 1 {
 		dir = flags.Arg(0)
 	}
-	if err := serve(ctx, *addr, dir, *grace, *stall, stdout, stderr); err != nil {
+	config := snapshot.Config{Lazy: *lazy}
+	if err := serve(ctx, *addr, dir, config, *grace, *stall, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "serve: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-func serve(ctx context.Context, addr, dir string, grace, stall time.Duration, stdout, stderr io.Writer) (err error) {
-	fsys, err := adapters.NewFS(dir, snapshot.Config{})
+func serve(ctx context.Context, addr, dir string, config snapshot.Config, grace, stall time.Duration, stdout, stderr io.Writer) (err error) {
+	fsys, err := adapters.NewFS(dir, config)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: tarindex [-i index] [-l] archive.tar [member ...]
+const usage = `usage: tarindex [-lazy] [-i index] [-l] archive.tar [member ...]
 
 Writes the contents of members of a tar archive to standard output, each read where it is. With -i,
 where they are is remembered in a file, which is made if it is not there, and made again if the
@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("tarindex", flag.ContinueOnError)
 	file := flags.String("i", "", "keep the index in this `file`")
 	list := flags.Bool("l", false, "list the members: offset of the header, size, time of modification, name")
+	lazy := flags.Bool("lazy", false, "copy the archive only when a process wants to write to it")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	}
 
 	update, end := std.Progress("copying the archive")
-	m, err := snapshot.Config{Progress: update}.Open(ctx, flags.Arg(0))
+	m, err := snapshot.Config{Progress: update, Lazy: *lazy}.Open(ctx, flags.Arg(0))
 	end()
 	if err != nil {
 		return err
