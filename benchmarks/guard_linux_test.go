@@ -30,6 +30,9 @@ func TestGuard(t *testing.T) {
 		} else {
 			t.Run("sparse", func(t *testing.T) { guardSparse(t, dir, large) })
 		}
+		if mounttest.Has(dir, mounttest.Disk|mounttest.NoReflinks) {
+			t.Run("lazy", func(t *testing.T) { guardLazy(t, small, large) })
+		}
 	})
 }
 
@@ -83,4 +86,16 @@ func guardSparse(t *testing.T, dir, dense string) {
 	a.Name, b.Name = "copying 64 MiB among holes", "copying 64 MiB"
 	r := interleave.Comparison{Ways: []interleave.Way{a, b}}.Run(7)
 	wantWithin(t, r, "copying 64 MiB among holes", 20, "copying 64 MiB")
+}
+
+// With Lazy, opening is flat in size, and costs what the kernel's part of it does; and a read of what
+// is in memory makes no system call. Making the copy would take hundreds of times as long.
+func guardLazy(t *testing.T, small, large string) {
+	a, b := openingLazy(t, large), openingLazy(t, small)
+	a.Name, b.Name = "opening 64 MiB", "opening 256 KiB"
+	r := interleave.Comparison{Ways: []interleave.Way{bareLease(t, small), a, b}}.Run(101)
+	wantWithin(t, r, "opening 64 MiB", 3, "opening 256 KiB")
+	wantWithin(t, r, "opening 256 KiB", 3, "bare")
+	r = readingLazy(t, large, 16*mib, 4*kib).Run(101)
+	wantWithin(t, r, "Lazy", 4, "Mmap")
 }

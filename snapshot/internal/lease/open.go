@@ -31,12 +31,11 @@ func Open(
 	if err := check(src, options); err != nil {
 		return nil, false, err
 	}
-	k := key{src.Stat.Dev, src.Stat.Ino, options.NoCopy, options.TempDir}
-	if st := watch.join(k); st != nil {
+	if st := watch.join(keyOf(src.Stat, options)); st != nil {
 		if st.look() { // nothing was written since the state was made
-			return newSnapshot(k, st), false, nil
+			return newSnapshot(st), false, nil
 		}
-		_ = watch.drop(k, st, false)
+		_ = watch.drop(st, false)
 	}
 	thread, err := watch.begin()
 	if err != nil {
@@ -47,9 +46,15 @@ func Open(
 		watch.abandon()
 		return nil, took, err
 	}
-	s = newSnapshot(k, st)
-	watch.add(k, st)
-	if !st.look() { // a signal came before the watcher knew the state
+	s = newSnapshot(st)
+	watch.add(st)
+	// A signal may have come before the watcher knew the state. The file was described under the
+	// lease just now, so it need not be compared. If the watcher has closed the descriptor, this can
+	// be the lease of another file, and does not matter: the state is left.
+	now := clock()
+	if kind, err := sys.GetLease(src.FD); err == nil && kind == syscalls.ReadLease {
+		st.wholeAt.Store(int64(now))
+	} else {
 		go func() { _ = st.leave() }()
 	}
 	return s, true, nil
@@ -57,11 +62,10 @@ func Open(
 
 // check returns an error if src is no file for a lease.
 func check(src privatefile.Source, options privatefile.Options) error {
-	switch st := src.Stat; {
-	case !src.Exclusive, st.Nlink == 0, st.Size == 0,
-		st.Size <= privatefile.SmallSize && !options.NoCopy:
+	switch {
+	case !src.Exclusive, isOther(src.Stat, options):
 		return errKind
-	case int64(st.UID) != int64(os.Geteuid()):
+	case int64(src.Stat.UID) != int64(os.Geteuid()):
 		// With CAP_LEASE there would be a lease, but the owner can truncate the file through an
 		// overlay of its own without breaking it, and set the times back.
 		return errNotOwned
@@ -71,6 +75,12 @@ func check(src privatefile.Source, options privatefile.Options) error {
 		err = errFS
 	}
 	return err
+}
+
+// isOther reports whether a file is empty, or better read at once, or has no name: the kernel does not
+// count a memfd as open for writing.
+func isOther(st syscalls.Stat, options privatefile.Options) bool {
+	return st.Size == 0 || st.Size <= privatefile.SmallSize && !options.NoCopy || st.Nlink == 0
 }
 
 // open takes the lease, and the descriptor.
@@ -84,13 +94,15 @@ func open(
 		return nil, false, err
 	}
 	took, err = clean(ctx, src.FD)
+	now := src.Stat
 	if err == nil {
-		src.Stat, err = sys.Fstat(src.FD)
+		now, err = sys.Fstat(src.FD)
 	}
-	if err == nil {
-		err = check(src, options)
-	}
-	if err == nil && src.Stat.Blocks*512 > limits.maxData.Load() {
+	switch {
+	case err != nil:
+	case isOther(now, options), now.UID != src.Stat.UID:
+		err = errKind
+	case now.Blocks*512 > limits.maxData.Load():
 		err = errTooLarge
 	}
 	if err != nil {
@@ -100,7 +112,7 @@ func open(
 		return nil, took, err
 	}
 	file := os.NewFile(uintptr(src.FD), "")
-	st, err = newState(file, src.Stat, src.Dir(), options)
+	st, err = newState(file, now, src.Dir(), options)
 	if err != nil { // it has closed the file
 		return nil, true, err
 	}

@@ -13,16 +13,18 @@ import (
 // be called at the same time.
 type Snapshot struct {
 	st      *state
-	key     key
 	closed  atomic.Bool // stored before Close gives the lease up
 	cleanup runtime.Cleanup
 }
 
-func newSnapshot(k key, st *state) *Snapshot {
-	s := &Snapshot{st: st, key: k}
-	s.cleanup = runtime.AddCleanup(s, func(st *state) { _ = watch.drop(k, st, true) }, st)
+func newSnapshot(st *state) *Snapshot {
+	s := &Snapshot{st: st}
+	s.cleanup = runtime.AddCleanup(s, collected, st)
 	return s
 }
+
+// collected takes a snapshot from st that was not closed.
+func collected(st *state) { _ = watch.drop(st, true) }
 
 // Region returns the region of the private copy, if there is one, or that of the original. What is
 // read from the original proves nothing.
@@ -125,7 +127,7 @@ func (s *Snapshot) Close() error {
 		return fs.ErrClosed
 	}
 	s.cleanup.Stop()
-	err := watch.drop(s.key, s.st, false)
+	err := watch.drop(s.st, false)
 	runtime.KeepAlive(s)
 	return err
 }

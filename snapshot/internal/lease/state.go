@@ -29,6 +29,18 @@ func clock() time.Duration { return time.Since(started) }
 // limits is fs.lease-break-time. The watcher reads it each second.
 var limits breakTime
 
+// A key is what snapshots that share a state have in common: the file, and what says how its
+// private copy is made.
+type key struct {
+	dev, ino uint64
+	noCopy   bool
+	tempDir  string
+}
+
+func keyOf(st syscalls.Stat, o privatefile.Options) key {
+	return key{st.Dev, st.Ino, o.NoCopy, o.TempDir}
+}
+
 // A state is a file under a lease, and later its private copy. Snapshots of the file share it.
 type state struct {
 	// Constant after creation.
@@ -37,6 +49,7 @@ type state struct {
 	stat    syscalls.Stat  // of the original, under the lease
 	dir     int            // where the copy is to lie, or pathname.NoDir
 	options privatefile.Options
+	key     key
 
 	wholeAt atomic.Int64 // when a look last found the lease whole: a value of clock
 
@@ -64,7 +77,9 @@ func newState(
 	if err != nil {
 		return nil, err
 	}
-	s := &state{file: file, orig: orig, stat: st, dir: dir, options: options}
+	s := &state{
+		file: file, orig: orig, stat: st, dir: dir, options: options, key: keyOf(st, options),
+	}
 	s.wholeAt.Store(int64(-maxAge)) // before any value of clock
 	return s, nil
 }

@@ -34,14 +34,6 @@ type watcher struct {
 	thread  int            // 0: it does not run
 }
 
-// A key is what snapshots that share a state have in common: the file, and what says how its
-// private copy is made.
-type key struct {
-	dev, ino uint64
-	noCopy   bool
-	tempDir  string
-}
-
 // join returns a state of k with one snapshot more, or nil. The caller looks whether the lease is
 // whole.
 func (w *watcher) join(k key) *state {
@@ -94,26 +86,26 @@ func (w *watcher) abandon() {
 }
 
 // add takes over a state with a lease that was begun, and with one snapshot.
-func (w *watcher) add(k key, st *state) {
+func (w *watcher) add(st *state) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opening--
 	st.snapshots = 1
 	w.watched[st] = struct{}{}
-	w.newest[k] = st
+	w.newest[st.key] = st
 }
 
 // drop takes one snapshot from a state, and ends the state with the last. Collected reports that the
 // garbage collector found the snapshot, so slices of Bytes may be in use.
-func (w *watcher) drop(k key, st *state, collected bool) error {
+func (w *watcher) drop(st *state, collected bool) error {
 	w.mu.Lock()
 	st.snapshots--
 	st.keep = st.keep || collected
 	last, keep := st.snapshots == 0, st.keep
 	if last {
 		delete(w.watched, st)
-		if w.newest[k] == st {
-			delete(w.newest, k)
+		if w.newest[st.key] == st {
+			delete(w.newest, st.key)
 		}
 	}
 	w.mu.Unlock()
