@@ -123,6 +123,22 @@ func TestReadsBesideRelease(t *testing.T) {
 	}
 }
 
+// A process that does not wait gets EAGAIN, and has the copy made: a later attempt succeeds.
+func TestNonblock(t *testing.T) {
+	mounttest.Leaks(t)
+	name := newFile(t)
+	s := openLeased(t, name)
+	for range 2 {
+		if canWrite(t, name) {
+			t.Error("there was no lease")
+		}
+		waitUntil(t, "the file can be opened", func() bool { return canWrite(t, name) })
+		wantAll(t, s, 'A')
+		must(t, s.Close())
+		s = openLeased(t, name)
+	}
+}
+
 // Without the signal the writer waits for up to a second more, and nothing is wrong.
 func TestSignalLost(t *testing.T) {
 	mounttest.Leaks(t)
