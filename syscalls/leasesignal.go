@@ -19,7 +19,8 @@ func ReadLeaseSignal(fd, thread, signal int) error {
 }
 
 // BlockSignal keeps a signal from being delivered to the calling thread, and returns the number of
-// the thread: rt_sigprocmask(2), gettid(2). The goroutine must be locked to the thread, and stay
+// the thread: rt_sigprocmask(2), gettid(2). It blocks SIGIO as well, which the kernel sends in place
+// of a real-time signal that RLIMIT_SIGPENDING does not let it queue. The goroutine must be locked to the thread, and stay
 // locked until it ends, because the Go runtime knows nothing of that.
 func BlockSignal(signal int) (thread int, err error) {
 	thread = -1

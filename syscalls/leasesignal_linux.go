@@ -50,6 +50,8 @@ func blockSignal(signal int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
+	bit := int(unix.SIGIO) - 1
+	set[bit/bits.UintSize] |= 1 << (bit % bits.UintSize)
 	const sigBlock = 0
 	how := uintptr(sigBlock)
 	if strings.HasPrefix(runtime.GOARCH, "mips") {

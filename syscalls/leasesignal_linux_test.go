@@ -2,9 +2,11 @@ package syscalls_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -48,6 +50,16 @@ func onBlockedThread(t *testing.T, f func(thread int)) {
 			t.Errorf("thread %d of %d, %v", thread, unix.Gettid(), err)
 			return
 		}
+		var blocked uint64
+		status, err := os.ReadFile("/proc/thread-self/status")
+		if err != nil {
+			t.Error(err)
+		}
+		_, mask, _ := strings.Cut(string(status), "SigBlk:")
+		_, _ = fmt.Sscanf(mask, "%x", &blocked)
+		if want := uint64(1<<(testSignal-1) | 1<<(unix.SIGIO-1)); blocked&want != want {
+			t.Errorf("blocked: %x, want %x", blocked, want)
+		}
 		f(thread)
 	}()
 	<-done
@@ -57,7 +69,7 @@ func onBlockedThread(t *testing.T, f func(thread int)) {
 // it is taken.
 //
 //promise:syscalls.ReadLeaseSignal the kernel sends the signal to the thread when a process opens the file for writing
-//promise:syscalls.BlockSignal the signal is not delivered, and AwaitSignal takes it later
+//promise:syscalls.BlockSignal the signal and SIGIO are blocked, and AwaitSignal takes the signal later
 //promise:syscalls.AwaitSignal AwaitSignal takes a pending signal, and is EAGAIN after the timeout if there is none
 func TestReadLeaseSignal(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
