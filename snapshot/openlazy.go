@@ -60,8 +60,8 @@ func (c Config) openLazy(
 	}
 	leased, took, err := lease.Open(ctx, src, c.options(true))
 	if err != nil {
-		if ctx.Err() == nil {
-			err = nil
+		if !took {
+			err = ctx.Err()
 		}
 		return nil, took, err
 	}
