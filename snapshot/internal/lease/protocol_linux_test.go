@@ -182,6 +182,25 @@ func TestTruncatedByReader(t *testing.T) {
 	}
 }
 
+// A file that changes in spite of the lease while it is copied is compared again after the copy.
+func TestChangesDuringCopy(t *testing.T) {
+	mounttest.Leaks(t)
+	name := newFile(t)
+	s := openLeased(t, name)
+	systest.Intercept(t, func(call string) error {
+		if call == "copy_file_range" {
+			must(t, os.Chtimes(name, time.Time{}, time.Unix(1, 0)))
+		}
+		return nil
+	})
+	if _, err := s.Private(); !errors.Is(err, privatefile.ErrUnstable) {
+		t.Error(err)
+	}
+	if !canWrite(t, name) {
+		t.Error("the lease was not given up")
+	}
+}
+
 // If the owner changes, the lease is worth less, and a copy is made.
 func TestOwnerChanges(t *testing.T) {
 	mounttest.Need(t, "CAP_CHOWN")
