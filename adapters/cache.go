@@ -253,7 +253,9 @@ func (c *cache) take(
 	err := errors.ErrUnsupported
 	if st.Size > cheapCopy || c.config.NoCopy { // settle may put a larger copy off
 		reflink := c.config
-		reflink.NoCopy = true
+		if !reflink.NoCopy { // with both, the snapshot would have no copy when a process wants to write
+			reflink.NoCopy, reflink.Lazy = true, false
+		}
 		s.m, err = c.open(ctx, reflink, name, found)
 	}
 	if errors.Is(err, errors.ErrUnsupported) && !c.config.NoCopy {

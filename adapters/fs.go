@@ -99,8 +99,9 @@ type FS struct {
 	prefix string // of what Sub returned, else "."
 }
 
-// NewFS returns the tree of files below dir. Snapshots are made with c: TempDir, NoCopy,
-// RequireConsistent and Progress apply. With Root, dir is below that; the FS does not need Root any
+// NewFS returns the tree of files below dir. Snapshots are made with c: TempDir, NoCopy, Lazy,
+// RequireConsistent and Progress apply. With Lazy, the leases of snapshots that are kept for later
+// callers are kept, too. With Root, dir is below that; the FS does not need Root any
 // more when NewFS has returned. The FS must be closed.
 func NewFS(dir string, c snapshot.Config) (*FS, error) {
 	open := os.OpenRoot

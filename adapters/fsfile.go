@@ -67,6 +67,9 @@ func (b *borrowed) isClosed(op string) error {
 func (b *borrowed) Name() string { return b.name }
 func (b *borrowed) Size() int64  { return b.m.Size() }
 
+// Method tells sinks how the snapshot was made.
+func (b *borrowed) Method() snapshot.Method { return b.m.Method() }
+
 // Stat describes the file as it was before the snapshot was made, the size excepted, which is
 // that of the snapshot.
 func (b *borrowed) Stat() (fs.FileInfo, error) {
@@ -123,12 +126,13 @@ func (b *borrowed) Prefetch(off, n int64) error {
 	return b.named(b.m.Prefetch(off, n))
 }
 
-// rejectFailed takes s out of the cache if err says that the disk failed it.
+// rejectFailed takes s out of the cache if err says that the disk failed it, or that it lost its
+// lease.
 func (c *cache) rejectFailed(s *shared, err error) {
 	if errors.Is(err, syscall.EFAULT) || errors.Is(err, syscall.ENOMEM) { // the caller's
 		return
 	}
-	if _, ok := errors.AsType[syscall.Errno](err); ok {
+	if _, ok := errors.AsType[syscall.Errno](err); ok || errors.Is(err, snapshot.ErrUnstable) {
 		c.reject(s)
 	}
 }

@@ -106,8 +106,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 // less than it was given and had no error.
 //
 // w gets a copy of the data, in pieces of at most 128 KiB, unless it is an *os.File, *net.TCPConn or
-// *net.UnixConn and the source cannot be changed (it is no io.WriterAt, as a *snapshot.MmapMut is):
-// these hand what is known to be in memory to the kernel as it is. Then the source keeps the memory
+// *net.UnixConn and the source cannot be changed (it is no io.WriterAt, as a *snapshot.MmapMut is)
+// and was copied (its Method is not snapshot.Lease): these hand what is known to be in memory to the kernel as it is. Then the source keeps the memory
 // mapped, also beyond a Close, until a Write under way returns.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if !r.isValid() {

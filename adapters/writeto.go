@@ -37,7 +37,14 @@ type sink struct {
 // slow w would have a View run, under which a snapshot cannot shrink.
 func newSink(w io.Writer, src Source) sink {
 	_, changes := src.(io.WriterAt)
-	return sink{w, !changes && handsToKernel(w)}
+	return sink{w, !changes && !isLeased(src) && handsToKernel(w)}
+}
+
+// isLeased reports whether src is read from the file itself, under a lease. It would have to be
+// copied to hand its memory to the kernel.
+func isLeased(src Source) bool {
+	m, ok := src.(interface{ Method() snapshot.Method })
+	return ok && m.Method() == snapshot.Lease
 }
 
 // piece returns how much to copy at once.

@@ -31,6 +31,9 @@ func TestGuard(t *testing.T) {
 		} else {
 			t.Run("sparse", func(t *testing.T) { guardSparse(t, dir, large) })
 		}
+		if mounttest.Has(dir, mounttest.Disk|mounttest.NoReflinks) {
+			t.Run("lazy", func(t *testing.T) { guardLazy(t, small, large) })
+		}
 	})
 }
 
@@ -92,4 +95,16 @@ func guardHTTP(t *testing.T, dir string) {
 	r := gettingHTTP(t, dir, 64*mib).Run(7)
 	wantWithin(t, r, "Handler", 1.11, "FileServerFS(os.DirFS)")
 	wantWithin(t, r, "FileServerFS(FS)", 1.45, "FileServerFS(os.DirFS)")
+}
+
+// With Lazy, opening is flat in size, and costs what the kernel's part of it does; and a read of what
+// is in memory makes no system call. Making the copy would take hundreds of times as long.
+func guardLazy(t *testing.T, small, large string) {
+	a, b := openingLazy(t, large), openingLazy(t, small)
+	a.Name, b.Name = "opening 64 MiB", "opening 256 KiB"
+	r := interleave.Comparison{Ways: []interleave.Way{bareLease(t, small), a, b}}.Run(101)
+	wantWithin(t, r, "opening 64 MiB", 3, "opening 256 KiB")
+	wantWithin(t, r, "opening 256 KiB", 3, "bare")
+	r = readingLazy(t, large, 16*mib, 4*kib).Run(101)
+	wantWithin(t, r, "Lazy", 4, "Mmap")
 }

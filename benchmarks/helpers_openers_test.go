@@ -143,3 +143,23 @@ func scan(tb testing.TB, r io.ReaderAt, size int64, p []byte) {
 		check(tb, err)
 	}
 }
+
+func readingAt(tb testing.TB, name string, r io.ReaderAt, fileSize, size int64) interleave.Way {
+	p := make([]byte, size)
+	return interleave.Way{Name: name, Do: func(n int) {
+		at := interleave.NewOffsets(fileSize - size)
+		for range n {
+			if _, err := r.ReadAt(p, at.Next()); err != nil {
+				tb.Error(err)
+			}
+		}
+	}}
+}
+
+func openingFile(tb testing.TB, name string) interleave.Way {
+	return interleave.Once("os.File", func() {
+		f, err := os.Open(name)
+		check(tb, err)
+		closing(tb, f)
+	})
+}

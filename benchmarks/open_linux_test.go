@@ -19,14 +19,6 @@ func openingMut(tb testing.TB, name string) interleave.Way {
 	})
 }
 
-func openingFile(tb testing.TB, name string) interleave.Way {
-	return interleave.Once("os.File", func() {
-		f, err := os.Open(name)
-		check(tb, err)
-		closing(tb, f)
-	})
-}
-
 // BenchmarkOpen opens and closes a file that is on the disk and of few extents. The ways bare,
 // bare-mapped and shortest are limits: system calls alone. os.ReadFile is the other way to get
 // contents that no process changes. BenchmarkSmall has the sizes that are read into memory.

@@ -2,7 +2,6 @@ package benchmarks
 
 import (
 	"fmt"
-	"io"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/benchmarks/internal/interleave"
@@ -59,16 +58,4 @@ func readingSame(b *testing.B, way string, m resident, fileSize int64) {
 			}}.Bench(b)
 		})
 	}
-}
-
-func readingAt(tb testing.TB, name string, r io.ReaderAt, fileSize, size int64) interleave.Way {
-	p := make([]byte, size)
-	return interleave.Way{Name: name, Do: func(n int) {
-		at := interleave.NewOffsets(fileSize - size)
-		for range n {
-			if _, err := r.ReadAt(p, at.Next()); err != nil {
-				tb.Error(err)
-			}
-		}
-	}}
 }

@@ -30,6 +30,23 @@ type Config struct {
 	// It does the same for commits and for Link, CommitAndClose excepted, which copies nothing.
 	NoCopy bool
 
+	// Lazy makes Open, and FromFile of a descriptor of O_PATH, map the file itself where it would
+	// have to be copied, and copy it only when a process wants to write to it: a read lease
+	// (fcntl(2), F_SETLEASE) keeps that process waiting until the private copy is made. The Method
+	// is then Lease. Opening takes microseconds, whatever the size. The package documentation,
+	// under "Snapshots without a copy", says what that costs others, and what no lease notices.
+	//
+	// There is such a lease on ext4, and on XFS without reflinks; of a file of more than 128 KiB
+	// that belongs to the effective user of this process and is neither open for writing nor mapped
+	// writable; with at most 4 GiB of data, or less in proportion if fs.lease-break-time is less
+	// than 45; and if fs.lease-break-time is at most 2 000 000. Every other file is opened as
+	// without Lazy, and Method says so. OpenMut and Create ignore Lazy.
+	//
+	// The copy is made, and can fail, long after opening: methods then return ErrUnstable. With
+	// NoCopy there is none: a process that wants to write ends the snapshot so. Progress is not
+	// called for it.
+	Lazy bool
+
 	// RequireConsistent makes opening fail with ErrUnstable, before any data are copied, where
 	// neither a Reflink nor a LeasedCopy can be had: when the file has to be copied and is open
 	// for writing or mapped writable, for half a second; when it belongs to another user,

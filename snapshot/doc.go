@@ -1,7 +1,7 @@
 // Files, each of which uses only those named after it: fromfilemut.go, fromreader.go,
-// open.go, refuse.go, commitclose.go, commit.go, link.go, inplace.go, contents.go, grow.go,
-// changed.go, holes.go, string.go, mmapmut.go, mmap.go, source.go, callerfault.go, method.go,
-// config.go, errors.go.
+// open.go, openlazy.go, refuse.go, commitclose.go, commit.go, link.go, inplace.go, contents.go,
+// grow.go, changed.go, holes.go, string.go, mmapmut.go, mmap.go, source.go, callerfault.go,
+// method.go, config.go, errors.go.
 
 // Package snapshot maps files into memory that never change under the reader, and changes files
 // atomically through memory. Linux, no cgo.
@@ -48,6 +48,9 @@
 //	                                        + extents
 //	on ext4, tmpfs, XFS      LeasedCopy     a copy of the data,     as it was while no process
 //	without reflinks                        holes left out          had it open for writing
+//	on ext4, XFS without     Lease          microseconds            as it was while no process
+//	reflinks, with                          + dirty pages written   had it open for writing
+//	Config.Lazy
 //	there, without a lease;  ComparedCopy   the same                as it was while size and times
 //	all others                                                      did not change
 //
@@ -118,6 +121,67 @@
 // one; else the file is read and compared, and TempDir is not used.
 // With NoCopy the copy is a Reflink or an error. With RequireConsistent it is a LeasedCopy, a
 // Reflink, in TempDir if need be, or an error. A [MmapMut] always has a private file.
+//
+// # Snapshots without a copy
+//
+// With [Config].Lazy, a [Mmap] reads the file itself on ext4, and on XFS without reflinks, in place
+// of a private copy. A read lease (fcntl(2), F_SETLEASE) keeps all other processes, and this one,
+// from opening the file for writing. If a process wants to, the kernel makes it wait and sends a
+// signal to a thread of this package; the package then makes the private copy, gives the lease up,
+// and the snapshot goes on with the copy. No handler of the program gets the signal, which is 62.
+//
+//	use Lazy                                      do not use Lazy
+//	for large files that processes seldom write   for files that are written often: each writer
+//	to, or replace by a rename                    waits for a copy
+//	to read a part of a large file                if writers must not wait, or use O_NONBLOCK, as
+//	                                              truncate(1) and touch(1) do
+//	where a copy would cost more time or disk     if the snapshot must outlast a full disk, or a
+//	space than there is                           process that is stopped
+//	                                              for files that other users can write to by the
+//	                                              ways below
+//	                                              to use Bytes, or large Views: they make the copy
+//
+// What it costs others:
+//
+//	a process that opens the file for writing     waits until the copy is made: about a second for
+//	                                              each GiB, 1 ms for 1 MiB
+//	the same with O_NONBLOCK                      gets EAGAIN at once. The first such open has the
+//	                                              copy made, so that a later one succeeds
+//	rename, unlink, chmod, link                   do not wait; nor does reading
+//	a process of this user that reads the file    uses the same page cache
+//
+// All snapshots of a file in the process that have the same TempDir and NoCopy share one lease and
+// one copy, and the memory of the copy stays until the last of them is closed. The copy lies where
+// the copy of any snapshot does: in the directory that the file had when it was opened, or else in
+// TempDir or in memory. A thread waits for the signals while there are such snapshots, and ends two
+// seconds after the last. If a signal is lost, the thread notices the writer within a second.
+//
+// Each read also reads the clock, and one in half a second makes two system calls. View of up to 16 KiB gets a buffer. View of more and Bytes make the private copy
+// first; if that fails and no process wants to write, View has the error of the copy, Bytes is nil
+// and the snapshot goes on. WriteTo of package adapters copies through a buffer.
+//
+// The following end a snapshot that has no private copy. All reads from then on, and those that were
+// waiting for the copy, fail with [ErrUnstable]:
+//
+//	a process wants to write, and the copy cannot be made: a full disk, EIO, RLIMIT_NOFILE, NoCopy
+//	this process is stopped, or its disk is slow, for longer than fs.lease-break-time (45 s)
+//	open(2) with O_RDONLY|O_TRUNC, which waits for no lease
+//	truncation through an overlay whose upper layer has the file, noticed by size or time
+//
+// The last of these is noticed within half a second of reads, and until then reads can return zeros.
+// No lease notices the following. There Lazy is weaker than a Reflink, and than a copy once it is
+// made, because it lasts as long as the snapshot:
+//
+//	truncation through an overlay by a process that sets the modification time back; by nfsd
+//	stores by a device (RDMA, VFIO), by a read(2) with O_DIRECT, or by io_uring, into pages that
+//	were pinned through a writable mapping that is gone by now
+//	writes to the disk below the filesystem: to the block device, by a merge of a volume snapshot
+//	fs.lease-break-time above 2 000 000: the kernel's arithmetic can overflow, and the writer does
+//	not wait. Then no lease is taken, and within a second each snapshot makes its copy
+//
+// A lease is therefore taken only of a file of this process's effective user, also if the process
+// has CAP_LEASE: another owner could do the first of these. Dirty pages of the file are written to
+// the disk when it is opened, because the kernel drops dirty pages that the disk refuses.
 //
 // # Leases of other processes
 //
@@ -501,7 +565,8 @@
 //
 // # What each holds
 //
-// A Mmap holds one descriptor, or, of a small file, its contents in the Go heap; a MmapMut holds
+// A Mmap holds one descriptor, or, of a small file, its contents in the Go heap; those that share a
+// lease hold two between them. A MmapMut holds
 // three descriptors (RLIMIT_NOFILE). Each holds one mapping
 // (vm.max_map_count) from when one is needed: by a ReadAt or WriteAt of pages that are known to be
 // in memory, by View, Bytes or Prefetch. Where the data were copied, the copy takes disk space, or

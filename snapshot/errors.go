@@ -18,7 +18,8 @@ var (
 	ErrConflict = publish.ErrConflict
 
 	// ErrUnstable: the file was changed each time while it was copied, or, with
-	// RequireConsistent, only a copy that cannot exclude that could be had.
+	// RequireConsistent, only a copy that cannot exclude that could be had. With Lazy, a method
+	// that reads: the lease was lost before there was a private copy.
 	ErrUnstable = privatefile.ErrUnstable
 
 	// ErrNotDurable: the commit is visible to everybody, but writing the directory, or with

@@ -57,7 +57,11 @@ func (s *source) seek(off int64, whence int) (int64, error) {
 	if off < 0 || off >= size {
 		return 0, pathError("seek", s.name, syscall.ENXIO)
 	}
-	at, err := s.region.Seek(off, whence)
+	var at int64
+	err := s.read(func(r *mapped.Region) (err error) {
+		at, err = r.Seek(off, whence)
+		return err
+	})
 	if err == nil && at >= size {
 		at = size
 		if whence == mapped.SeekData {

@@ -65,7 +65,11 @@ func lookupFree(root *os.Root, name string) (*pathname.Location, error) {
 
 // copyTo fills the empty file dst with the contents.
 func (m *Mmap) copyTo(ctx context.Context, dst int) error {
-	return m.region.Use(func(src int, contents []byte) error {
+	region, err := m.private()
+	if err != nil {
+		return err
+	}
+	return region.Use(func(src int, contents []byte) error {
 		if src < 0 {
 			return m.writeContents(ctx, dst, contents)
 		}
@@ -73,14 +77,14 @@ func (m *Mmap) copyTo(ctx context.Context, dst int) error {
 		if m.method == Reflink {
 			return cloneOrCopy(ctx, m.config, dst, src, m.size())
 		}
-		if err := m.region.Writeback(sys.WritebackAndWait); err != nil {
+		if err := region.Writeback(sys.WritebackAndWait); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		err := cloneOrCopy(ctx, m.config, dst, src, m.size())
-		return cmp.Or(m.region.Writeback(sys.WritebackError), err)
+		return cmp.Or(region.Writeback(sys.WritebackError), err)
 	})
 }
 

@@ -30,6 +30,11 @@ const (
 	// caught between two, and a write(2) that was in progress at the begin may be there in part,
 	// unless the copy is settled: see Mmap.Settled.
 	ComparedCopy
+
+	// Lease: nothing was copied. The file itself is read, and a lease keeps every process from
+	// opening it for writing until there is a private copy: see Config.Lazy. It shows the file as
+	// a LeasedCopy does. The value stays when the copy has been made.
+	Lease
 )
 
 func (m Method) String() string {
@@ -42,6 +47,8 @@ func (m Method) String() string {
 		return "leased copy"
 	case ComparedCopy:
 		return "compared copy"
+	case Lease:
+		return "lease"
 	}
 	return "Method(" + strconv.Itoa(int(m)) + ")"
 }

@@ -100,28 +100,70 @@ func (m *Mmap) ReadAt(p []byte, off int64) (int, error) {
 //
 // Other panics of f go on. If f panics, a disk error in a function that f deferred goes on as a
 // panic, too, even if that function has recovered from the first one.
+//
+// With Config.Lazy, b is a buffer if it has at most 16 KiB; for more, View makes the private copy.
 func (m *Mmap) View(off, n int64, f func(b []byte) error) error {
 	if !m.isValid() {
 		return fs.ErrInvalid
 	}
-	return m.view(off, n, f, m.region.ReadError)
+	if m.leased == nil {
+		return m.view(off, n, f, m.region.ReadError)
+	}
+	return m.viewLeased(off, n, f)
+}
+
+// bufferedView is how many bytes View lends from a buffer, at most, if there is no private copy.
+const bufferedView = 16 << 10
+
+// viewLeased is View of a snapshot under a lease.
+func (m *Mmap) viewLeased(off, n int64, f func(b []byte) error) error {
+	n, err := m.checkRange("view", off, n)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return f(nil)
+	}
+	if n <= bufferedView && m.leased.IsOriginal() {
+		return m.viewBuffer(off, n, f)
+	}
+	r, err := m.private()
+	if err != nil {
+		return pathError("view", m.name, err)
+	}
+	return m.viewRegion(r, off, n, f, r.ReadError)
+}
+
+// viewBuffer is View of few bytes of the file itself, which are copied: a slice of its mapping
+// would show what others write.
+func (m *Mmap) viewBuffer(off, n int64, f func(b []byte) error) error {
+	b := make([]byte, n)
+	if _, err := m.readRegion(b, off); err != nil {
+		return pathError("view", m.name, err)
+	}
+	return f(b)
 }
 
 // Bytes returns the memory itself, valid until Close. Using it later is a fault that ends the
 // program; so is a disk error while it is used. ReadAt and View have neither problem.
 //
 // It is nil if the size is 0, after Close, if the file cannot be mapped, and if the disk refused the
-// private copy. View has the error of the last two.
+// private copy, or, with Config.Lazy, if it cannot be made. View has the error of the last three.
+// Snapshots that share a private copy share its memory, which then stays until the last is closed.
 func (m *Mmap) Bytes() []byte {
 	if !m.isValid() || m.closed.Load() {
 		return nil
 	}
-	return m.region.Bytes()
+	r, err := m.private()
+	if err != nil {
+		return nil
+	}
+	return r.Bytes()
 }
 
 // Settled reports whether no write(2) call was in progress when the copy was begun. Such a call sets
 // the times of the file when it begins, and not when it ends, so that a [ComparedCopy] can have a
-// part of what it writes. A Reflink and a LeasedCopy are settled. A ComparedCopy is settled if a
+// part of what it writes. A Reflink, a LeasedCopy and a Lease are settled. A ComparedCopy is settled if a
 // lease showed that no process had the file open for writing, if nothing is ever written to its
 // filesystem (squashfs, EROFS, ISO 9660, cramfs), or if the last change of the file was two seconds
 // old when the copy was begun; ten seconds if a process is known to have the file open for writing,
@@ -153,6 +195,9 @@ func (m *Mmap) Close() error {
 	}
 	if m.closed.Swap(true) {
 		return pathError("close", m.name, fs.ErrClosed)
+	}
+	if m.leased != nil {
+		return pathError("close", m.name, m.leased.Close())
 	}
 	return pathError("close", m.name, m.region.Close())
 }

@@ -117,21 +117,16 @@ func (c Config) open(ctx context.Context, name string) (*Mmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer syscalls.Close(src)
 	dir := func() int {
 		if p.Dir() == pathname.NoDir && c.Root == nil {
 			p.DirFD = directoryOf(p.FD, p.Stat)
 		}
 		return p.DirFD
 	}
-	copied, err := c.options(true).Copy(ctx, privatefile.Source{
+	return c.openFile(ctx, privatefile.Source{
 		FD: src, Exclusive: true, Stat: p.Stat, Dir: dir,
 		DirName: func() string { return p.Unopened },
-	}, false)
-	if err != nil {
-		return nil, err
-	}
-	return c.newMmap(copied, name, p.Stat)
+	}, p, name)
 }
 
 func (c Config) fromFile(ctx context.Context, f *os.File) (m *Mmap, err error) {
@@ -158,7 +153,6 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 		if src.FD, err = openPathDescriptor(ctx, fd, st); err != nil {
 			return nil, err
 		}
-		defer syscalls.Close(src.FD)
 		src.Exclusive = true
 	} else if ok, err := sys.IsReadable(fd); err != nil {
 		return nil, err
@@ -173,11 +167,10 @@ func (c Config) fromDescriptor(ctx context.Context, fd int, name string) (*Mmap,
 		}
 		return at.DirFD
 	}
-	copied, err := c.options(true).Copy(ctx, src, false)
-	if err != nil {
-		return nil, err
+	if src.Exclusive {
+		return c.openFile(ctx, src, &at, name)
 	}
-	return c.newMmap(copied, name, st)
+	return c.copyFile(ctx, src, name)
 }
 
 // statFile describes the regular file fd, which is to be copied.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/lease"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/mapped"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/privatefile"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
@@ -22,8 +23,9 @@ type source struct {
 	stat    syscalls.Stat
 	method  Method
 	settled bool
-	where   string         // where the private copy lies, and why
-	region  *mapped.Region // the private copy
+	where   string          // where the private copy lies, and why
+	region  *mapped.Region  // the private copy; with leased, it has nothing but the size
+	leased  *lease.Snapshot // the file itself, or nil
 	closed  atomic.Bool
 }
 
@@ -39,6 +41,42 @@ func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writa
 	return err
 }
 
+// current returns the region that is read at the moment. What is read from it is not proven.
+func (s *source) current() *mapped.Region {
+	if s.leased != nil {
+		return s.leased.Region()
+	}
+	return s.region
+}
+
+// read calls use with the region to read from, again if what it has read is not proven.
+func (s *source) read(use func(r *mapped.Region) error) error {
+	if s.leased != nil {
+		return s.leased.Do(use)
+	}
+	return use(s.region)
+}
+
+// readRegion is [mapped.Region.ReadAt] of the private copy, or of the file itself.
+func (s *source) readRegion(p []byte, off int64) (n int, err error) {
+	if s.leased == nil {
+		return s.region.ReadAt(p, off)
+	}
+	err = s.leased.Do(func(r *mapped.Region) (err error) {
+		n, err = r.ReadAt(p, off)
+		return err
+	})
+	return n, err
+}
+
+// private returns the region of the private copy. It makes the copy if there is none.
+func (s *source) private() (*mapped.Region, error) {
+	if s.leased == nil {
+		return s.region, nil
+	}
+	return s.leased.Private()
+}
+
 func (s *source) size() int64 { return s.region.Size() }
 
 func (s *source) info() (fs.FileInfo, error) {
@@ -50,11 +88,15 @@ func (s *source) info() (fs.FileInfo, error) {
 
 func (s *source) isResident(off, n int64) bool {
 	n, err := s.checkRange("resident", off, n)
-	return err == nil && s.region.Resident(off, n)
+	return err == nil && s.current().Resident(off, n)
 }
 
 func (s *source) readAt(p []byte, off int64) (int, error) {
-	if s.region.TryRead(p, off) {
+	if s.leased != nil {
+		if s.leased.TryRead(p, off) {
+			return len(p), nil
+		}
+	} else if s.region.TryRead(p, off) {
 		return len(p), nil
 	}
 	return s.readAtSlowly(p, off)
@@ -66,7 +108,7 @@ func (s *source) readAtSlowly(p []byte, off int64) (int, error) {
 	}
 	n, err := clip(len(p), off, s.region.Size())
 	if n > 0 {
-		k, rerr := s.region.ReadAt(p[:n], off)
+		k, rerr := s.readRegion(p[:n], off)
 		if rerr != nil {
 			n, err = k, destinationFault(p[k:n], rerr)
 		}
@@ -86,7 +128,14 @@ func (s *source) view(off, n int64, f func(b []byte) error, cause func(off int64
 	if n == 0 {
 		return f(nil)
 	}
-	fault, ferr, err := s.region.View(off, n, f)
+	return s.viewRegion(s.region, off, n, f, cause)
+}
+
+// viewRegion is view of a range that was checked, n > 0.
+func (s *source) viewRegion(
+	r *mapped.Region, off, n int64, f func(b []byte) error, cause func(off int64) error,
+) error {
+	fault, ferr, err := r.View(off, n, f)
 	if fault >= 0 {
 		err = cause(fault)
 	}
@@ -101,7 +150,8 @@ func (s *source) prefetch(off, n int64) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return pathError("prefetch", s.name, s.region.Prefetch(off, n))
+	err = s.read(func(r *mapped.Region) error { return r.Prefetch(off, n) })
+	return pathError("prefetch", s.name, err)
 }
 
 // checkRange checks that the snapshot is open and that n bytes from off on, or all from off on if n is

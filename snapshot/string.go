@@ -30,12 +30,17 @@ func (m *MmapMut) String() string {
 const noSnapshot = "no snapshot" // nil or zero
 
 func (s *source) describe() string {
-	how := s.method.String() + " "
-	if s.method == None {
+	how, where := s.method.String()+" ", s.where
+	switch {
+	case s.method == None:
 		how = ""
+	case s.leased != nil && s.leased.IsOriginal():
+		where = "on the file itself"
+	case s.leased != nil:
+		where = "that ended, with a private copy"
 	}
 	size := strconv.FormatInt(s.size(), 10)
-	text := strconv.Quote(s.name) + ": " + size + " bytes, " + how + printable(s.where)
+	text := strconv.Quote(s.name) + ": " + size + " bytes, " + how + printable(where)
 	if s.closed.Load() {
 		text += ", closed"
 	}

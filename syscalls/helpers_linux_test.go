@@ -214,3 +214,10 @@ func tmpfile(t *testing.T, dirfd int, perm uint32) int {
 
 // quickly keeps the race detector from letting every process sleep a second at its end.
 const quickly = "GORACE=atexit_sleep_ms=0"
+
+func wantLease(t *testing.T, fd, want int) {
+	t.Helper()
+	if kind, err := syscalls.GetLease(fd); kind != want || err != nil {
+		t.Errorf("the lease is %d, %v, want %d", kind, err, want)
+	}
+}

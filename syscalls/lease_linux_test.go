@@ -58,13 +58,6 @@ var _ = describe(
 	},
 )
 
-func wantLease(t *testing.T, fd, want int) {
-	t.Helper()
-	if kind, err := syscalls.GetLease(fd); kind != want || err != nil {
-		t.Errorf("the lease is %d, %v, want %d", kind, err, want)
-	}
-}
-
 func TestSetLeaseGetLease(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")

@@ -64,6 +64,10 @@ func writebackFailed(int) error  { return errOther }
 func setLease(int, int) error    { return errOther }
 func getLease(int) (int, error)  { return NoLease, errOther }
 
+func readLeaseSignal(int, int, int) error  { return errOther }
+func blockSignal(int) (int, error)         { return -1, errOther }
+func awaitSignal(int, time.Duration) error { return errOther }
+
 // Operations of POSIX, or of every Unix.
 
 func pread(int, []byte, int64) (int, error)  { return 0, errOther }

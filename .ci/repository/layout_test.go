@@ -37,6 +37,10 @@ var layout = []struct {
 	{internal + "privatefile", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname",
 	}},
+	{internal + "lease", []string{
+		"syscalls", internal + "sys", internal + "pathname", internal + "mapped",
+		internal + "privatefile",
+	}},
 	{internal + "defrag", []string{"syscalls", internal + "sys", internal + "privatefile"}},
 	{internal + "extentdiff", []string{"syscalls", internal + "sys"}},
 	{internal + "publish", []string{
@@ -44,7 +48,8 @@ var layout = []struct {
 	}},
 	{"snapshot", []string{
 		"syscalls", internal + "sys", internal + "retry", internal + "pathname", internal + "mapped",
-		internal + "privatefile", internal + "defrag", internal + "extentdiff", internal + "publish",
+		internal + "privatefile", internal + "lease", internal + "defrag", internal + "extentdiff",
+		internal + "publish",
 	}},
 	{"adapters", []string{"snapshot", "syscalls"}},
 	{"adapters/httpfs", []string{"snapshot", "adapters"}},

@@ -79,6 +79,7 @@ func cloning(rows []*row) []*row {
 // bars returns where the library must stand.
 func (r *report) bars() []bar {
 	open := r.find("Open", "method=reflink")
+	lazy := r.find("LazyOpen")
 	hot := r.find("ReadAt", "size=4096", "cache=hot")
 	edit := cloning(r.find("Commit", "pages=1", "durable=true", "size=1073741824"))
 	sparse := r.find("Copy", "file=sparse")
@@ -91,6 +92,10 @@ func (r *report) bars() []bar {
 		most("Open and Close by reflink, of the bare system calls", 1.3, open, over("Mmap", "bare")),
 		most("Open and Close by reflink, of that of the best size", 1.3, open, flat(open, "Mmap")),
 		most("the bare system calls, of those of the best size", 1.3, open, flat(open, "bare")),
+		most("Open and Close with Lazy, of the bare system calls", 1.3, lazy, over("Lazy", "bare")),
+		most("Open and Close with Lazy, of that of the best size", 1.3, lazy, flat(lazy, "Lazy")),
+		most("ReadAt of 64 KiB, hot: with Lazy, of that without", 1.1,
+			r.find("LazyReadAt", "size=65536"), over("Lazy", "Mmap")),
 		least("ReadAt of 4 KiB, hot: os.File, of Mmap", 5, hot, over("os.File", "Mmap")),
 		most("ReadAt of 4 KiB, hot: Mmap, of a plain mapping", 1.5, hot, over("Mmap", "mapping")),
 		most("ReadAt of 4 KiB, hot: allocations", 0, r.find("ReadAt", "size=4096", "cache=hot", "goroutines=1"), metric("Mmap-allocs/op")),

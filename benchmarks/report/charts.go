@@ -19,7 +19,7 @@ type chart struct {
 func (r *report) charts(dir string) ([]chart, error) {
 	var shown []chart
 	for _, c := range []chart{
-		{"open.svg", "Opening and closing a file", "On XFS, by reflink, and on ext4, where the data are copied. bare are the system calls alone that a reflink takes; os.ReadFile is the other way to have what nobody changes any more.", r.drawOpen},
+		{"open.svg", "Opening and closing a file", "On XFS, by reflink, and on ext4, where the data are copied, or with Lazy read under a lease. bare are the system calls alone that a reflink takes; os.ReadFile is the other way to have what nobody changes any more.", r.drawOpen},
 		{"readat.svg", "Reading at random what is in memory", "On XFS, one goroutine. memory is a slice on the heap: the limit.", r.drawReadAt},
 		{"stall.svg", "Work of others while readers wait for the disk", "Eight goroutines read cold pages of a slow disk, one computes, on two processors. raw is a mapping that is touched as it is.", r.drawStall},
 		{"commit.svg", "Changing one page, durably", "rewrite is write, fsync, rename, fsync of the directory.", r.drawCommit},
@@ -61,6 +61,7 @@ func (r *report) drawOpen(path string) (bool, error) {
 	p.line("Mmap, ext4 (copy)", 0, true, bySize(ext4, "Mmap", seconds))
 	p.line("Mmap, XFS (reflink)", 0, false, bySize(xfs, "Mmap", seconds))
 	p.line("bare system calls, XFS", 2, false, bySize(xfs, "bare", seconds))
+	p.line("Lazy, ext4", 4, false, bySize(r.find("LazyOpen", "fs=ext4"), "Lazy", seconds))
 	p.line("os.Open, XFS", 3, false, bySize(xfs, "os.File", seconds))
 	return p.save(path)
 }

@@ -19,6 +19,7 @@ var colors = []color.Color{
 	color.RGBA{0xD5, 0x5E, 0x00, 0xFF}, // vermilion
 	color.RGBA{0x00, 0x9E, 0x73, 0xFF}, // green
 	color.RGBA{0x80, 0x80, 0x80, 0xFF}, // gray
+	color.RGBA{0xE6, 0x9F, 0x00, 0xFF}, // orange
 }
 
 // wider is how much wider text may be than is reckoned with, where its font is not there.

@@ -70,6 +70,7 @@ type options struct {
 	ranges       int
 	held         int64 // MiB
 	copying      int64 // MiB
+	lazy         bool
 }
 
 // run serves until the context ends, and returns the exit status.
@@ -88,6 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.ranges, "ranges", 16, "how many ranges a request may ask for")
 	flags.Int64Var(&o.held, "held", 1024, "how many `MiB` copies of files may hold; no larger file is copied")
 	flags.Int64Var(&o.copying, "copying", 256, "how many `MiB` to copy at a time, or one file that is larger")
+	flags.BoolVar(&o.lazy, "lazy", false, "copy a file only when a process wants to write to it")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

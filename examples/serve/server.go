@@ -17,7 +17,7 @@ import (
 )
 
 func serve(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
-	fsys, err := adapters.NewFS(o.dir, snapshot.Config{})
+	fsys, err := adapters.NewFS(o.dir, snapshot.Config{Lazy: o.lazy})
 	if err != nil {
 		return err
 	}

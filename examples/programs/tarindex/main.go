@@ -34,7 +34,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: tarindex [-i index] [-l] archive.tar [member ...]
+const usage = `usage: tarindex [-lazy] [-i index] [-l] archive.tar [member ...]
 
 Writes the contents of members of a tar archive to standard output, each read where it is. With -i,
 where they are is remembered in a file, which is made if it is not there, and made again if the
@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	file := flags.String("i", "", "keep the index in this `file`, in a directory that no other user may write to")
 	list := flags.Bool("l", false, "list the members: offset of the header, size, time of modification, name")
 	limit := program.NewLimit(flags)
+	lazy := flags.Bool("lazy", false, "copy the archive only when a process wants to write to it")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	}
 
 	update, end := std.Progress("copying the archive")
-	m, err := snapshot.Config{Progress: update}.Open(ctx, flags.Arg(0))
+	m, err := snapshot.Config{Progress: update, Lazy: *lazy}.Open(ctx, flags.Arg(0))
 	end()
 	if err != nil {
 		return err

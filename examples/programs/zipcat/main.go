@@ -33,7 +33,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 )
 
-const usage = `usage: zipcat [-l | -d directory] archive [pattern ...]
+const usage = `usage: zipcat [-lazy] [-l | -d directory] archive [pattern ...]
 
 Writes the members of a zip archive that match a pattern to standard output, or all of them if there
 is no pattern. A pattern is a shell pattern ("*" stops at a slash), or the name of a directory, which
@@ -48,6 +48,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	list := flags.Bool("l", false, "list the members: size, time of modification, name")
 	dir := flags.String("d", "", "extract below this `directory`, which is made if need be; files that exist are not replaced")
 	limit := program.NewLimit(flags)
+	lazy := flags.Bool("lazy", false, "copy the archive only when a process wants to write to it")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	}
 
 	update, end := std.Progress("copying the archive")
-	m, err := snapshot.Config{Progress: update}.Open(ctx, flags.Arg(0))
+	m, err := snapshot.Config{Progress: update, Lazy: *lazy}.Open(ctx, flags.Arg(0))
 	end()
 	if err != nil {
 		return err

@@ -16,9 +16,9 @@ var mounts struct {
 	magic      map[uint64]uint32
 }
 
-// fsType returns the magic number of the filesystem that src lies on. It asks the filesystem
+// FSType returns the magic number of the filesystem that src lies on. It asks the filesystem
 // itself once for each mount, because XFS answers only after the inodes that are being freed.
-func (src Source) fsType() (uint32, error) {
+func (src Source) FSType() (uint32, error) {
 	mount := src.Stat.Mount
 	mounts.Lock()
 	magic, ok := mounts.magic[mount]

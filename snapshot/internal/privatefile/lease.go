@@ -26,7 +26,7 @@ type lease struct {
 // open for writing or mapped writable at the moment, EACCES if it belongs to another user.
 func takeLease(src Source) (lease, error) {
 	none := lease{fd: -1}
-	magic, err := src.fsType()
+	magic, err := src.FSType()
 	if err != nil { // a sandbox refuses fstatfs(2): it can be any filesystem
 		return none, errNoLeases
 	}

@@ -63,7 +63,7 @@ func (o Options) tmpfile(src Source) (int, error) {
 
 // neverClones reports whether the filesystem of src is one that has no reflinks.
 func (src Source) neverClones() bool {
-	magic, err := src.fsType()
+	magic, err := src.FSType()
 	return err == nil && (magic == syscalls.Ext4 || magic == syscalls.Tmpfs)
 }
 

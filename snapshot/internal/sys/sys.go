@@ -57,6 +57,7 @@ var (
 	Populate         = syscalls.Populate
 	Pread            = syscalls.Pread
 	Pwrite           = syscalls.Pwrite
+	ReadLeaseSignal  = syscalls.ReadLeaseSignal
 	Readlinkat       = syscalls.Readlinkat
 	RenameNoReplace  = syscalls.RenameNoReplace
 	Renameat         = syscalls.Renameat
@@ -151,6 +152,7 @@ var Calls = []Call{
 	{"seekhole", &SeekHole},
 	{"noatime", &SetNoAtime},
 	{"setlease", &SetLease},
+	{"setlease signal", &ReadLeaseSignal},
 	{"setflags", &SetNoCOW},
 	{"tmpfile", &Tmpfile},
 	{"tmpfile excl", &TmpfileExcl},
