@@ -164,7 +164,10 @@ func listAttributes(fd int) ([]string, error) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), err
+	if err != nil {
+		return nil, fmt.Errorf("extended attributes cannot be read: %w", err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(notCopied, name) }), nil
 }
 
 // AttributesOf reads the attributes of the file at p. It opens the file only where its descriptor

@@ -174,18 +174,27 @@ func (t *Temporary) complete(
 	if err := sys.Fsync(t.FD); err != nil {
 		return nil, syscalls.Stat{}, syncError{err}
 	}
+	stat, err := sys.Fstat(t.FD)
+	if err != nil {
+		return nil, syscalls.Stat{}, err
+	}
 	given := want
 	if given == nil {
-		if given, err = ReadAttributes(t.FD); err != nil {
+		given, err = ReadAttributes(t.FD)
+		if errors.Is(err, syscall.EIO) {
+			// The filesystem has no list of extended attributes. The new file needs none; if a later
+			// commit has to keep those of the file, it meets the error.
+			given, err = &Attributes{UID: stat.UID, GID: stat.GID, Perm: stat.Perm}, nil
+		}
+		if err != nil {
 			return nil, syscalls.Stat{}, err
 		}
 	}
-	stat, err := sys.Fstat(t.FD)
 	perm := given.Perm
 	if want == nil {
 		perm = mode.of(perm)
 	}
-	if err == nil && stat.Perm != perm {
+	if stat.Perm != perm {
 		// The kernel drops the set-group-ID bit without a word if the caller is not in the group.
 		err = fmt.Errorf("mode %#o cannot be set: %w", perm, fs.ErrPermission)
 	}
