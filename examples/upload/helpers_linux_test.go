@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -48,7 +49,9 @@ func newStore(t *testing.T) *store {
 	} {
 		t.Setenv(name, value)
 	}
+	alone := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // leaves no connection open
 	adjust = func(o *s3.Options) {
+		o.HTTPClient = alone
 		o.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond)
 	}
 	var err error

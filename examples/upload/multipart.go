@@ -63,7 +63,8 @@ func (m *multipart) UploadPart(
 }
 
 // CompleteMultipartUpload gives the store the checksum of the full object to compare. If the store
-// has made the object and its answer was lost, the upload is gone when the request is repeated.
+// has made the object and its answer was lost, the upload is gone when the request is repeated, or
+// the second answer has no checksum. The object itself then says whether it is the one.
 func (m *multipart) CompleteMultipartUpload(
 	ctx context.Context, in *s3.CompleteMultipartUploadInput, opts ...func(*s3.Options),
 ) (*s3.CompleteMultipartUploadOutput, error) {
@@ -75,12 +76,12 @@ func (m *multipart) CompleteMultipartUpload(
 		part.ChecksumCRC64NVME = m.parts[*part.PartNumber]
 	}
 	out, err := m.Client.CompleteMultipartUpload(ctx, in, opts...)
-	if err == nil {
+	if err == nil && out.ChecksumCRC64NVME != nil {
 		return out, nil
 	}
 	obj, headErr := head(ctx, m.Client, location{*in.Bucket, *in.Key})
 	if headErr != nil || obj.token != m.token {
-		return nil, err
+		return out, err
 	}
 	return &s3.CompleteMultipartUploadOutput{
 		Bucket: in.Bucket, Key: in.Key, ETag: obj.etag, VersionId: obj.version, ChecksumCRC64NVME: &obj.sum,
