@@ -26,13 +26,13 @@ func TestGet(t *testing.T) {
 			return passed
 		})
 		call(t, "-get", name, to).Want(t, 0, to+": "+itoa(len(content))+" bytes of "+name, "")
-		mounttest.WantFile(t, to, content)
+		mounttest.WantFile(t, to, []byte(content))
 		s.follow(nil)
 		programtest.Put(t, dir, "got", "precious")
 		call(t, "-get", name, to).Want(t, 1, "", "file already exists")
-		mounttest.WantFile(t, to, "precious")
+		mounttest.WantFile(t, to, []byte("precious"))
 		call(t, "-get", "-replace", name, to).Want(t, 0, "", "")
-		mounttest.WantFile(t, to, content)
+		mounttest.WantFile(t, to, []byte(content))
 		mounttest.WantNames(t, dir, "got")
 	})
 }
@@ -50,7 +50,7 @@ func TestReceivingIsRepeated(t *testing.T) {
 			s.follow(once(op, f))
 			to := filepath.Join(t.TempDir(), "got")
 			call(t, "-get", name, to).Want(t, 0, "verified", "")
-			mounttest.WantFile(t, to, content)
+			mounttest.WantFile(t, to, []byte(content))
 			s.follow(once(op, f))
 			call(t, "-verify", name, file).Want(t, 0, "verified", "")
 		}
