@@ -20,6 +20,7 @@ const (
 	passed       fault = iota
 	failed             // the gateway does not get it, and the answer is 500
 	reset              // the gateway does not get it, and the connection is reset
+	pretended          // the gateway does not get it, and the answer is 204
 	resetMiddle        // half of its body is read, and the connection is reset
 	answerLost         // the gateway answers, and the connection is reset
 	answerCut          // half of the body of the answer arrives
@@ -92,6 +93,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprint(w, "<Error><Code>InternalError</Code><Message>as planned\x1b[2J\nby the test</Message></Error>")
+		return
+	case pretended:
+		w.WriteHeader(http.StatusNoContent)
 		return
 	case reset:
 		drop(w)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -19,6 +21,9 @@ func get(ctx context.Context, std program.Std, o options, name, file string) err
 	from, client, obj, err := find(ctx, o, name)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Lstat(file); err == nil && !o.replace {
+		return &fs.PathError{Op: "create", Path: file, Err: fs.ErrExist} // the commit looks again
 	}
 	m, err := snapshot.Config{CheckConflict: !o.replace}.Create(ctx, file)
 	if err != nil {
