@@ -74,7 +74,7 @@ func TestPartFailsForGood(t *testing.T) {
 				t.Errorf("no %q in %q", part, r.Err)
 			}
 		}
-		if strings.Count(r.Err, "\n") != 1 || strings.Contains(r.Err, "\x1b") {
+		if strings.Count(r.Err, "\n") != 1 || strings.Contains(r.Err, "\u202e") {
 			t.Errorf("not one printable line: %q", r.Err)
 		}
 		s.wantNoUploads(t)
@@ -109,6 +109,7 @@ func TestAbort(t *testing.T) {
 	if r.Status != 1 || strings.Contains(r.Err, "left") {
 		t.Errorf("%+v", r)
 	}
+	s.follow(nil)
 	call(t, file, name+"-other").Want(t, 0, "", "")
 	if ids := s.uploads(t); len(ids) != 2 {
 		t.Fatalf("unfinished uploads: %q", ids)
