@@ -6,19 +6,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
+
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// once is a plan in which a fault hits the first request of an operation.
-func once(hit string, f fault) plan {
-	return func(op string, n int) fault {
-		if op == hit && n == 0 {
-			return f
-		}
-		return passed
-	}
-}
 
 // Each request of an upload is repeated when it fails. If that could make a second multipart
 // upload, the user learns of it.
@@ -79,6 +72,27 @@ func TestPartFailsForGood(t *testing.T) {
 		}
 		s.wantNoUploads(t)
 		wantContent(t, s.content(t), old)
+	}
+}
+
+// The store compares the checksum with all parts, and makes no object of others.
+func TestStoreCompares(t *testing.T) {
+	s := newStore(t)
+	to, err := parseLocation(name)
+	must(t, err)
+	other := &summedReader{sum: 1} // not the one of the body
+	m := &multipart{Client: s.client, body: other, parts: map[int32]*string{}}
+	o := options{partSize: part, jobs: 2}
+	_, err = o.manager(m, func(int64, int64) {}).UploadObject(t.Context(), &transfermanager.UploadObjectInput{
+		Bucket: &to.bucket, Key: &to.key, Body: strings.NewReader(version(1, part+1)),
+		ChecksumAlgorithm: "CRC64NVME", ChecksumType: types.ChecksumTypeFullObject,
+	})
+	if !hasCode(err, "BadDigest") {
+		t.Errorf("%v", err)
+	}
+	s.wantNoUploads(t)
+	if s.content(t) != "" {
+		t.Error("there is an object")
 	}
 }
 

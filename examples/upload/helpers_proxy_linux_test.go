@@ -34,6 +34,16 @@ const (
 // this operation from 0 on. It is called from several goroutines.
 type plan func(op string, n int) fault
 
+// once is a plan in which a fault hits the first request of an operation.
+func once(hit string, f fault) plan {
+	return func(op string, n int) fault {
+		if op == hit && n == 0 {
+			return f
+		}
+		return passed
+	}
+}
+
 // A proxy stands between the program and a gateway, on a port of its own on loopback.
 type proxy struct {
 	gateway *gateway
