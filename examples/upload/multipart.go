@@ -71,10 +71,12 @@ func (m *multipart) CompleteMultipartUpload(
 	sum := checksum(m.body.sum)
 	in.ChecksumCRC64NVME = &sum
 	in.ChecksumType = types.ChecksumTypeFullObject
+	m.mu.Lock()
 	for i := range in.MultipartUpload.Parts {
 		part := &in.MultipartUpload.Parts[i]
 		part.ChecksumCRC64NVME = m.parts[*part.PartNumber]
 	}
+	m.mu.Unlock()
 	out, err := m.Client.CompleteMultipartUpload(ctx, in, opts...)
 	if err == nil && out.ChecksumCRC64NVME != nil {
 		return out, nil
@@ -84,7 +86,7 @@ func (m *multipart) CompleteMultipartUpload(
 		return out, err
 	}
 	return &s3.CompleteMultipartUploadOutput{
-		Bucket: in.Bucket, Key: in.Key, ETag: obj.etag, VersionId: obj.version, ChecksumCRC64NVME: &obj.sum,
+		Bucket: in.Bucket, Key: in.Key, ETag: obj.etag, ChecksumCRC64NVME: &obj.sum,
 	}, nil
 }
 

@@ -115,7 +115,7 @@ func receive(
 	if obj.size > 0 { // a range of nothing is an error
 		update, end := std.Progress("receiving")
 		_, err := o.manager(client, update).DownloadObject(ctx, &transfermanager.DownloadObjectInput{
-			Bucket: &from.bucket, Key: &from.key, WriterAt: to, IfMatch: obj.etag, VersionID: obj.version,
+			Bucket: &from.bucket, Key: &from.key, WriterAt: to, IfMatch: obj.etag,
 		})
 		end()
 		if ctx.Err() != nil {

@@ -61,10 +61,10 @@ func connect(ctx context.Context, o options) (*s3.Client, error) {
 
 // An object is a version of an object, as the store describes it.
 type object struct {
-	size          int64
-	etag, version *string
-	sum           string // as S3 writes it, or "" if the store keeps none of the full object
-	token         string // of the upload that made it, if it was this program's
+	size  int64
+	etag  *string
+	sum   string // as S3 writes it, or "" if the store keeps none of the full object
+	token string // of the upload that made it, if it was this program's
 }
 
 // head asks the store for the newest version of an object.
@@ -76,8 +76,7 @@ func head(ctx context.Context, client *s3.Client, at location) (object, error) {
 		return object{}, err
 	}
 	obj := object{
-		size: aws.ToInt64(out.ContentLength), etag: out.ETag, version: out.VersionId,
-		token: out.Metadata[tokenName],
+		size: aws.ToInt64(out.ContentLength), etag: out.ETag, token: out.Metadata[tokenName],
 	}
 	if out.ChecksumType != types.ChecksumTypeComposite {
 		obj.sum = aws.ToString(out.ChecksumCRC64NVME)
