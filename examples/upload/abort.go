@@ -35,7 +35,8 @@ func abort(ctx context.Context, std program.Std, o options, name string) error {
 				continue
 			}
 			in := &s3.AbortMultipartUploadInput{Bucket: &at.bucket, Key: &at.key, UploadId: u.UploadId}
-			if err := abortUpload(ctx, client, in); err != nil {
+			_, err := client.AbortMultipartUpload(ctx, in)
+			if err != nil && !hasCode(err, "NoSuchUpload") { // another process has ended it
 				return fmt.Errorf("abort an upload of %s: %w", at, err)
 			}
 			id, begun := program.Printable(aws.ToString(u.UploadId)), aws.ToTime(u.Initiated)

@@ -23,6 +23,7 @@ const (
 	failed             // the gateway does not get it, and the answer is 500
 	reset              // the gateway does not get it, and the connection is reset
 	pretended          // the gateway does not get it, and the answer is 204
+	held               // the gateway does not get it, and there is no answer
 	resetMiddle        // half of its body is read, and the connection is reset
 	answerLost         // the gateway answers, and the connection is reset
 	answerCut          // half of the body of the answer arrives
@@ -83,7 +84,7 @@ func operation(r *http.Request) string {
 	switch {
 	case q.Has("uploadId"):
 		op = map[string]string{
-			"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload", "GET": "ListParts",
+			"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload",
 		}
 	case q.Has("uploads") && r.Method == "GET":
 		return "ListMultipartUploads"
@@ -111,6 +112,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case reset:
 		drop(w)
+		return
+	case held:
+		_, _ = io.Copy(io.Discard, r.Body) // net/http looks at the connection only after that
+		<-r.Context().Done()
 		return
 	case resetMiddle:
 		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
@@ -84,7 +85,10 @@ func TestUploadUnderDestruction(t *testing.T) {
 	file := programtest.Put(t, dir, "file", versions[0])
 	sent, rounds := 0, 0
 	faults := []fault{failed, reset, resetMiddle, answerLost, answerCut}
-	change := func(i int) error { return programtest.Replace(file, versions[i%len(versions)]) }
+	change := func(i int) error {
+		time.Sleep(10 * time.Millisecond) // leaves the processors to the others
+		return programtest.Replace(file, versions[i%len(versions)])
+	}
 	beside.Do(t, mounttest.Count(3, 20, 1000), change, func(i int) {
 		must(t, os.WriteFile(file+".whole", []byte(versions[i%len(versions)]), 0o644))
 		must(t, os.Rename(file+".whole", file))

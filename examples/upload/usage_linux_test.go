@@ -67,18 +67,20 @@ func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	file, to := programtest.Put(t, dir, "file", version(1, 3*part)), filepath.Join(dir, "got")
 	programtest.WantHelp(t, exe, "usage: upload")
-	interruptAt := func(hit string, args ...string) {
-		cmd := exec.CommandContext(t.Context(), exe, append([]string{"-path-style", "-part-size", "5"}, args...)...)
+	interruptAt := func(hit string, first int, f fault, args ...string) {
+		args = append([]string{"-path-style", "-part-size", "5", "-jobs", "1"}, args...)
+		cmd := exec.CommandContext(t.Context(), exe, args...)
 		started := make(chan struct{})
 		var once sync.Once
 		s.follow(func(op string, n int) fault {
-			if op == hit && (n > 0 || !strings.HasPrefix(op, "UploadPart")) {
-				once.Do(func() {
-					<-started
-					_ = cmd.Process.Signal(syscall.SIGINT)
-				})
+			if op != hit || n < first {
+				return passed
 			}
-			return passed
+			once.Do(func() {
+				<-started
+				_ = cmd.Process.Signal(syscall.SIGINT)
+			})
+			return f
 		})
 		var said strings.Builder
 		cmd.Stderr = &said
@@ -91,11 +93,12 @@ func TestInterrupted(t *testing.T) {
 		s.wantNoUploads(t)
 		mounttest.WantNames(t, dir, "file")
 	}
-	interruptAt("CreateMultipartUpload", file, name)
-	interruptAt("UploadPart", file, name)
+	interruptAt("CreateMultipartUpload", 0, passed, file, name)
+	interruptAt("UploadPart", 1, held, file, name) // the first part has arrived
+	interruptAt("CompleteMultipartUpload", 0, held, file, name)
 	if s.content(t) != "" {
 		t.Error("there is an object")
 	}
 	call(t, file, name).Want(t, 0, "", "")
-	interruptAt("GetObject", "-get", name, to)
+	interruptAt("GetObject", 1, held, "-get", name, to)
 }
