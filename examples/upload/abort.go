@@ -40,7 +40,8 @@ func abort(ctx context.Context, std program.Std, o options, name string) error {
 				return fmt.Errorf("abort an upload of %s: %w", at, err)
 			}
 			id, begun := program.Printable(aws.ToString(u.UploadId)), aws.ToTime(u.Initiated)
-			if _, err := fmt.Fprintf(std.Out, "aborted: upload %s of %s\n", id, begun.Format(time.RFC3339)); err != nil {
+			_, err = fmt.Fprintf(std.Out, "aborted: upload %s of %s\n", id, begun.Format(time.RFC3339))
+			if err != nil {
 				return err
 			}
 		}

@@ -20,7 +20,8 @@ func TestSendingIsRepeated(t *testing.T) {
 	dir := t.TempDir()
 	v := 0 // no two objects are the same
 	for op, size := range map[string]int{
-		"PutObject": 1000, "CreateMultipartUpload": part + 1, "UploadPart": part + 1, "CompleteMultipartUpload": part + 1,
+		"PutObject": 1000, "CreateMultipartUpload": part + 1,
+		"UploadPart": part + 1, "CompleteMultipartUpload": part + 1,
 	} {
 		for _, f := range []fault{failed, reset, resetMiddle, answerLost, answerCut} {
 			v++
@@ -29,7 +30,8 @@ func TestSendingIsRepeated(t *testing.T) {
 			r := call(t, file, name)
 			tries := s.seen[op]
 			left := strings.Contains(r.Err, "may be left")
-			if ids := s.uploads(t); r.Status != 0 || len(ids) > 0 && !left || left && op != "CreateMultipartUpload" {
+			ids := s.uploads(t)
+			if r.Status != 0 || len(ids) > 0 && !left || left && op != "CreateMultipartUpload" {
 				t.Errorf("%s, fault %d: %+v, unfinished %q", op, f, r, ids)
 			}
 			if tries < 2 && f != answerCut { // an empty body cannot be cut
@@ -83,10 +85,11 @@ func TestStoreCompares(t *testing.T) {
 	other := &summedReader{sum: 1} // not the one of the body
 	m := &multipart{Client: s.client, body: other, parts: map[int32]*string{}}
 	o := options{partSize: part, jobs: 2}
-	_, err = o.manager(m, func(int64, int64) {}).UploadObject(t.Context(), &transfermanager.UploadObjectInput{
+	in := &transfermanager.UploadObjectInput{
 		Bucket: &to.bucket, Key: &to.key, Body: strings.NewReader(version(1, part+1)),
 		ChecksumAlgorithm: "CRC64NVME", ChecksumType: types.ChecksumTypeFullObject,
-	})
+	}
+	_, err = o.manager(m, func(int64, int64) {}).UploadObject(t.Context(), in)
 	if !hasCode(err, "BadDigest") {
 		t.Errorf("%v", err)
 	}

@@ -37,13 +37,15 @@ func serveGateway(dir, socket string) error {
 	if err != nil {
 		return err
 	}
-	store, err := posix.New(filepath.Join(dir, "data"), attributes, posix.PosixOpts{SideCarDir: sidecar})
+	data := filepath.Join(dir, "data")
+	store, err := posix.New(data, attributes, posix.PosixOpts{SideCarDir: sidecar})
 	if err != nil {
 		return err
 	}
 	return embedgw.RunVersityGW(ctx, store, &embedgw.Config{
 		RootUserAccess: accessKey, RootUserSecret: secretKey, Ports: []string{socket},
-		MaxConnections: 1000, MaxRequests: 1000, MultipartMaxParts: 10_000, Quiet: true, KeepAlive: true,
+		MaxConnections: 1000, MaxRequests: 1000, MultipartMaxParts: 10_000,
+		Quiet: true, KeepAlive: true,
 	})
 }
 

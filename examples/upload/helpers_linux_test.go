@@ -49,7 +49,8 @@ func newStore(t *testing.T) *store {
 	} {
 		t.Setenv(name, value)
 	}
-	alone := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // leaves no connection open
+	// It leaves no connection open.
+	alone := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	adjust = func(o *s3.Options) {
 		o.HTTPClient = alone
 		o.Retryer = retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond)

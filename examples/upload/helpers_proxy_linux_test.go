@@ -80,7 +80,9 @@ func (p *proxy) follow(plan plan) {
 // operation returns the name that S3 has for the operation of a request.
 func operation(r *http.Request) string {
 	q := r.URL.Query()
-	op := map[string]string{"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "POST": "CreateMultipartUpload"}
+	op := map[string]string{
+		"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "POST": "CreateMultipartUpload",
+	}
 	switch {
 	case q.Has("uploadId"):
 		op = map[string]string{
@@ -105,7 +107,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case failed:
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusInternalServerError)
-		fmt.Fprint(w, "<Error><Code>InternalError</Code><Message>as planned\u202e\nby the test</Message></Error>")
+		fmt.Fprint(w, "<Error><Code>InternalError</Code>"+
+			"<Message>as planned\u202e\nby the test</Message></Error>")
 		return
 	case pretended:
 		w.WriteHeader(http.StatusNoContent)

@@ -101,15 +101,22 @@ func command(ctx context.Context, args []string, std program.Std) error {
 func parse(args []string, std program.Std) (o options, names []string, err error) {
 	flags := flag.NewFlagSet("upload", flag.ContinueOnError)
 	flags.BoolVar(&o.get, "get", false, "fetch the object into a new file")
-	flags.BoolVar(&o.verify, "verify", false, "compare the object with its checksum, and with the file if there is one")
-	flags.BoolVar(&o.abort, "abort", false, "remove all unfinished uploads of the object, also those of other processes")
-	flags.StringVar(&o.region, "region", "", "the `region` of the bucket, instead of the SDK's configuration")
-	flags.StringVar(&o.endpoint, "endpoint", "", "the `URL` of the store, instead of the SDK's configuration")
-	flags.BoolVar(&o.pathStyle, "path-style", false, "put the bucket into the path of URLs, not into the name of the host")
-	part := flags.Int64("part-size", 8, "the size of a part in `MiB`, 5 to 5120; larger if there were more than 10000 parts")
+	flags.BoolVar(&o.verify, "verify", false,
+		"compare the object with its checksum, and with the file if there is one")
+	flags.BoolVar(&o.abort, "abort", false,
+		"remove all unfinished uploads of the object, also those of other processes")
+	flags.StringVar(&o.region, "region", "",
+		"the `region` of the bucket, instead of the SDK's configuration")
+	flags.StringVar(&o.endpoint, "endpoint", "",
+		"the `URL` of the store, instead of the SDK's configuration")
+	flags.BoolVar(&o.pathStyle, "path-style", false,
+		"put the bucket into the path of URLs, not into the name of the host")
+	part := flags.Int64("part-size", 8,
+		"the size of a part in `MiB`, 5 to 5120; larger if there were more than 10000 parts")
 	flags.IntVar(&o.jobs, "jobs", 5, "how many parts to transfer at a time")
 	flags.BoolVar(&o.replace, "replace", false, "let -get replace a file that exists")
-	flags.BoolVar(&o.unchecked, "unchecked", false, "accept an object for which the store keeps no CRC-64/NVME checksum of the full object")
+	flags.BoolVar(&o.unchecked, "unchecked", false,
+		"accept an object for which the store keeps no CRC-64/NVME checksum of the full object")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return o, nil, err
 	}
@@ -128,7 +135,8 @@ func parse(args []string, std program.Std) (o options, names []string, err error
 		least, most = 1, 1
 	}
 	if modes > 1 || len(names) < least || len(names) > most {
-		return o, nil, program.Usage("want one of -get, -verify, -abort or none, and a file and an object as they need")
+		return o, nil, program.Usage(
+			"want one of -get, -verify, -abort or none, and a file and an object as they need")
 	}
 	if *part < 5 || *part > 5120 {
 		return o, nil, program.Usage("-part-size must be between 5 and 5120")
@@ -136,9 +144,15 @@ func parse(args []string, std program.Std) (o options, names []string, err error
 	if o.jobs < 1 || o.jobs > 1024 {
 		return o, nil, program.Usage("-jobs must be between 1 and 1024")
 	}
-	if u, err := url.Parse(o.endpoint); o.endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if o.endpoint != "" && !isEndpoint(o.endpoint) {
 		return o, nil, program.Usage("-endpoint must be a URL as https://s3.example.org")
 	}
 	o.partSize = *part << 20
 	return o, names, nil
+}
+
+// isEndpoint reports whether s is the URL of a server.
+func isEndpoint(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }

@@ -104,14 +104,17 @@ func find(ctx context.Context, o options, name string) (location, *s3.Client, ob
 // receive passes all bytes of one version of an object to next, compares them with the checksum
 // that the store keeps, and returns theirs.
 func receive(
-	ctx context.Context, std program.Std, o options, client *s3.Client, from location, obj object, next io.WriterAt,
+	ctx context.Context, std program.Std, o options,
+	client *s3.Client, from location, obj object, next io.WriterAt,
 ) (string, error) {
 	if err := o.compare(obj.sum, obj.sum); err != nil {
 		return "", err // an object without a checksum is refused before it is read
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	to := &summedWriter{next: next, cancel: cancel, size: obj.size, part: o.partSize, ranges: map[int64]partial{}}
+	to := &summedWriter{
+		next: next, cancel: cancel, size: obj.size, part: o.partSize, ranges: map[int64]partial{},
+	}
 	if obj.size > 0 { // a range of nothing is an error
 		update, end := std.Progress("receiving")
 		_, err := o.manager(client, update).DownloadObject(ctx, &transfermanager.DownloadObjectInput{

@@ -153,7 +153,8 @@ func TestUnchecked(t *testing.T) {
 		call(t, file, name).Want(t, 1, "", "the store has no CRC-64/NVME checksum")
 		call(t, "-unchecked", file, name).Want(t, 0, "", "")
 		call(t, "-verify", name).Want(t, 1, "", "the store has no CRC-64/NVME checksum")
-		call(t, "-unchecked", "-verify", name, file).Want(t, 0, "not verified: the store has no checksum", "")
+		call(t, "-unchecked", "-verify", name, file).
+			Want(t, 0, "not verified: the store has no checksum", "")
 		s.wantNoUploads(t)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -47,7 +48,8 @@ func send(ctx context.Context, std program.Std, o options, file, name string) er
 	end()
 	if multi.left {
 		shown := program.Printable(to.String())
-		fmt.Fprintf(std.Err, "upload: an unfinished upload may be left in the store: upload -abort %s\n", shown)
+		fmt.Fprintf(std.Err,
+			"upload: an unfinished upload may be left in the store: upload -abort %s\n", shown)
 	}
 	sum := checksum(body.sum)
 	if err == nil {
@@ -62,13 +64,15 @@ func send(ctx context.Context, std program.Std, o options, file, name string) er
 }
 
 // manager returns a transfer manager that reports progress.
-func (o options) manager(client transfermanager.S3APIClient, update func(done, total int64)) *transfermanager.Client {
+func (o options) manager(
+	client transfermanager.S3APIClient, update func(done, total int64),
+) *transfermanager.Client {
 	return transfermanager.New(client, func(t *transfermanager.Options) {
 		t.PartSizeBytes = o.partSize
 		t.MultipartUploadThreshold = o.partSize
 		t.Concurrency = o.jobs
 		t.GetObjectType = types.GetObjectRanges
-		t.DisableChecksumValidation = true // there are none of ranges; a summedWriter has the object's
+		t.DisableChecksumValidation = true // ranges have none; a summedWriter has the object's
 		t.ObjectProgressListeners.Register(progress(update))
 	})
 }
@@ -76,7 +80,9 @@ func (o options) manager(client transfermanager.S3APIClient, update func(done, t
 // progress is a listener of the transfer manager.
 type progress func(done, total int64)
 
-func (p progress) OnObjectBytesTransferred(_ context.Context, e *transfermanager.ObjectBytesTransferredEvent) {
+func (p progress) OnObjectBytesTransferred(
+	_ context.Context, e *transfermanager.ObjectBytesTransferredEvent,
+) {
 	p(e.BytesTransferred, e.TotalBytes)
 }
 
@@ -87,7 +93,9 @@ func (o options) compare(store, sum string) error {
 	case store == "" && o.unchecked, store == sum:
 		return nil
 	case store == "":
-		return fmt.Errorf("the store has no CRC-64/NVME checksum of the full object (-unchecked accepts that)")
+		return errors.New(
+			"the store has no CRC-64/NVME checksum of the full object (-unchecked accepts that)")
 	}
-	return fmt.Errorf("the full-object CRC-64/NVME checksum is %s in the store and %s here", store, sum)
+	return fmt.Errorf("the full-object CRC-64/NVME checksum is %s in the store and %s here",
+		store, sum)
 }
