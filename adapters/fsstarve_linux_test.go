@@ -1,11 +1,14 @@
 package adapters_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -58,5 +61,37 @@ func TestFSOpensFileThatChangesAllTheTime(t *testing.T) {
 	}
 	if err := <-writer; err != nil {
 		t.Error(err)
+	}
+}
+
+// Callers that wait for room learn that the FS is closed.
+//
+//promise:adapters.FS.Close callers that wait at a limit get fs.ErrClosed
+func TestFSCloseWakesWaiting(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, mounttest.Memory)
+	settled(t, dir, "a", random(mib))
+	settled(t, dir, "b", random(mib))
+	fsys := newFS(t, dir, snapshot.Config{})
+	fsys.SetLimits(adapters.Limits{Held: 3 * mib / 2, Wait: -1})
+	a := mustOpen(t, fsys, "a")
+	ended := make(chan error)
+	go func() {
+		_, err := fsys.Open("b")
+		ended <- err
+	}()
+	waitFor(t, fsys.Queued)
+	if err := fsys.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits in a closed FS")
+		_ = a.Close()
+		<-ended
 	}
 }

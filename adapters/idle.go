@@ -124,6 +124,7 @@ func (c *cache) close() bool {
 	c.closed = true
 	drop = c.forget(len(c.idle))
 	clear(c.known) // those in use are closed by their last user
+	c.announce()
 	if c.timer != nil {
 		c.timer.Stop()
 		c.timer = nil
