@@ -95,3 +95,24 @@ func TestFSCloseWakesWaiting(t *testing.T) {
 		<-ended
 	}
 }
+
+// A file that waits because copies of its own versions take too much does not take the unused copies
+// of other files away: they would not help.
+func TestFSVersionsLimitKeepsOthers(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, mounttest.Memory)
+	settled(t, dir, "other", random(mib/2))
+	fsys := newFS(t, dir, snapshot.Config{})
+	fsys.SetIdleTime(time.Hour)
+	fsys.SetLimits(adapters.Limits{Held: 4 * mib, Wait: time.Millisecond})
+	contents(t, fsys, "other")
+	for i := range 2 {
+		settled(t, dir, "f", random(mib-i))
+		mustOpen(t, fsys, "f")
+	}
+	settled(t, dir, "f", random(mib-2))
+	wantLimit(t, fsys, "f", "Limits.Held: copies of other versions of 2097151 bytes")
+	if _, idle := fsys.Kept(); idle != 1 {
+		t.Errorf("%d unused copies are kept", idle)
+	}
+}

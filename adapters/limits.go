@@ -123,7 +123,8 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 		}
 		var drop []*shared
 		if held {
-			drop = c.forgetCopy()
+			all := c.used.held+cl.bytes > l.Held // or else copies of this file alone are in the way
+			drop = c.forgetCopy(func(idle claim) bool { return all || idle.name == cl.name })
 		}
 		if c.changed == nil {
 			c.changed = make(chan struct{})
