@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,4 +116,38 @@ func TestFSVersionsLimitKeepsOthers(t *testing.T) {
 	if _, idle := fsys.Kept(); idle != 1 {
 		t.Errorf("%d unused copies are kept", idle)
 	}
+}
+
+// A file that grows after it was looked at takes the room that its copy has.
+//
+//promise:adapters.Limits.Held a copy takes the room of its own size
+func TestFSHeldLimitOfGrownFile(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := mounttest.Dir(t, mounttest.Memory)
+	settled(t, dir, "first", random(2000))
+	settled(t, dir, "grows", random(1000))
+	settled(t, dir, "g", random(2*mib))
+	opened := make(chan error)
+	var fsys *adapters.FS
+	var once sync.Once
+	fsys = newFS(t, dir, snapshot.Config{Progress: func(int64, int64) {
+		once.Do(func() {
+			go func() {
+				f, err := fsys.Open("grows")
+				if err == nil {
+					t.Cleanup(func() { _ = f.Close() })
+				}
+				opened <- err
+			}()
+			waitFor(t, fsys.Queued)
+			put(t, dir, "grows", random(3*mib))
+		})
+	}})
+	fsys.SetLimits(adapters.Limits{Held: 4 * mib, Copies: 1, Wait: -1})
+	contents(t, fsys, "first")
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	fsys.SetLimits(adapters.Limits{Held: 4 * mib, Wait: time.Millisecond})
+	wantLimit(t, fsys, "g", "Limits.Held: copies of 3145728 bytes")
 }
