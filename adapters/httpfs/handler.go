@@ -17,7 +17,9 @@ import (
 //
 //   - A response has an ETag, made from the Version of [adapters.FS]. It is strong, because a
 //     Version belongs to one contents of the file. While the file has no Version, some milliseconds
-//     after a change as a rule, the response has neither ETag nor Last-Modified.
+//     after a change as a rule, the response has neither ETag nor Last-Modified. For two seconds after
+//     a change it has no Last-Modified, because times of HTTP are whole seconds. A Range with a
+//     time in If-Range or with If-Unmodified-Since is ignored: the response is all of the file.
 //   - HEAD, and a response of 304, 412 or 416, take no snapshot. A response to HEAD has no
 //     Content-Type if the name has no known extension.
 //   - If the FS is at one of its limits, the response is 503, with Retry-After. If the client goes
