@@ -91,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fs.ErrNotExist)
 	case info.IsDir() || isDir != index || path.Base(r.URL.Path) == indexPage:
 		// A listing, or a redirect.
-		http.FileServerFS(&tree{h, name, info}).ServeHTTP(w, r)
+		http.FileServerFS(&tree{h, name, info}).ServeHTTP(&sender{ResponseWriter: w, h: h}, r)
 	default:
 		h.serveFile(w, r, name, info)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 )
 
-// A sender is the http.ResponseWriter for one file.
+// A sender is the http.ResponseWriter for one file, or for a listing.
 type sender struct {
 	http.ResponseWriter
 	h       *Handler

@@ -158,3 +158,17 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 	}
 	return w.ResponseRecorder.Write(p)
 }
+
+// A listing has a deadline, too, also if the server has none.
+//
+//promise:httpfs.Handler.Stall a listing of a directory has the deadline
+func TestSlowClientOfListing(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "f", nil)
+	w := &slowWriter{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	(&httpfs.Handler{FS: newFS(t, dir, snapshot.Config{})}).ServeHTTP(w, r)
+	if w.Code != 200 || w.Body.Len() == 0 || w.deadline.IsZero() {
+		t.Errorf("%d, %q, deadline %v", w.Code, w.Body, w.deadline)
+	}
+}
