@@ -14,7 +14,7 @@ import (
 
 // serveFile answers a request for a regular file that info describes.
 func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) {
-	if isPartByTime(r) {
+	if r.Method == http.MethodHead || isPartByTime(r) {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
