@@ -338,13 +338,13 @@ func isSettled(st syscalls.Stat, begun time.Time) bool {
 // a copy that can be shared is worth the wait. It returns the time of CoarseNow after that, and a
 // description of f from before that.
 func (c *cache) settle(f *os.File, st syscalls.Stat) (time.Time, syscalls.Stat) {
-	for {
+	for end := time.Now().Add(maxWait); ; {
 		now, _ := syscalls.CoarseNow()
 		wait := st.Granularity() - now.Sub(st.Ctime)
-		if st.Size <= cheapCopy || wait <= 0 || wait > maxWait {
+		if st.Size <= cheapCopy || wait <= 0 || wait > time.Until(end) {
 			return now, st
 		}
-		time.Sleep(wait) // perhaps again, as the coarse clock is behind
+		time.Sleep(wait) // perhaps again: the coarse clock is behind, or the file changes
 		next, err := syscalls.Fstat(int(f.Fd()))
 		if err == nil {
 			next, err = c.refresh(f, next)

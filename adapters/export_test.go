@@ -70,3 +70,10 @@ func (l *Lent) ReadAt(p []byte, off int64) (int, error) {
 	l.Reads++
 	return l.borrowed.ReadAt(p, off)
 }
+
+// Queued reports whether a caller waits at a limit.
+func (f *FS) Queued() bool {
+	f.shared.mu.Lock()
+	defer f.shared.mu.Unlock()
+	return f.shared.changed != nil
+}

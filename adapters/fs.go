@@ -76,6 +76,8 @@ import (
 // these prove nothing: as long as a snapshot is not shared, see above. Processes on one machine get the
 // same Version, machines do not. It is as sound as the clock: a file that is changed after the
 // clock was set back can get times that it had before.
+// A write(2) in progress does not show in times, and Stat does not look for one: then its Version
+// belongs to contents that are not yet complete, and a file that is opened has none.
 //
 // # Limits
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,18 +11,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
-
-// wantLimit checks that a file is not opened, because of a limit of that name.
-func wantLimit(t *testing.T, fsys fs.FS, name, limit string) {
-	t.Helper()
-	f, err := fsys.Open(name)
-	if err == nil {
-		_ = f.Close()
-	}
-	if !errors.Is(err, adapters.ErrLimit) || !strings.Contains(err.Error(), "limit reached: "+limit) {
-		t.Errorf("%s: %v, want %s", name, err, limit)
-	}
-}
 
 // Copies in use take the room of others, until they are closed; unused ones make room.
 //

@@ -1,11 +1,13 @@
 package adapters_test
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,5 +129,17 @@ func serve(tb testing.TB, fsys *adapters.FS) func(name string, headers ...string
 		defer resp.Body.Close()
 		p, err := io.ReadAll(resp.Body)
 		return resp, p, err
+	}
+}
+
+// wantLimit checks that a file is not opened, because of a limit of that name.
+func wantLimit(t *testing.T, fsys fs.FS, name, limit string) {
+	t.Helper()
+	f, err := fsys.Open(name)
+	if err == nil {
+		_ = f.Close()
+	}
+	if !errors.Is(err, adapters.ErrLimit) || !strings.Contains(err.Error(), "limit reached: "+limit) {
+		t.Errorf("%s: %v, want %s", name, err, limit)
 	}
 }

@@ -42,10 +42,10 @@ func (c *cache) retire(s *shared) []*shared {
 	return drop
 }
 
-// forgetCopy takes the copy that was idle longest out of the cache. The caller holds mu, and closes
-// what it returns.
-func (c *cache) forgetCopy() []*shared {
-	i := slices.IndexFunc(c.idle, func(s *shared) bool { return s.claim.bytes > 0 })
+// forgetCopy takes a copy that helps out of the cache: the one that was idle longest. The caller holds
+// mu, and closes what it returns.
+func (c *cache) forgetCopy(helps func(claim) bool) []*shared {
+	i := slices.IndexFunc(c.idle, func(s *shared) bool { return s.claim.bytes > 0 && helps(s.claim) })
 	if i < 0 {
 		return nil
 	}
@@ -124,6 +124,7 @@ func (c *cache) close() bool {
 	c.closed = true
 	drop = c.forget(len(c.idle))
 	clear(c.known) // those in use are closed by their last user
+	c.announce()
 	if c.timer != nil {
 		c.timer.Stop()
 		c.timer = nil

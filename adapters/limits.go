@@ -112,8 +112,7 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 		if why == "" {
 			c.used.copying += cl.bytes
 			c.used.copies++
-			c.used.held += cl.bytes
-			c.used.byName[cl.name] += cl.bytes
+			c.hold(cl)
 			c.mu.Unlock()
 			return nil
 		}
@@ -123,7 +122,8 @@ func (c *cache) claim(ctx context.Context, cl claim) error {
 		}
 		var drop []*shared
 		if held {
-			drop = c.forgetCopy()
+			all := c.used.held+cl.bytes > l.Held // or else copies of this file alone are in the way
+			drop = c.forgetCopy(func(idle claim) bool { return all || idle.name == cl.name })
 		}
 		if c.changed == nil {
 			c.changed = make(chan struct{})
@@ -163,12 +163,20 @@ func (c *cache) finish(cl claim, m *snapshot.Mmap) claim {
 	defer c.mu.Unlock()
 	c.used.copying -= cl.bytes
 	c.used.copies--
-	if m == nil || m.Method() == snapshot.Reflink {
-		c.leave(cl)
-		cl.bytes = 0
+	c.leave(cl)
+	cl.bytes = 0
+	if m != nil && m.Method() != snapshot.Reflink {
+		cl.bytes = max(m.Size(), 1) // the file can have grown since it was looked at
+		c.hold(cl)
 	}
 	c.announce()
 	return cl
+}
+
+// hold counts the room of a copy. The caller holds mu.
+func (c *cache) hold(cl claim) {
+	c.used.held += cl.bytes
+	c.used.byName[cl.name] += cl.bytes
 }
 
 // leave gives back the room of a copy that is closed. The caller holds mu.

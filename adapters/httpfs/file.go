@@ -14,6 +14,10 @@ import (
 
 // serveFile answers a request for a regular file that info describes.
 func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) {
+	if r.Method == http.MethodHead || isPartByTime(r) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Range")
+	}
 	untyped := mime.TypeByExtension(path.Ext(name)) == ""
 	if !h.serveWithout(w, r, info, untyped) {
 		return
@@ -70,6 +74,16 @@ func isConditional(r *http.Request) bool {
 	return false
 }
 
+// isPartByTime reports whether a request wants a part of the version that a time tells, and no ETag.
+// Other versions can have the same time, so it gets all of the file.
+func isPartByTime(r *http.Request) bool {
+	if cond := r.Header.Get("If-Range"); cond != "" {
+		_, err := http.ParseTime(cond)
+		return err == nil
+	}
+	return r.Header.Get("If-Unmodified-Since") != "" && r.Header.Get("If-Match") == ""
+}
+
 // validators sets the ETag.
 func validators(header http.Header, info fs.FileInfo) {
 	if v := version(info); v != "" {
@@ -80,10 +94,10 @@ func validators(header http.Header, info fs.FileInfo) {
 	header.Del("Last-Modified")
 }
 
-// modTime returns the time for Last-Modified, which is zero for none. HTTP has whole seconds: a file
-// without a version can be changed again within the same one.
+// modTime returns the time for Last-Modified, which is zero for none. HTTP has whole seconds: the file
+// can be changed again within the same one.
 func modTime(info fs.FileInfo) time.Time {
-	if version(info) == "" {
+	if version(info) == "" || time.Since(info.ModTime()) < 2*time.Second {
 		return time.Time{}
 	}
 	return info.ModTime()

@@ -17,9 +17,11 @@ import (
 //
 //   - A response has an ETag, made from the Version of [adapters.FS]. It is strong, because a
 //     Version belongs to one contents of the file. While the file has no Version, some milliseconds
-//     after a change as a rule, the response has neither ETag nor Last-Modified.
-//   - HEAD, and a response of 304, 412 or 416, take no snapshot. A response to HEAD has no
-//     Content-Type if the name has no known extension.
+//     after a change as a rule, the response has neither ETag nor Last-Modified. For two seconds after
+//     a change it has no Last-Modified, because times of HTTP are whole seconds. A Range with a
+//     time in If-Range or with If-Unmodified-Since is ignored: the response is all of the file.
+//   - HEAD, and a response of 304, 412 or 416, take no snapshot. HEAD ignores Range
+//     (RFC 9110, 14.2), and has no Content-Type if the name has no known extension.
 //   - If the FS is at one of its limits, the response is 503, with Retry-After. If the client goes
 //     away, its request does not wait any longer, and a copy that only this request needs ends.
 //   - A client that is too slow is given up, however large the file is: see Stall.
@@ -60,7 +62,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 		return
-	case h.Ranges >= 0 && strings.Count(r.Header.Get("Range"), ",") >= cmp.Or(h.Ranges, 16):
+	case r.Method == http.MethodGet && h.Ranges >= 0 &&
+		strings.Count(r.Header.Get("Range"), ",") >= cmp.Or(h.Ranges, 16):
 		http.Error(w, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
 		return
 	}
@@ -89,7 +92,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fs.ErrNotExist)
 	case info.IsDir() || isDir != index || path.Base(r.URL.Path) == indexPage:
 		// A listing, or a redirect.
-		http.FileServerFS(&tree{h, name, info}).ServeHTTP(w, r)
+		http.FileServerFS(&tree{h, name, info}).ServeHTTP(&sender{ResponseWriter: w, h: h}, r)
 	default:
 		h.serveFile(w, r, name, info)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 )
 
-// A part is a source up to end. Each piece of it that is read or viewed gives the client time.
+// A part is a source up to end. What is read or viewed of it gives the client time.
 type part struct {
 	adapters.Source
 	s   *sender
@@ -19,12 +19,13 @@ func (p *part) ReadAt(b []byte, off int64) (int, error) {
 	if off >= p.end {
 		return 0, io.EOF
 	}
-	p.s.extend()
-	return p.Source.ReadAt(b[:min(int64(len(b)), p.end-off)], off)
+	n := min(int64(len(b)), p.end-off)
+	p.s.extend(n)
+	return p.Source.ReadAt(b[:n], off)
 }
 
 func (p *part) View(off, n int64, f func(b []byte) error) error {
-	p.s.extend()
+	p.s.extend(n)
 	return p.Source.View(off, n, f)
 }
 

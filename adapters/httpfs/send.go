@@ -9,12 +9,13 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 )
 
-// A sender is the http.ResponseWriter for one file.
+// A sender is the http.ResponseWriter for one file, or for a listing.
 type sender struct {
 	http.ResponseWriter
 	h       *Handler
 	source  adapters.Source
-	untyped bool // the name does not tell the type of the contents
+	untyped bool  // the name does not tell the type of the contents
+	left    int64 // bytes that the client may take until the deadline
 }
 
 func (s *sender) WriteHeader(status int) {
@@ -27,8 +28,12 @@ func (s *sender) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (s *sender) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// extend gives the client time for the next piece.
-func (s *sender) extend() {
+// extend gives the client time for the next n bytes, together with others up to 1 MiB.
+func (s *sender) extend(n int64) {
+	if s.left -= n; s.left >= 0 {
+		return
+	}
+	s.left = 1<<20 - n // if less than 0, the next bytes get time, too
 	if stall := cmp.Or(s.h.Stall, 2*time.Minute); stall > 0 {
 		// A ResponseWriter that knows no deadlines, of a test for instance, does without.
 		_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(stall))
@@ -37,7 +42,7 @@ func (s *sender) extend() {
 
 // Write sends a part of a response with several ranges.
 func (s *sender) Write(p []byte) (int, error) {
-	s.extend()
+	s.extend(int64(len(p)))
 	return s.ResponseWriter.Write(p)
 }
 

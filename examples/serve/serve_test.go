@@ -32,6 +32,10 @@ func TestServe(t *testing.T) {
 		if err := os.Symlink("../outside", filepath.Join(root, "out")); err != nil {
 			t.Fatal(err)
 		}
+		old := time.Now().Add(-time.Hour) // a new file has no Last-Modified
+		if err := os.Chtimes(filepath.Join(root, "f.txt"), old, old); err != nil {
+			t.Fatal(err)
+		}
 		s := start(t, root)
 		waitTag(t, s.url+"f.txt")
 		for _, x := range []struct {
