@@ -40,11 +40,11 @@ func TestOverlap(t *testing.T) {
 	same := local + strings.Repeat(entry, n) + string(endRecord(n, n*len(entry), len(local)))
 	name := programtest.Put(t, dir, "same.zip", same)
 	r := programtest.Call(t, run, name)
-	if r.Want(t, 1, "", "prog: a: overlaps a: such an archive is damaged"); len(r.Out) != len(content) {
+	if r.Want(t, 1, "", "prog: a: overlaps another member: such an archive is damaged"); len(r.Out) != len(content) {
 		t.Errorf("%d bytes of output from %d of archive", len(r.Out), len(same))
 	}
 	r = programtest.Call(t, run, "-d", filepath.Join(dir, "out"), name)
-	r.Want(t, 1, "", "a: overlaps a")
+	r.Want(t, 1, "", "a: overlaps another member")
 	mounttest.WantNames(t, filepath.Join(dir, "out"), "a")
 
 	// The data of the first member contain the second, header and all.
@@ -53,7 +53,7 @@ func TestOverlap(t *testing.T) {
 	binary.LittleEndian.PutUint32(whole[20:], uint32(strings.Index(local, "third")-strings.Index(local, "first"))) // compressed size
 	within := local + string(whole) + string(endRecord(3, len(whole), len(local)))
 	r = programtest.Call(t, run, programtest.Put(t, dir, "within.zip", within))
-	r.Want(t, 1, "third", "b: overlaps a")
+	r.Want(t, 1, "third", "b: overlaps another member")
 	if strings.Contains(r.Err, "c: overlaps") {
 		t.Errorf("the end of one is the beginning of another: %s", r.Err)
 	}
@@ -130,4 +130,26 @@ func TestHostileNames(t *testing.T) {
 	torn := strings.ReplaceAll(archive(t, zip.Store, member{"\x1b[2J\nprog: all members verified", "content", 0}), "content", "cantent")
 	r := programtest.Call(t, run, programtest.Put(t, dir, "torn.zip", torn))
 	r.Want(t, 1, "cantent", fmt.Sprintf("%q: zip: checksum error", "\x1b[2J\nprog: all members verified"))
+}
+
+// The errors about members that overlap grow with the archive, not with its square: none repeats
+// the name of another member.
+func TestOverlapErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("n", 60_000)
+	local, first := split(archive(t, zip.Store, member{long, "content", 0}))
+	local2, entry := split(archive(t, zip.Store, member{"a", "content", 0}))
+	second := []byte(entry)
+	binary.LittleEndian.PutUint32(second[42:], uint32(len(local))) // offset of the header
+	binary.LittleEndian.PutUint32(second[20:], 1)                  // compressed size
+	whole := []byte(first)
+	data := strings.Index(local, "content")
+	binary.LittleEndian.PutUint32(whole[20:], uint32(len(local)+len(local2)-data))
+	const n = 200
+	directory := string(whole) + strings.Repeat(string(second), n)
+	all := local + local2 + directory + string(endRecord(n+1, len(directory), len(local)+len(local2)))
+	r := programtest.Call(t, run, programtest.Put(t, t.TempDir(), "a.zip", all))
+	r.Want(t, 1, "", "prog: a: overlaps another member")
+	if len(r.Err) > 2*len(all) {
+		t.Errorf("%d bytes of errors from %d of archive", len(r.Err), len(all))
+	}
 }
