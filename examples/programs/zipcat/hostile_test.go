@@ -153,3 +153,17 @@ func TestOverlapErrorsAreShort(t *testing.T) {
 		t.Errorf("%d bytes of errors from %d of archive", len(r.Err), len(all))
 	}
 }
+
+// Each of many patterns that match nothing is an error, and they take no minutes.
+func TestManyPatterns(t *testing.T) {
+	name := programtest.Put(t, t.TempDir(), "a.zip", archive(t, zip.Store, member{"a", "content", 0}))
+	const n = 20_000
+	var patterns strings.Builder
+	for i := range n {
+		fmt.Fprintln(&patterns, "missing", i)
+	}
+	r := programtest.CallWith(t, run, patterns.String(), nil, name, "-")
+	if r.Want(t, 1, "", "prog: no member matches \"missing 0\"\n"); strings.Count(r.Err, "\n") != n {
+		t.Errorf("%d lines", strings.Count(r.Err, "\n"))
+	}
+}
