@@ -141,3 +141,42 @@ func TestLiveTree(t *testing.T) {
 		})
 	})
 }
+
+// A symbolic link that takes the place of a file or of a directory since it was listed is not
+// followed, also if it leads to a file of the source: the copy of another user's private file
+// would lie in a directory that is open to all.
+func TestLinkedSinceListed(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "source")
+	for _, name := range []string{"", "private", "mine", "mine/below", "ours"} {
+		must(t, os.Mkdir(filepath.Join(source, name), 0o755))
+	}
+	for _, name := range []string{"private/f", "mine/f", "mine/below/f", "ours/f", "ours/g"} {
+		programtest.Put(t, source, name, filepath.Dir(name))
+	}
+	must(t, os.Chmod(filepath.Join(source, "private"), 0o700))
+	var said strings.Builder
+	c := newCopier(t, source, &said)
+	must(t, c.walk(t.Context()))
+	to, err := makeDestination(filepath.Join(dir, "copy"))
+	must(t, err)
+	defer to.close()
+	must(t, c.makeTree(to.Root))
+	defer c.close()
+	must(t, os.Rename(filepath.Join(source, "mine"), filepath.Join(dir, "mine")))
+	must(t, os.Symlink("private", filepath.Join(source, "mine")))
+	must(t, os.Symlink(".", filepath.Join(source, "private/below")))
+	must(t, os.Remove(filepath.Join(source, "ours/f")))
+	must(t, os.Symlink("../private/f", filepath.Join(source, "ours/f")))
+	must(t, c.copyAll(t.Context(), 2))
+	for _, name := range []string{"mine/f", "mine/below/f", "ours/f"} {
+		if !strings.Contains(said.String(), "backup: "+name+": left out: ") {
+			t.Errorf("%s was copied: %q", name, &said)
+		}
+	}
+	if c.lacking != 3 {
+		t.Errorf("%d lacking: %q", c.lacking, &said)
+	}
+	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/private"), "f")
+	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/ours"), "g")
+}
