@@ -180,3 +180,34 @@ func TestLinkedSinceListed(t *testing.T) {
 	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/private"), "f")
 	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/ours"), "g")
 }
+
+// A directory that is replaced by a symbolic link while it is listed is listed as it was, or not.
+func TestLinkedWhileListed(t *testing.T) {
+	for _, when := range []string{"d", "d/a"} {
+		dir := t.TempDir()
+		at := func(name string) string { return filepath.Join(dir, name) }
+		must(t, os.Mkdir(at("d"), 0o755))
+		must(t, os.MkdirAll(at("private/b"), 0o755))
+		for _, name := range []string{"d/a", "d/b", "private/a", "private/b/c", "private/e"} {
+			programtest.Put(t, dir, name, "")
+		}
+		root, err := os.OpenRoot(dir)
+		must(t, err)
+		defer root.Close()
+		var seen []string
+		must(t, walkTree(root, func(_ *os.Root, name string, fi os.FileInfo, err error) error {
+			if name == when && err == nil {
+				must(t, os.Rename(at("d"), at("moved")))
+				must(t, os.Symlink("private", at("d")))
+			}
+			if strings.HasPrefix(name, "d/") && err == nil {
+				seen = append(seen, name+" "+fi.Mode().String())
+			}
+			return nil
+		}))
+		want := map[string][]string{"d": nil, "d/a": {"d/a -rw-r--r--", "d/b -rw-r--r--"}}[when]
+		if !slices.Equal(seen, want) {
+			t.Errorf("replaced at %s: %q, want %q", when, seen, want)
+		}
+	}
+}
