@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
+	"strings"
 )
 
 // A destination is the directory that backup makes. All that is written or removed is below one of
@@ -16,11 +17,21 @@ type destination struct {
 	base     string   // its name there
 }
 
+// splitName returns a directory and the name in it. It does not clean them as filepath.Dir does:
+// "link/../x" is not "x" to the kernel.
+func splitName(name string) (dir, base string) {
+	dir, base = path.Split(strings.TrimRight(name, "/"))
+	if dir == "" {
+		dir = "."
+	}
+	return dir, base
+}
+
 // makeDestination makes the directory name, for its owner alone.
 func makeDestination(name string) (d *destination, err error) {
-	name = filepath.Clean(name)
-	d = &destination{base: filepath.Base(name)}
-	if d.parent, err = openRoot(filepath.Dir(name)); err != nil {
+	dir, base := splitName(name)
+	d = &destination{base: base}
+	if d.parent, err = openRoot(dir); err != nil {
 		return nil, err
 	}
 	err = d.parent.Mkdir(d.base, 0o700)
