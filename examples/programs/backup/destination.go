@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"strings"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 )
 
 // A destination is the directory that backup makes. All that is written or removed is below one of
@@ -17,19 +17,9 @@ type destination struct {
 	base     string   // its name there
 }
 
-// splitName returns a directory and the name in it. It does not clean them as filepath.Dir does:
-// "link/../x" is not "x" to the kernel.
-func splitName(name string) (dir, base string) {
-	dir, base = path.Split(strings.TrimRight(name, "/"))
-	if dir == "" {
-		dir = "."
-	}
-	return dir, base
-}
-
 // makeDestination makes the directory name, for its owner alone.
 func makeDestination(name string) (d *destination, err error) {
-	dir, base := splitName(name)
+	dir, base := program.SplitName(name)
 	d = &destination{base: base}
 	if d.parent, err = openRoot(dir); err != nil {
 		return nil, err

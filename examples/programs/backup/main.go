@@ -97,7 +97,7 @@ func backup(ctx context.Context, std program.Std, source, name string, jobs int)
 		return err
 	}
 	defer src.Close()
-	parent, _ := splitName(name)
+	parent, _ := program.SplitName(name)
 	if err := notInside(src, parent); err != nil {
 		return err
 	}
