@@ -3,13 +3,16 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -165,5 +168,23 @@ func TestManyPatterns(t *testing.T) {
 	r := programtest.CallWith(t, run, patterns.String(), nil, name, "-")
 	if r.Want(t, 1, "", "prog: no member matches \"missing 0\"\n"); strings.Count(r.Err, "\n") != n {
 		t.Errorf("%d lines", strings.Count(r.Err, "\n"))
+	}
+}
+
+// An interruption between two members is an error, although the first one is complete.
+func TestInterruptedBetweenMembers(t *testing.T) {
+	a := archive(t, zip.Store, member{"d/", "", 0}, member{"f", "content", 0})
+	r, err := zip.NewReader(strings.NewReader(a), int64(len(a)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var none strings.Builder
+	if err := extract(ctx, program.Std{Err: &none}, t.TempDir(), r.File); !errors.Is(err, context.Canceled) {
+		t.Errorf("extract: %v", err)
+	}
+	if err := cat(ctx, &none, r.File[:1]); !errors.Is(err, context.Canceled) {
+		t.Errorf("cat: %v", err)
 	}
 }
