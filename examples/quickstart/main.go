@@ -21,9 +21,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 const usage = `usage: quickstart [-size MiB] [directory]
@@ -60,7 +62,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("-size must be between 1 and %d, not %d", 1<<20, *size)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "quickstart: %v (-h shows the usage)\n", err)
+		fmt.Fprintf(stderr, "quickstart: %s (-h shows the usage)\n", printable(err))
 		return 2
 	}
 	c := config{
@@ -84,10 +86,19 @@ func start(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, hangup)
 	defer stop()
 	if err := run(ctx, c, stdout); err != nil {
-		fmt.Fprintln(stderr, "quickstart:", err)
+		fmt.Fprintln(stderr, "quickstart:", printable(err))
 		return 1
 	}
 	return 0
+}
+
+// printable returns the text of an error, quoted if a terminal might take it as commands, or a
+// reader as more than one message.
+func printable(err error) string {
+	if s := err.Error(); strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return err.Error()
 }
 
 // A config is what a test makes smaller.

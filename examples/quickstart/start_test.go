@@ -58,3 +58,15 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("missing: %v", err)
 	}
 }
+
+// A name in an error makes no line of its own, and sends a terminal no commands.
+func TestPrintableError(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs Linux")
+	}
+	var out, stderr strings.Builder
+	status := start([]string{"missing\x1b[2J\nquickstart: fine"}, &out, &stderr)
+	if said := stderr.String(); status != 1 || strings.Contains(said, "\x1b") || strings.Count(said, "\n") != 1 {
+		t.Errorf("%d, %q", status, said)
+	}
+}

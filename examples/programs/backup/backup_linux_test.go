@@ -138,7 +138,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{tree, file}, 1, "file exists"},
 		{[]string{tree, filepath.Join(tree, "d", "copy")}, 1, "inside the source"},
 		{[]string{tree, filepath.Join(dir, "alias", "copy")}, 1, "inside the source"},
-		{[]string{tree, filepath.Join(tree, "link", "copy")}, 1, "inside the source"},
+		{[]string{tree, filepath.Join(tree, "d", "up", "copy")}, 1, "inside the source"},
+		{[]string{tree, filepath.Join(tree, "link", "copy")}, 1, "not a directory"}, // it leads to a file
 		{[]string{"-verify", filepath.Join(dir, "missing")}, 1, "not a complete copy"},
 	} {
 		programtest.Call(t, run, x.args...).Want(t, x.status, "", x.err)

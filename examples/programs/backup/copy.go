@@ -35,7 +35,7 @@ func (c *copier) copyEntry(ctx context.Context, e *entry, progress func(n int)) 
 		}
 		return c.setAttributes(ctx, e)
 	}
-	f, err := openFile(ctx, c.src, string(e.Path))
+	f, err := openNoFollow(ctx, c.src, string(e.Path))
 	if err == nil {
 		err = e.readCapability(f)
 	}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 )
 
 // A destination is the directory that backup makes. All that is written or removed is below one of
@@ -18,9 +19,9 @@ type destination struct {
 
 // makeDestination makes the directory name, for its owner alone.
 func makeDestination(name string) (d *destination, err error) {
-	name = filepath.Clean(name)
-	d = &destination{base: filepath.Base(name)}
-	if d.parent, err = openRoot(filepath.Dir(name)); err != nil {
+	dir, base := program.SplitName(name)
+	d = &destination{base: base}
+	if d.parent, err = openRoot(dir); err != nil {
 		return nil, err
 	}
 	err = d.parent.Mkdir(d.base, 0o700)

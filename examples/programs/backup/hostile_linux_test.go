@@ -226,3 +226,32 @@ func TestRemoveClosedDirectories(t *testing.T) {
 		}
 	})
 }
+
+// The destination is where the kernel finds its name: ".." after a symbolic link is the parent of
+// what the link leads to, and no copy is made inside the source by such a name.
+func TestDestinationBehindLink(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.MkdirAll(at("source/below"), 0o755))
+	must(t, os.MkdirAll(at("other/below"), 0o755))
+	programtest.Put(t, at("source"), "f", "")
+	must(t, os.Symlink("other/below", at("link")))
+	must(t, os.Symlink("source/below", at("inside")))
+	name := dir + "/link/../copy"
+	programtest.Call(t, run, at("source"), name).Want(t, 0, "1 file, 0 bytes", "")
+	mounttest.WantNames(t, at("other"), "below", "copy")
+	programtest.Call(t, run, "-verify", name).Want(t, 0, "as in the manifest", "")
+	const inside = "the destination is inside the source"
+	programtest.Call(t, run, at("source"), dir+"/inside/../copy").Want(t, 1, "", inside)
+	t.Chdir(at("inside")) // $PWD has the link in it
+	programtest.Call(t, run, at("source"), "../copy").Want(t, 1, "", inside)
+	programtest.Call(t, run, at("source"), "copy").Want(t, 1, "", inside)
+	programtest.Call(t, run, at("source"), "../../beside//").Want(t, 0, "1 file, 0 bytes", "")
+	mounttest.WantNames(t, at("source"), "below", "f")
+	mounttest.WantNames(t, dir, "beside", "inside", "link", "other", "source")
+	for _, name := range []string{"", ".", "..", "/"} {
+		if r := programtest.Call(t, run, at("source"), name); r.Status != 1 || r.Out != "" {
+			t.Errorf("%q: %+v", name, r)
+		}
+	}
+}

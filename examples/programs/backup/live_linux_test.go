@@ -141,3 +141,73 @@ func TestLiveTree(t *testing.T) {
 		})
 	})
 }
+
+// A symbolic link that takes the place of a file or of a directory since it was listed is not
+// followed, also if it leads to a file of the source: the copy of another user's private file
+// would lie in a directory that is open to all.
+func TestLinkedSinceListed(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "source")
+	for _, name := range []string{"", "private", "mine", "mine/below", "ours"} {
+		must(t, os.Mkdir(filepath.Join(source, name), 0o755))
+	}
+	for _, name := range []string{"private/f", "mine/f", "mine/below/f", "ours/f", "ours/g"} {
+		programtest.Put(t, source, name, filepath.Dir(name))
+	}
+	must(t, os.Chmod(filepath.Join(source, "private"), 0o700))
+	var said strings.Builder
+	c := newCopier(t, source, &said)
+	must(t, c.walk(t.Context()))
+	to, err := makeDestination(filepath.Join(dir, "copy"))
+	must(t, err)
+	defer to.close()
+	must(t, c.makeTree(to.Root))
+	defer c.close()
+	must(t, os.Rename(filepath.Join(source, "mine"), filepath.Join(dir, "mine")))
+	must(t, os.Symlink("private", filepath.Join(source, "mine")))
+	must(t, os.Symlink(".", filepath.Join(source, "private/below")))
+	must(t, os.Remove(filepath.Join(source, "ours/f")))
+	must(t, os.Symlink("../private/f", filepath.Join(source, "ours/f")))
+	must(t, c.copyAll(t.Context(), 2))
+	for _, name := range []string{"mine/f", "mine/below/f", "ours/f"} {
+		if !strings.Contains(said.String(), "backup: "+name+": left out: ") {
+			t.Errorf("%s was copied: %q", name, &said)
+		}
+	}
+	if c.lacking != 3 {
+		t.Errorf("%d lacking: %q", c.lacking, &said)
+	}
+	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/private"), "f")
+	mounttest.WantNames(t, filepath.Join(dir, "copy/tree/ours"), "g")
+}
+
+// A directory that is replaced by a symbolic link while it is listed is listed as it was, or not.
+func TestLinkedWhileListed(t *testing.T) {
+	for _, when := range []string{"d", "d/a"} {
+		dir := t.TempDir()
+		at := func(name string) string { return filepath.Join(dir, name) }
+		must(t, os.Mkdir(at("d"), 0o755))
+		must(t, os.MkdirAll(at("private/b"), 0o755))
+		for _, name := range []string{"d/a", "d/b", "private/a", "private/b/c", "private/e"} {
+			programtest.Put(t, dir, name, "")
+		}
+		root, err := os.OpenRoot(dir)
+		must(t, err)
+		defer root.Close()
+		var seen []string
+		must(t, walkTree(root, func(_ *os.Root, name string, fi os.FileInfo, err error) error {
+			if name == when && err == nil {
+				must(t, os.Rename(at("d"), at("moved")))
+				must(t, os.Symlink("private", at("d")))
+			}
+			if strings.HasPrefix(name, "d/") && err == nil {
+				seen = append(seen, name+" "+fi.Mode().String())
+			}
+			return nil
+		}))
+		want := map[string][]string{"d": nil, "d/a": {"d/a -rw-r--r--", "d/b -rw-r--r--"}}[when]
+		if !slices.Equal(seen, want) {
+			t.Errorf("replaced at %s: %q, want %q", when, seen, want)
+		}
+	}
+}

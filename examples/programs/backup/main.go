@@ -38,7 +38,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -98,7 +97,8 @@ func backup(ctx context.Context, std program.Std, source, name string, jobs int)
 		return err
 	}
 	defer src.Close()
-	if err := notInside(src, filepath.Dir(filepath.Clean(name))); err != nil {
+	parent, _ := program.SplitName(name)
+	if err := notInside(src, parent); err != nil {
 		return err
 	}
 	to, err := makeDestination(name)
@@ -139,25 +139,23 @@ func backup(ctx context.Context, std program.Std, source, name string, jobs int)
 	return nil
 }
 
-// notInside returns an error if dir is the source or below it: the copy would be copied.
+// notInside returns an error if dir is the source or below it: the copy would be copied. The kernel
+// finds the parent of each directory: no name is cleaned.
 func notInside(src *os.Root, dir string) error {
 	from, err := src.Stat(".")
 	if err != nil {
 		return err
 	}
-	dir, err = filepath.Abs(dir)
-	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
-	}
+	at, err := os.Stat(dir)
 	for err == nil {
-		var at fs.FileInfo
-		if at, err = os.Stat(dir); err == nil && os.SameFile(at, from) {
+		if os.SameFile(at, from) {
 			return fmt.Errorf("the destination is inside the source %s", filepath.Clean(src.Name()))
 		}
-		if dir == filepath.Dir(dir) {
-			break
+		below := at
+		dir += "/.."
+		if at, err = os.Stat(dir); err == nil && os.SameFile(at, below) {
+			return nil // the root
 		}
-		dir = filepath.Dir(dir)
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func extra(copied, root *os.Root, listed map[string]bool, differs func(name prog
 			differs(program.Name(name), "beside the tree, not in the manifest")
 		}
 	}
-	return walkTree(root, func(name string, _ fs.FileInfo, err error) error {
+	return walkTree(root, func(_ *os.Root, name string, _ fs.FileInfo, err error) error {
 		if err != nil {
 			differs(program.Name(name), err.Error())
 		} else if !listed[name] {

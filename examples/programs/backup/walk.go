@@ -31,7 +31,7 @@ type copier struct {
 
 // walk lists the source.
 func (c *copier) walk(ctx context.Context) error {
-	return walkTree(c.src, func(name string, fi fs.FileInfo, err error) error {
+	return walkTree(c.src, func(dir *os.Root, name string, fi fs.FileInfo, err error) error {
 		if cerr := ctx.Err(); cerr != nil {
 			return cerr
 		}
@@ -49,7 +49,7 @@ func (c *copier) walk(ctx context.Context) error {
 		case 0:
 			c.size += fi.Size()
 		case fs.ModeSymlink:
-			target, err := c.src.Readlink(name)
+			target, err := dir.Readlink(path.Base(name))
 			if err != nil {
 				c.lack(name, err)
 				return nil
@@ -66,39 +66,64 @@ func (c *copier) walk(ctx context.Context) error {
 }
 
 // maxDepth is the number of directories that a file may lie below. Each access to a file takes a
-// step for each of them, so a user who makes thousands could hold a backup up for hours.
+// step for each of them, so a user who makes thousands could hold a backup up for hours, and
+// walkTree a descriptor.
 const maxDepth = 255
+
+// A visit is called with each file of a tree: with the directory that it is in, which is open, and
+// its name below the tree.
+type visit func(dir *os.Root, name string, fi fs.FileInfo, err error) error
 
 // walkTree calls f with each file of the tree in root, a directory before what is in it. If there
 // is an error, f gets it, and no FileInfo, and what is there is left out; for a directory that
 // cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names that
-// are not UTF-8.
-func walkTree(root *os.Root, f func(name string, fi fs.FileInfo, err error) error) error {
-	return walkBelow(root, ".", 0, f)
-}
+// are not UTF-8, and follows symbolic links that take the place of directories meanwhile.
+func walkTree(root *os.Root, f visit) error { return walkBelow(root, ".", 0, f) }
 
-func walkBelow(root *os.Root, name string, depth int, f func(name string, fi fs.FileInfo, err error) error) error {
+// walkBelow does that for the file name of the tree, which is in the directory dir.
+func walkBelow(dir *os.Root, name string, depth int, f visit) error {
 	if depth > maxDepth {
-		return f(name, nil, fmt.Errorf("below more than %d directories", maxDepth))
+		return f(dir, name, nil, fmt.Errorf("below more than %d directories", maxDepth))
 	}
-	fi, err := root.Lstat(name)
+	fi, err := dir.Lstat(path.Base(name))
 	if err != nil {
-		return f(name, nil, err)
+		return f(dir, name, nil, err)
 	}
-	if err := f(name, fi, nil); err != nil || !fi.IsDir() {
+	if err := f(dir, name, fi, nil); err != nil || !fi.IsDir() {
 		return err
 	}
-	names, err := namesIn(root, name)
+	below, names, err := listSame(dir, path.Base(name), fi)
 	if err != nil {
-		return f(name, nil, err)
+		return f(dir, name, nil, err)
 	}
+	defer below.Close()
 	slices.Sort(names)
-	for _, below := range names {
-		if err := walkBelow(root, path.Join(name, below), depth+1, f); err != nil {
+	for _, base := range names {
+		if err := walkBelow(below, path.Join(name, base), depth+1, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listSame opens the directory name in dir that fi describes, and returns the names in it.
+func listSame(dir *os.Root, name string, fi fs.FileInfo) (*os.Root, []string, error) {
+	below, err := openBelow(dir, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := below.Stat(".")
+	if err == nil && !os.SameFile(now, fi) {
+		err = errors.New("replaced meanwhile")
+	}
+	var names []string
+	if err == nil {
+		names, err = namesIn(below, ".")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, below.Close())
+	}
+	return below, names, nil
 }
 
 // lack notes that a file will not be in the copy.

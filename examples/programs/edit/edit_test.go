@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
@@ -287,4 +289,33 @@ func TestDestroyedMeanwhile(t *testing.T) {
 		programtest.CallWith(t, run, "", func() { programtest.Destroy(t, name) }, "-v", "-find", "needle", "-replace", "nothing", name).Want(t, 0, "", "")
 		want(t, name, strings.ReplaceAll(content, "needle", "nothing"))
 	})
+}
+
+// fullDisk is standard output on a full disk.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// That -n or -v could not show what they are to show is an error, and nothing is changed. What was
+// changed is not a failure.
+func TestOutputLost(t *testing.T) {
+	programtest.NeedLinux(t)
+	name := programtest.Put(t, t.TempDir(), "f", "abc")
+	for _, x := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"-n", "-find", "b", "-replace", "x"}, 1},
+		{[]string{"-n", "-at", "1", "-write", "x"}, 1},
+		{[]string{"-v", "-find", "b", "-replace", "x"}, 1},
+		{[]string{"-v", "-at", "1", "-write", "x"}, 1},
+		{[]string{"-at", "1", "-write", "x"}, 0},
+	} {
+		var errs strings.Builder
+		status := program.Call(t.Context(), "edit", run, append(x.args, name), program.Std{Out: fullDisk{}, Err: &errs})
+		b, err := os.ReadFile(name)
+		if want := map[int]string{0: "axc", 1: "abc"}[x.want]; err != nil || status != x.want || string(b) != want {
+			t.Errorf("%q: %d, %q, %q, %v", x.args, status, b, &errs, err)
+		}
+	}
 }

@@ -163,7 +163,7 @@ func (e edit) show(ctx context.Context, name string) error {
 	res := result{count: 1, written: int64(len(e.replace))}
 	if e.find == nil {
 		if err = e.checkOffset(m.Size()); err == nil {
-			fmt.Fprintln(e.shown, e.at)
+			_, err = fmt.Fprintln(e.shown, e.at)
 		}
 	} else if res, err = e.findAll(ctx, m, m.Size(), nil); err == nil && res.count == 0 {
 		err = errNotFound
@@ -171,9 +171,9 @@ func (e edit) show(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", program.Printable(name), err)
 	}
-	fmt.Fprintf(e.std.Out, "%s: would be changed in %s, %s\n",
+	_, err = fmt.Fprintf(e.std.Out, "%s: would be changed in %s, %s\n",
 		program.Printable(name), res.places(), res.cost("to be written", m.Size()))
-	return nil
+	return err
 }
 
 // do changes the file, and says what that cost.
@@ -221,7 +221,9 @@ func (e edit) change(ctx context.Context, m *snapshot.MmapMut) (result, error) {
 			return result{}, err
 		}
 	}
-	fmt.Fprintln(e.shown, e.at)
+	if _, err := fmt.Fprintln(e.shown, e.at); err != nil {
+		return result{}, err
+	}
 	n, err := m.WriteAt(e.replace, e.at)
 	return result{count: 1, written: int64(n)}, err
 }

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"path"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,4 +39,14 @@ func Printable(s string) string {
 		return strconv.QuoteToGraphic(s)
 	}
 	return s
+}
+
+// SplitName returns the directory that the file name is in, and its name there. It does not clean
+// them as filepath.Dir does: "link/../x" is not "x" to the kernel.
+func SplitName(name string) (dir, base string) {
+	dir, base = path.Split(strings.TrimRight(name, "/"))
+	if dir == "" {
+		dir = "."
+	}
+	return dir, base
 }

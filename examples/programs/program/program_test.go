@@ -134,3 +134,14 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitName(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"x": {".", "x"}, "a/x": {"a/", "x"}, "/x": {"/", "x"}, "a/x//": {"a/", "x"}, "link/../x": {"link/../", "x"},
+		"": {".", ""}, "/": {".", ""}, ".": {".", "."}, "a/..": {"a/", ".."},
+	} {
+		if dir, base := program.SplitName(name); dir != want[0] || base != want[1] {
+			t.Errorf("%q: %q, %q", name, dir, base)
+		}
+	}
+}

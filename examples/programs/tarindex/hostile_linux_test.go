@@ -164,3 +164,24 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 }
+
+// The index is where the kernel finds its name: ".." after a symbolic link is the parent of what
+// the link leads to. Its directory is looked at, and no other.
+func TestIndexBehindLink(t *testing.T) {
+	dir := private(t)
+	if err := os.MkdirAll(filepath.Join(dir, "other", "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "other"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("other/below", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	name := programtest.Put(t, dir, "a.tar", archive(t, tar.FormatPAX, few...))
+	for range 2 {
+		programtest.Call(t, run, "-i", dir+"/link/../ix", name).Want(t, 0, "", "")
+		mounttest.WantNames(t, filepath.Join(dir, "other"), "below", "ix")
+		mounttest.WantNames(t, dir, "a.tar", "link", "other")
+	}
+}

@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	for _, name := range members[1:] {
 		err := cat(ctx, std.Out, m, ix, name)
 		if ctx.Err() != nil {
-			return err
+			return ctx.Err() // err may be nil, and there are more members
 		}
 		errs = append(errs, err)
 	}

@@ -31,8 +31,9 @@ func findPlace(name string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
+	at, base := program.SplitName(real)
 	// "/.": to open a FIFO would wait for its other end.
-	dir, err := os.OpenRoot(filepath.Dir(real) + "/.")
+	dir, err := os.OpenRoot(at + "/.")
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func findPlace(name string) (*place, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", program.Printable(name), err), dir.Close())
 	}
-	return &place{dir, filepath.Base(real), name}, nil
+	return &place{dir, base, name}, nil
 }
 
 func (p *place) close() { _ = p.dir.Close() }

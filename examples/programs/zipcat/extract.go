@@ -41,7 +41,7 @@ func extract(ctx context.Context, std program.Std, dir string, members []*zip.Fi
 			update(done, total)
 		})
 		if ctx.Err() != nil {
-			return err
+			return ctx.Err() // err may be nil, and there are more members
 		}
 		errs = append(errs, err)
 	}

@@ -3,13 +3,16 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -40,11 +43,11 @@ func TestOverlap(t *testing.T) {
 	same := local + strings.Repeat(entry, n) + string(endRecord(n, n*len(entry), len(local)))
 	name := programtest.Put(t, dir, "same.zip", same)
 	r := programtest.Call(t, run, name)
-	if r.Want(t, 1, "", "prog: a: overlaps a: such an archive is damaged"); len(r.Out) != len(content) {
+	if r.Want(t, 1, "", "prog: a: overlaps another member: such an archive is damaged"); len(r.Out) != len(content) {
 		t.Errorf("%d bytes of output from %d of archive", len(r.Out), len(same))
 	}
 	r = programtest.Call(t, run, "-d", filepath.Join(dir, "out"), name)
-	r.Want(t, 1, "", "a: overlaps a")
+	r.Want(t, 1, "", "a: overlaps another member")
 	mounttest.WantNames(t, filepath.Join(dir, "out"), "a")
 
 	// The data of the first member contain the second, header and all.
@@ -53,7 +56,7 @@ func TestOverlap(t *testing.T) {
 	binary.LittleEndian.PutUint32(whole[20:], uint32(strings.Index(local, "third")-strings.Index(local, "first"))) // compressed size
 	within := local + string(whole) + string(endRecord(3, len(whole), len(local)))
 	r = programtest.Call(t, run, programtest.Put(t, dir, "within.zip", within))
-	r.Want(t, 1, "third", "b: overlaps a")
+	r.Want(t, 1, "third", "b: overlaps another member")
 	if strings.Contains(r.Err, "c: overlaps") {
 		t.Errorf("the end of one is the beginning of another: %s", r.Err)
 	}
@@ -130,4 +133,58 @@ func TestHostileNames(t *testing.T) {
 	torn := strings.ReplaceAll(archive(t, zip.Store, member{"\x1b[2J\nprog: all members verified", "content", 0}), "content", "cantent")
 	r := programtest.Call(t, run, programtest.Put(t, dir, "torn.zip", torn))
 	r.Want(t, 1, "cantent", fmt.Sprintf("%q: zip: checksum error", "\x1b[2J\nprog: all members verified"))
+}
+
+// The errors about members that overlap grow with the archive, not with its square: none repeats
+// the name of another member.
+func TestOverlapErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("n", 60_000)
+	local, first := split(archive(t, zip.Store, member{long, "content", 0}))
+	local2, entry := split(archive(t, zip.Store, member{"a", "content", 0}))
+	second := []byte(entry)
+	binary.LittleEndian.PutUint32(second[42:], uint32(len(local))) // offset of the header
+	binary.LittleEndian.PutUint32(second[20:], 1)                  // compressed size
+	whole := []byte(first)
+	data := strings.Index(local, "content")
+	binary.LittleEndian.PutUint32(whole[20:], uint32(len(local)+len(local2)-data))
+	const n = 200
+	directory := string(whole) + strings.Repeat(string(second), n)
+	all := local + local2 + directory + string(endRecord(n+1, len(directory), len(local)+len(local2)))
+	r := programtest.Call(t, run, programtest.Put(t, t.TempDir(), "a.zip", all))
+	r.Want(t, 1, "", "prog: a: overlaps another member")
+	if len(r.Err) > 2*len(all) {
+		t.Errorf("%d bytes of errors from %d of archive", len(r.Err), len(all))
+	}
+}
+
+// Each of many patterns that match nothing is an error, and they take no minutes.
+func TestManyPatterns(t *testing.T) {
+	name := programtest.Put(t, t.TempDir(), "a.zip", archive(t, zip.Store, member{"a", "content", 0}))
+	const n = 20_000
+	var patterns strings.Builder
+	for i := range n {
+		fmt.Fprintln(&patterns, "missing", i)
+	}
+	r := programtest.CallWith(t, run, patterns.String(), nil, name, "-")
+	if r.Want(t, 1, "", "prog: no member matches \"missing 0\"\n"); strings.Count(r.Err, "\n") != n {
+		t.Errorf("%d lines", strings.Count(r.Err, "\n"))
+	}
+}
+
+// An interruption between two members is an error, although the first one is complete.
+func TestInterruptedBetweenMembers(t *testing.T) {
+	a := archive(t, zip.Store, member{"d/", "", 0}, member{"f", "content", 0})
+	r, err := zip.NewReader(strings.NewReader(a), int64(len(a)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var none strings.Builder
+	if err := extract(ctx, program.Std{Err: &none}, t.TempDir(), r.File); !errors.Is(err, context.Canceled) {
+		t.Errorf("extract: %v", err)
+	}
+	if err := cat(ctx, &none, r.File[:1]); !errors.Is(err, context.Canceled) {
+		t.Errorf("cat: %v", err)
+	}
 }

@@ -116,12 +116,15 @@ func printList(out io.Writer, members []*zip.File) error {
 func cat(ctx context.Context, out io.Writer, members []*zip.File) error {
 	var errs []error
 	for _, f := range members {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if f.Mode().IsDir() {
 			continue
 		}
 		dst := &sink{w: out}
 		err := copyMember(ctx, dst, f, nil)
-		if dst.err != nil || ctx.Err() != nil {
+		if dst.err != nil {
 			return err // nothing more can be written
 		}
 		errs = append(errs, err)

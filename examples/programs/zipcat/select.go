@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
@@ -69,12 +71,13 @@ func (ps patterns) choose(members []*zip.File) (chosen []*zip.File, err error) {
 			chosen = append(chosen, f)
 		}
 	}
-	for p, matched := range ps {
-		if !matched {
-			err = errors.Join(err, fmt.Errorf("no member matches %q", p))
+	var errs []error // joined once: errors in errors take a time that grows by the square
+	for _, p := range slices.Sorted(maps.Keys(ps)) {
+		if !ps[p] {
+			errs = append(errs, fmt.Errorf("no member matches %q", p))
 		}
 	}
-	return chosen, err
+	return chosen, errors.Join(errs...)
 }
 
 func match(pattern, name string) bool {

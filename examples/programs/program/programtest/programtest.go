@@ -2,6 +2,7 @@
 package programtest
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,9 @@ func CallWith(tb testing.TB, run program.Run, in string, meanwhile func(), args 
 	out.meanwhile = meanwhile
 	var errs strings.Builder
 	status := program.Call(tb.Context(), "prog", run, args, program.Std{In: strings.NewReader(in), Out: &out, Err: &errs})
+	if out.Len() > mostOutput {
+		tb.Errorf("%q: more than %d bytes of output", args, mostOutput)
+	}
 	return Result{status, out.String(), errs.String()}
 }
 
@@ -44,6 +48,11 @@ func NeedLinux(tb testing.TB) {
 	}
 }
 
+// mostOutput is how much output Call keeps. A program without a limit of its own fails the test at
+// once, and does not fill the memory of the machine before.
+const mostOutput = 64 << 20
+
+// An output keeps the output of a program, up to mostOutput bytes and the Write that exceeds them.
 type output struct {
 	strings.Builder
 	meanwhile func()
@@ -53,6 +62,9 @@ func (o *output) Write(p []byte) (int, error) {
 	if o.meanwhile != nil {
 		o.meanwhile()
 		o.meanwhile = nil
+	}
+	if o.Len() > mostOutput {
+		return 0, errors.New("too much output for a test")
 	}
 	return o.Builder.Write(p)
 }
