@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
@@ -202,6 +203,49 @@ func TestSandboxRefusesQuestions(t *testing.T) {
 		undo()
 		if err := errors.Join(err, m.Commit()); !errors.Is(err, syscall.EPERM) {
 			t.Error(err)
+		}
+	})
+}
+
+// Dirty pages that the disk refused can be a hole afterwards: a call that finds a hole asks for
+// failures, as a read does.
+//
+//promise:snapshot.Mmap.SeekData if the disk refused the private copy, the error says so
+//promise:snapshot.Mmap.SeekHole if the disk refused the private copy, the error says so
+//promise:snapshot.MmapMut.SeekData if the disk refused what was stored, the error says so
+//promise:snapshot.MmapMut.SeekHole if the disk refused what was stored, the error says so
+//promise:snapshot.Mmap.Changed if the disk refused a private copy, Changed is an error, also at holes
+func TestSeekAsksForLostPages(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name := join(dir, "f")
+		write(t, name, nil)
+		must(t, os.Truncate(name, 1<<20))
+		copied := func() *snapshot.Mmap { // on another filesystem, so that it is no reflink
+			there := mounttest.Dir(t, mounttest.Memory)
+			defer tmpfiles(t, 1, syscall.EACCES)()
+			m, err := snapshot.Config{TempDir: there}.Open(context.Background(), name)
+			must(t, err)
+			closeLater(t, m)
+			return m
+		}
+		for what, call := range map[string]func() error{
+			"SeekData":     func() error { _, err := copied().SeekData(0); return err },
+			"SeekHole":     func() error { _, err := copied().SeekHole(0); return err },
+			"SeekData mut": func() error { _, err := openMut(t, name).SeekData(0); return err },
+			"SeekHole mut": func() error { _, err := openMut(t, name).SeekHole(0); return err },
+			"Changed": func() (last error) {
+				for _, err := range copied().Changed(context.Background(), copied()) {
+					last = err
+				}
+				return last
+			},
+		} {
+			undo := failLater(t, syscall.EIO)
+			if err := call(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("%s: %v", what, err)
+			}
+			undo()
 		}
 	})
 }

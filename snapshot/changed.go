@@ -59,6 +59,9 @@ type comparison struct {
 }
 
 func (c *comparison) run() error {
+	if err := c.check(); err != nil { // also if there is nothing to compare
+		return err
+	}
 	small, large := min(c.old.size(), c.new.size()), max(c.old.size(), c.new.size())
 	at := int64(0)
 	if c.canShareExtents() {
@@ -233,6 +236,11 @@ var errStopped = errors.New("stopped")
 func (c *comparison) check() error {
 	if c.stopped {
 		return errStopped
+	}
+	for _, m := range []*Mmap{c.old, c.new} {
+		if m.closed.Load() {
+			return pathError("changed", m.name, fs.ErrClosed)
+		}
 	}
 	return pathError("changed", c.new.name, c.ctx.Err())
 }

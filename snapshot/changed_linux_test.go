@@ -262,5 +262,11 @@ func TestChangedEnds(t *testing.T) {
 		old, new = open(), nil
 		wantOnly(t.Context(), fs.ErrInvalid)
 		must(t, old.Close())
+		must(t, os.Truncate(name, 0)) // nothing is compared
+		old, new = open(), open()
+		wantOnly(ended, context.Canceled)
+		must(t, old.Close())
+		wantOnly(t.Context(), fs.ErrClosed)
+		must(t, new.Close())
 	})
 }

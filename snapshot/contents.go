@@ -38,7 +38,7 @@ func (m *MmapMut) fill(ctx context.Context, fd int) error {
 	if err := m.trim(); err != nil {
 		return privatefile.WriteError(err)
 	}
-	err := privatefile.Clone(ctx, fd, m.fd())
+	err := privatefile.CloneExact(ctx, fd, m.fd(), m.Size())
 	if m.defragState.Cloned = err == nil; err == nil {
 		m.region.Written() // the clone wrote back the pages stored to since writeback
 	}

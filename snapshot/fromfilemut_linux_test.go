@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -158,6 +159,7 @@ func TestFromFileMutWithoutName(t *testing.T) {
 //promise:snapshot.Config.FromFileMut closed, irregular and write-only files are refused
 //promise:snapshot.Config.FromFileMut without /proc the error is errors.ErrUnsupported
 //promise:snapshot.Config.FromFileMut the locks of the process stay, of a file that is open for reading
+//promise:snapshot.Config.FromFileMut a commit that compares the contents ends the locks
 func TestFromFileMutRefuses(t *testing.T) {
 	mounttest.Leaks(t)
 	dir := t.TempDir()
@@ -187,10 +189,26 @@ func TestFromFileMutRefuses(t *testing.T) {
 	must(t, err)
 	must(t, m.Commit())
 	must(t, m.Close())
-	lock = unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	must(t, unix.FcntlFlock(other.Fd(), unix.F_OFD_GETLK, &lock))
-	if lock.Type == unix.F_UNLCK {
+	locked := func(other *os.File) bool {
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+		must(t, unix.FcntlFlock(other.Fd(), unix.F_OFD_GETLK, &lock))
+		return lock.Type != unix.F_UNLCK
+	}
+	if !locked(other) {
 		t.Error("the lock ended")
+	}
+	f, other = openFile(t, name, os.O_RDWR), openFile(t, name, os.O_RDWR)
+	must(t, unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock))
+	m, err = checking.FromFileMut(context.Background(), f)
+	must(t, err)
+	closeLater(t, m)
+	must(t, m.CommitTo(name+"2"))
+	if !locked(other) {
+		t.Error("CommitTo ended the lock")
+	}
+	must(t, m.Commit())
+	if locked(other) == (m.Method() == snapshot.ComparedCopy) {
+		t.Errorf("%v: the commit ended the lock: %v", m.Method(), !locked(other))
 	}
 	withoutProc(t, func() error {
 		_, err := snapshot.FromFileMut(openFile(t, name, os.O_RDONLY))
@@ -199,4 +217,56 @@ func TestFromFileMutRefuses(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// An error of the look for the name is an error, and not a file without a name.
+//
+//promise:snapshot.Config.FromFileMut a file that is renamed meanwhile has the new name
+//promise:snapshot.Config.FromFileMut an error of looking its name up is not taken for no name
+func TestFromFileMutFindsName(t *testing.T) {
+	mounttest.Leaks(t)
+	dir := t.TempDir()
+	name, data := join(dir, "f"), noise(1, 1000)
+	write(t, name, data)
+	f := openFile(t, name, os.O_RDONLY)
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.EACCES, syscall.ENOMEM} {
+		undo := systest.Intercept(t, func(call string) error {
+			if call == "opendir" {
+				return os.NewSyscallError("open", errno)
+			}
+			return nil
+		})
+		m, err := snapshot.FromFileMut(f)
+		undo()
+		if m != nil {
+			t.Error(m, errno)
+		}
+		wantError(t, err, errno, "open "+name+": its name is "+name+": "+errno.Error())
+	}
+	renames := 0
+	undo := systest.Intercept(t, func(call string) error {
+		if call == "opendir" && renames < 3 {
+			must(t, os.Rename(name, name+"2"))
+			name += "2"
+			renames++
+		}
+		return nil
+	})
+	m, err := snapshot.FromFileMut(f)
+	undo()
+	must(t, err)
+	closeLater(t, m)
+	must(t, m.Resize(10))
+	must(t, m.Commit())
+	wantFile(t, name, data[:10])
+
+	long := join(dir, strings.Repeat("x", 250)) // with " (deleted)", it is too long for a name
+	write(t, long, data)
+	f = openFile(t, long, os.O_RDONLY)
+	must(t, os.Remove(long))
+	removed, err := snapshot.FromFileMut(f)
+	must(t, err)
+	closeLater(t, removed)
+	must(t, removed.Link(name+".link"))
+	wantFile(t, name+".link", data)
 }

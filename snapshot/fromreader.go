@@ -25,8 +25,8 @@ func FromReaderAt(r io.ReaderAt, size int64, name string) (*Mmap, error) {
 // TempDir, without a name, or else in memory, up to 64 MiB. FromReaderAt reads r from the front to
 // the end, in pieces of at most 1 MiB, on its own goroutine, and does not use r after it returns.
 //
-// If r ends before size, the error is io.ErrUnexpectedEOF; another error of r is found by
-// errors.Is. With NoCopy, the error is errors.ErrUnsupported; with RequireConsistent, it is
+// If r ends before size, the error is io.ErrUnexpectedEOF. Another error of r is found by errors.Is,
+// also if r returns it with all bytes that it was asked for. With NoCopy, the error is errors.ErrUnsupported; with RequireConsistent, it is
 // ErrUnstable, since r can change meanwhile. Method is None, Settled false, and Stat describes a
 // file that can be read, of no time.
 func (c Config) FromReaderAt(

@@ -82,7 +82,8 @@ func TestFromReaderAt(t *testing.T) {
 // What cannot be a snapshot is an error, and nothing is left.
 //
 //promise:snapshot.Config.FromReaderAt a reader that ends too early is io.ErrUnexpectedEOF
-//promise:snapshot.Config.FromReaderAt errors of the reader are found by errors.Is
+//promise:snapshot.Config.FromReaderAt errors of the reader are found by errors.Is, also with all bytes
+//promise:snapshot.Config.FromReaderAt io.EOF with the last bytes is no error
 //promise:snapshot.Config.FromReaderAt NoCopy is errors.ErrUnsupported, RequireConsistent ErrUnstable
 //promise:snapshot.Config.FromReaderAt a panic of the reader leaves nothing behind
 func TestFromReaderAtFails(t *testing.T) {
@@ -98,6 +99,15 @@ func TestFromReaderAtFails(t *testing.T) {
 				return len(p), nil
 			}
 			return min(n, len(p)+1), err
+		})
+	}
+	errSum := errors.New("wrong checksum")
+	full := func(size int64, err error) io.ReaderAt { // err comes with the last bytes
+		return readAtFunc(func(p []byte, off int64) (int, error) {
+			if off+int64(len(p)) < size {
+				return len(p), nil
+			}
+			return len(p), err
 		})
 	}
 	for _, size := range []int64{100, 2 << 20} {
@@ -117,7 +127,9 @@ func TestFromReaderAtFails(t *testing.T) {
 			{r: fails(0, iotest.ErrTimeout), size: size, is: iotest.ErrTimeout, text: "open up: timeout"},
 			{r: fails(-1, nil), size: size, text: "the reader returned -1 of"},
 			{r: fails(1<<30, nil), size: size, text: "the reader returned"},
+			{r: full(size, errSum), size: size, is: errSum, text: "open up: wrong checksum"},
 			{r: whole, size: size, ctx: ended, is: context.Canceled},
+			{r: whole, size: 0, ctx: ended, is: context.Canceled},
 			{r: whole, size: size, c: snapshot.Config{NoCopy: true}, is: errors.ErrUnsupported},
 			{r: whole, size: size, c: snapshot.Config{RequireConsistent: true}, is: snapshot.ErrUnstable},
 		} {
@@ -132,6 +144,10 @@ func TestFromReaderAtFails(t *testing.T) {
 			}
 		}
 		c := snapshot.Config{TempDir: dir}
+		m, err := c.FromReaderAt(context.Background(), full(size, io.EOF), size, "up")
+		must(t, err)
+		wantContents(t, m, make([]byte, size))
+		must(t, m.Close())
 		func() {
 			defer func() { _ = recover() }()
 			r := readAtFunc(func([]byte, int64) (int, error) { panic("r") })

@@ -13,7 +13,9 @@ import (
 // private copy, which has the holes of the file. The contents of a small file are in memory, and
 // have none.
 //
-// Each call costs one system call. A filesystem may report holes as data.
+// Each call costs one system call, or two if the private copy is no reflink. If the kernel could not
+// write the private copy to the disk, the error is as that of ReadAt. A filesystem may report holes
+// as data.
 func (m *Mmap) SeekData(off int64) (int64, error) {
 	if !m.isValid() {
 		return 0, fs.ErrInvalid

@@ -106,7 +106,7 @@ func (m *Mmap) writeContents(ctx context.Context, dst int, contents []byte) erro
 // cloneOrCopy makes the empty file dst a reflink of src, which has size bytes, or copies the data
 // if there can be no reflink.
 func cloneOrCopy(ctx context.Context, c Config, dst, src int, size int64) error {
-	err := privatefile.Clone(ctx, dst, src)
+	err := privatefile.CloneExact(ctx, dst, src, size)
 	if errors.Is(err, errors.ErrUnsupported) && !c.NoCopy {
 		return privatefile.NewCopier(ctx, c.Progress).Copy(dst, src, size, true)
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
@@ -195,5 +197,36 @@ func TestLinkBesideClose(t *testing.T) {
 				break
 			}
 		}
+	})
+}
+
+// A clone that the kernel cuts short, and reports as a success, gets no name.
+//
+//promise:snapshot.Mmap.Link a clone that was cut short gets no name
+//promise:snapshot.MmapMut.Commit a clone that was cut short is not committed
+func TestCloneCutShort(t *testing.T) {
+	mounttest.EachOf(t, mounttest.Reflinks, func(t *testing.T, dir string) {
+		mounttest.Leaks(t)
+		name, data := join(dir, "f"), noise(1, 300_000)
+		write(t, name, data)
+		m, mut := open(t, name), openMut(t, name)
+		clone := sys.Ficlone
+		replace(t, &sys.Ficlone, func(dst, src int) error {
+			must(t, clone(dst, src))
+			return syscall.Ftruncate(dst, 4096)
+		}, func() {
+			for what, err := range map[string]error{
+				"Link": m.Link(join(dir, "g")), "Commit": mut.Commit(), "CommitTo": mut.CommitTo(join(dir, "h")),
+			} {
+				if err == nil || !strings.Contains(err.Error(), "the clone has 4096 bytes, the private copy 300000") {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
+		wantFile(t, name, data)
+		wantNames(t, dir, "f")
+		must(t, mut.Commit())
+		must(t, m.Link(join(dir, "g")))
+		wantFile(t, join(dir, "g"), data)
 	})
 }

@@ -94,7 +94,8 @@ func (c Config) Create(ctx context.Context, name string) (*MmapMut, error) {
 // this process has on the file (fcntl(2), F_SETLK): closing any descriptor of the file would end
 // them. FromFile sets no lease on f, so a copy of the data, of a small file, too, is a ComparedCopy,
 // which RequireConsistent refuses. FromFile reads the holes of the file; in the copy, they take no
-// space, unless it is small: then they take memory.
+// space, unless it is small: then they take memory. If f is open with O_DIRECT, where the data have
+// to be copied, the error can be syscall.EINVAL, because such reads must be aligned.
 //
 // If f is a descriptor of O_PATH, FromFile opens the file for reading, whatever name it has by now,
 // and closes it: leases, holes and locks are as with Open. The error is errors.ErrUnsupported where

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // String describes the snapshot in one line, for logs: the name, quoted; the size; how the private
@@ -47,9 +48,10 @@ func (s *source) describe() string {
 	return text
 }
 
-// printable quotes a text that is more than a line: the name of a TempDir is in it.
+// printable quotes a text that is more than a line, or that a terminal may take for a command: the
+// name of a TempDir is in it.
 func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(text)
 	}
 	return text

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
 	"github.com/mmapsnapshot/mmapsnapshot/snapshot/internal/sys/systest"
@@ -16,7 +18,7 @@ import (
 
 //promise:snapshot.Mmap.String String says name, size, how the copy was made, where it lies and why
 //promise:snapshot.MmapMut.String String says name, size, how the copy was made, where it lies and why
-//promise:snapshot.Mmap.String the text is one line, whatever the name and TempDir are
+//promise:snapshot.Mmap.String the text is one line of UTF-8, whatever the name and TempDir are
 func TestString(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
@@ -34,7 +36,7 @@ func TestString(t *testing.T) {
 		large := strconv.Quote(name) + ": 300000 bytes, " + how + " in the directory of the file" + why
 		check := func(m fmt.Stringer, want string) {
 			t.Helper()
-			if got := m.String(); got != want || strings.ContainsAny(got, "\n\x1b") {
+			if got := m.String(); got != want || strings.ContainsAny(got, "\n\x1b") || !utf8.ValidString(got) {
 				t.Errorf("%s\n\twant %s", got, want)
 			}
 		}
@@ -54,6 +56,15 @@ func TestString(t *testing.T) {
 		closeLater(t, elsewhere)
 		check(elsewhere, strconv.Quote(name)+": 300000 bytes, "+how+" "+
 			strconv.Quote("in the temporary directory "+temp+" ("+elsewhereWhy+")"))
+
+		notUTF8 := join(dir, "t\x9b31mp") // a terminal can take it for ESC [ 31 m
+		must(t, os.Mkdir(notUTF8, 0o755))
+		up, err := snapshot.Config{TempDir: notUTF8}.FromReaderAt(
+			context.Background(), bytes.NewReader(make([]byte, 300_000)), 300_000, "\x9b31m")
+		must(t, err)
+		closeLater(t, up)
+		check(up, strconv.Quote("\x9b31m")+": 300000 bytes, "+
+			strconv.Quote("in the temporary directory "+notUTF8))
 
 		defer systest.Intercept(t, func(call string) error {
 			if call == "tmpfile excl" {

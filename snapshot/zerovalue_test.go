@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"reflect"
 	"testing"
 
@@ -47,6 +48,18 @@ func callZero(t *testing.T, method reflect.Value) {
 		in = append(in, v)
 	}
 	for _, out := range method.Call(in) {
+		if changed, ok := out.Interface().(iter.Seq2[snapshot.Range, error]); ok {
+			n := 0
+			for r, err := range changed {
+				if n++; n > 1 || r != (snapshot.Range{}) || !errors.Is(err, fs.ErrInvalid) {
+					t.Errorf("yield %d: %v, %v", n, r, err)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d yields", n)
+			}
+			continue
+		}
 		if out.Type() != reflect.TypeFor[error]() {
 			if !out.IsZero() {
 				t.Errorf("%v, not a zero value", out)

@@ -210,6 +210,9 @@ func (r *Region) Seek(off int64, whence int) (int64, error) {
 		return r.Size(), nil
 	}
 	at, err := r.file.Seek(off, whence)
+	if lost := r.checkLost(); lost != nil { // lost pages can be a hole by now
+		return 0, lost
+	}
 	return at, UnwrapPathError(err)
 }
 

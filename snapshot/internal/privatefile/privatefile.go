@@ -259,6 +259,22 @@ func Clone(ctx context.Context, dst, src int) error {
 	return sortCopyError(err)
 }
 
+// CloneExact is Clone of src, a file of size bytes whose size does not change. If dst gets another
+// size, because the kernel cut the clone short as in cloneWhole, that is an error.
+func CloneExact(ctx context.Context, dst, src int, size int64) error {
+	if err := Clone(ctx, dst, src); err != nil {
+		return err
+	}
+	own, err := sys.Fstat(dst)
+	if err != nil {
+		return WriteError(err)
+	}
+	if own.Size != size {
+		return fmt.Errorf("ficlone: the clone has %d bytes, the private copy %d", own.Size, size)
+	}
+	return nil
+}
+
 // cloneNoCOW clones src to dst with the NOCOW flag of src, and then with the other one: btrfs clones
 // only between two files with checksums or two without. NOCOW files have none, and neither have
 // those that were made while the filesystem was mounted with nodatasum, of which no flag tells. On

@@ -62,21 +62,20 @@ func (o Options) CopyReader(ctx context.Context, r io.ReaderAt, size int64) (p F
 func (o Options) readPieces(
 	ctx context.Context, r io.ReaderAt, size int64, buf []byte, use func(b []byte, off int64) error,
 ) error {
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
+	for off := int64(0); ; {
+		if err := ctx.Err(); err != nil || off >= size {
 			return err
 		}
 		piece := buf[:min(int64(len(buf)), size-off)]
 		n, err := r.ReadAt(piece, off)
 		switch {
-		case n == len(piece): // at the end, with io.EOF or without
 		case n < 0 || n > len(piece):
 			return fmt.Errorf("the reader returned %d of %d bytes", n, len(piece))
-		case err == nil || errors.Is(err, io.EOF):
+		case err != nil && !errors.Is(err, io.EOF): // such as a checksum of all bytes that is wrong
+			return err
+		case n < len(piece):
 			return fmt.Errorf("the reader ended at %d of %d bytes: %w",
 				off+int64(n), size, io.ErrUnexpectedEOF)
-		default:
-			return err
 		}
 		if err := use(piece, off); err != nil {
 			return err
@@ -86,5 +85,4 @@ func (o Options) readPieces(
 			o.Progress(off, size)
 		}
 	}
-	return nil
 }
