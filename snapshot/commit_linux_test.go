@@ -217,7 +217,7 @@ func TestCommitContext(t *testing.T) {
 //promise:snapshot.MmapMut.Commit a page is committed by 35 system calls
 func TestCommitCalls(t *testing.T) {
 	want := []string{
-		"fstat",                                           // has the file changed since the last commit?
+		"fstat",                                                    // has the file changed since the last commit?
 		"tmpfile", "writeback", "ficlone", "fstat", "writebackerr", // the new file, and its size
 		"reopendir",
 		"fstat", "flistxattr", "fchmod", "fsync", "fstat", // its attributes, and its data on the disk
