@@ -7,7 +7,7 @@ toolchain go1.26.11
 require (
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/mmapsnapshot/mmapsnapshot v0.0.0
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.50.0
 )
 
 require (
