@@ -120,6 +120,16 @@ func (w *watcher) drop(st *state, collected bool) error {
 func (w *watcher) run(begun func(thread int, err error)) {
 	runtime.LockOSThread()
 	thread, err := syscalls.BlockSignal(signal)
+	if errors.Is(err, syscall.EBUSY) { // the first thread of the process, which does not end
+		elsewhere := make(chan struct{})
+		go w.run(func(thread int, err error) { // on another thread, since this one is locked
+			begun(thread, err)
+			close(elsewhere)
+		})
+		<-elsewhere
+		runtime.UnlockOSThread()
+		return
+	}
 	begun(thread, err)
 	if err != nil {
 		return
