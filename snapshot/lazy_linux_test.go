@@ -250,7 +250,7 @@ func TestLazyLost(t *testing.T) {
 	must(t, err)
 	wantBytes(t, "ReadAt", p, data)
 	must(t, <-overwriteLater(name, noise(2, lazySize)))
-	const text = "no consistent copy could be made: the data would have to be copied: unsupported operation"
+	const text = "no consistent copy: the data would have to be copied: unsupported operation"
 	_, err = m.ReadAt(p, 0)
 	wantError(t, err, snapshot.ErrUnstable, "read "+name+": "+text)
 	err = m.View(0, -1, func([]byte) error { return nil })

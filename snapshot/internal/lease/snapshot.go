@@ -14,7 +14,7 @@ import (
 type Snapshot struct {
 	st      *state
 	stat    syscalls.Stat // constant after creation
-	closed  atomic.Bool // stored before Close gives the lease up
+	closed  atomic.Bool   // stored before Close gives the lease up
 	cleanup runtime.Cleanup
 }
 
