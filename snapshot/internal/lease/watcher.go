@@ -12,7 +12,8 @@ import (
 
 const (
 	// signal is sent to the watcher's thread alone, which has it blocked: the handlers of the
-	// program do not get it. A real-time signal is queued, so none of several is lost.
+	// program do not get it. A real-time signal is queued, so none of several is lost. The thread
+	// also takes signals of this number that were sent to the process: rt_sigtimedwait(2) cannot tell.
 	signal = 62
 
 	// tick is how long a writer waits at most until the watcher notices it without the signal: as
