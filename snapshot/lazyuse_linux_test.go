@@ -57,13 +57,14 @@ func TestLazyLink(t *testing.T) {
 // String says whether there is a private copy.
 func TestLazyString(t *testing.T) {
 	mounttest.Leaks(t)
-	name, _ := lazyFile(t)
+	name, data := lazyFile(t)
 	m := openLazy(t, snapshot.Config{}, name)
 	want := fmt.Sprintf("%q: %d bytes, lease ", name, lazySize)
 	if got := m.String(); got != want+"on the file itself" {
 		t.Error(got)
 	}
 	must(t, <-overwriteLater(name, []byte("x")))
+	wantContents(t, m, data) // it waits: the lease is given up a moment before the copy is used
 	if got := m.String(); got != want+"that ended, with a private copy" {
 		t.Error(got)
 	}

@@ -39,8 +39,6 @@ var _ = describe(
 )
 
 // onBlockedThread runs f on a thread that has the test's signal blocked, and ends after it.
-//
-//promise:syscalls.BlockSignal the first thread of the process is EBUSY
 func onBlockedThread(t *testing.T, f func(thread int)) {
 	t.Helper()
 	done := make(chan struct{})
@@ -81,6 +79,7 @@ func onBlockedThread(t *testing.T, f func(thread int)) {
 //promise:syscalls.ReadLeaseSignal the kernel sends the signal to the thread when a process opens the file for writing
 //promise:syscalls.BlockSignal the signal and SIGIO are blocked, and AwaitSignal takes the signal later
 //promise:syscalls.AwaitSignal AwaitSignal takes a pending signal, and is EAGAIN after the timeout if there is none
+//promise:syscalls.BlockSignal the first thread of the process is EBUSY
 func TestReadLeaseSignal(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
