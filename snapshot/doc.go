@@ -128,7 +128,9 @@
 // of a private copy. A read lease (fcntl(2), F_SETLEASE) keeps all other processes, and this one,
 // from opening the file for writing. If a process wants to, the kernel makes it wait and sends a
 // signal to a thread of this package; the package then makes the private copy, gives the lease up,
-// and the snapshot goes on with the copy. No handler of the program gets the signal, which is 62.
+// and the snapshot goes on with the copy. No handler of the program gets that signal, which is 62.
+// The thread can also take a signal 62 that a process sends to this one for another purpose: a
+// program that uses signal 62 itself must not use Lazy.
 //
 //	use Lazy                                      do not use Lazy
 //	for large files that processes seldom write   for files that are written often: each writer
@@ -156,9 +158,10 @@
 // TempDir or in memory. A thread waits for the signals while there are such snapshots, and ends two
 // seconds after the last. If a signal is lost, the thread notices the writer within a second.
 //
-// Each read also reads the clock, and one in half a second makes two system calls. View of up to 16 KiB gets a buffer. View of more and Bytes make the private copy
-// first; if that fails and no process wants to write, View has the error of the copy, Bytes is nil
-// and the snapshot goes on. WriteTo of package adapters copies through a buffer.
+// Each read also reads the clock, and one in half a second makes two system calls. View of up to
+// 16 KiB gets a buffer. View of more, Bytes and Link make the private copy first; if that fails and no
+// process wants to write, View and Link have the error of the copy, Bytes is nil and the snapshot goes
+// on. WriteTo of package adapters copies through a buffer.
 //
 // The following end a snapshot that has no private copy. All reads from then on, and those that were
 // waiting for the copy, fail with [ErrUnstable]:
@@ -180,8 +183,10 @@
 //	not wait. Then no lease is taken, and within a second each snapshot makes its copy
 //
 // A lease is therefore taken only of a file of this process's effective user, also if the process
-// has CAP_LEASE: another owner could do the first of these. Dirty pages of the file are written to
-// the disk when it is opened, because the kernel drops dirty pages that the disk refuses.
+// has CAP_LEASE: another owner could do the first of these. Through an idmapped mount the file seems
+// to belong to the user to whom the mount maps its owner: then the owner is another user, who can.
+// Dirty pages of the file are written to the disk when it is opened, because the kernel drops dirty
+// pages that the disk refuses.
 //
 // # Leases of other processes
 //

@@ -20,8 +20,10 @@ func ReadLeaseSignal(fd, thread, signal int) error {
 
 // BlockSignal keeps a signal from being delivered to the calling thread, and returns the number of
 // the thread: rt_sigprocmask(2), gettid(2). It blocks SIGIO as well, which the kernel sends in place
-// of a real-time signal that RLIMIT_SIGPENDING does not let it queue. The goroutine must be locked to the thread, and stay
-// locked until it ends, because the Go runtime knows nothing of that.
+// of a real-time signal that RLIMIT_SIGPENDING does not let it queue. The goroutine must be locked to
+// the thread, and stay locked until it ends, because the Go runtime knows nothing of that. If the
+// thread is the first of the process, which the runtime does not end with the goroutine, BlockSignal
+// blocks nothing, and the error is EBUSY.
 func BlockSignal(signal int) (thread int, err error) {
 	thread = -1
 	err = do("rt_sigprocmask", func() (err error) {
@@ -33,7 +35,8 @@ func BlockSignal(signal int) (thread int, err error) {
 
 // AwaitSignal waits until a signal that the calling thread has blocked is pending, and takes it:
 // rt_sigtimedwait(2). If none comes within the timeout, the error is EAGAIN. Other signals that the
-// thread gets meanwhile do not make the timeout longer.
+// thread gets meanwhile do not make the timeout longer. AwaitSignal also takes such a signal that was
+// sent to the process as a whole: no handler of the program gets it then.
 func AwaitSignal(signal int, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	return do("rt_sigtimedwait", func() error {

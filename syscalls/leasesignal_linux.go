@@ -57,6 +57,9 @@ func blockSignal(signal int) (int, error) {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		how = 1 // SIG_BLOCK of arch/mips/include/uapi/asm/signal.h
 	}
+	if unix.Gettid() == unix.Getpid() {
+		return -1, unix.EBUSY
+	}
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK,
 		how, uintptr(unsafe.Pointer(&set)), 0, sigsetSize(), 0, 0)
 	if errno != 0 {

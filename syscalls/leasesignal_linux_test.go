@@ -46,6 +46,14 @@ func onBlockedThread(t *testing.T, f func(thread int)) {
 		defer close(done)
 		runtime.LockOSThread()
 		thread, err := syscalls.BlockSignal(testSignal)
+		if unix.Gettid() == unix.Getpid() {
+			if !errors.Is(err, syscall.EBUSY) {
+				t.Errorf("the first thread: %v", err)
+			}
+			onBlockedThread(t, f) // on another, since this goroutine has the first
+			runtime.UnlockOSThread()
+			return
+		}
 		if err != nil || thread != unix.Gettid() {
 			t.Errorf("thread %d of %d, %v", thread, unix.Gettid(), err)
 			return
@@ -71,6 +79,7 @@ func onBlockedThread(t *testing.T, f func(thread int)) {
 //promise:syscalls.ReadLeaseSignal the kernel sends the signal to the thread when a process opens the file for writing
 //promise:syscalls.BlockSignal the signal and SIGIO are blocked, and AwaitSignal takes the signal later
 //promise:syscalls.AwaitSignal AwaitSignal takes a pending signal, and is EAGAIN after the timeout if there is none
+//promise:syscalls.BlockSignal the first thread of the process is EBUSY
 func TestReadLeaseSignal(t *testing.T) {
 	each(t, func(t *testing.T, kind *mounttest.Kind, dir string) {
 		name := filepath.Join(dir, "file")
@@ -96,11 +105,8 @@ func TestReadLeaseSignal(t *testing.T) {
 				}
 			}
 		})
-		// A thread that has ended. The runtime keeps the first thread of the process.
-		gone := os.Getpid()
-		for gone == os.Getpid() {
-			onBlockedThread(t, func(thread int) { gone = thread })
-		}
+		gone := 0 // a thread that has ended
+		onBlockedThread(t, func(thread int) { gone = thread })
 		for try := 0; try < 1000; try++ {
 			err := syscalls.ReadLeaseSignal(fd, gone, testSignal)
 			if errors.Is(err, syscall.ESRCH) {

@@ -65,6 +65,22 @@ func TestNotShared(t *testing.T) {
 	must(t, b.Close())
 }
 
+// A snapshot that shares a state describes the file as it is when that snapshot is opened: chmod(2)
+// does not end the lease.
+func TestSharedStat(t *testing.T) {
+	mounttest.Leaks(t)
+	name := newFile(t)
+	a := openLeased(t, name)
+	must(t, os.Chmod(name, 0o600))
+	b := openLeased(t, name)
+	if a.st != b.st {
+		t.Error("they share no state")
+	}
+	if a.Stat().Mode != 0o644 || b.Stat().Mode != 0o600 {
+		t.Errorf("modes %v and %v", a.Stat().Mode, b.Stat().Mode)
+	}
+}
+
 // A file that was changed in spite of the lease is not shared with a new snapshot.
 func TestChangedIsNotShared(t *testing.T) {
 	mounttest.Leaks(t)

@@ -32,8 +32,8 @@ func Open(
 		return nil, false, err
 	}
 	if st := watch.join(keyOf(src.Stat, options)); st != nil {
-		if st.look() { // nothing was written since the state was made
-			return newSnapshot(st), false, nil
+		if found, whole := st.describe(); whole { // nothing was written since the state was made
+			return newSnapshot(st, found), false, nil
 		}
 		_ = watch.drop(st, false)
 	}
@@ -46,15 +46,9 @@ func Open(
 		watch.abandon()
 		return nil, took, err
 	}
-	s = newSnapshot(st)
+	s = newSnapshot(st, st.stat)
 	watch.add(st)
-	// A signal may have come before the watcher knew the state. The file was described under the
-	// lease just now, so it need not be compared. If the watcher has closed the descriptor, this can
-	// be the lease of another file, and does not matter: the state is left.
-	now := clock()
-	if kind, err := sys.GetLease(src.FD); err == nil && kind == syscalls.ReadLease {
-		st.wholeAt.Store(int64(now))
-	} else {
+	if !st.look() { // a signal may have come before the watcher knew the state
 		go func() { _ = st.leave() }()
 	}
 	return s, true, nil

@@ -13,12 +13,13 @@ import (
 // be called at the same time.
 type Snapshot struct {
 	st      *state
-	closed  atomic.Bool // stored before Close gives the lease up
+	stat    syscalls.Stat // constant after creation
+	closed  atomic.Bool   // stored before Close gives the lease up
 	cleanup runtime.Cleanup
 }
 
-func newSnapshot(st *state) *Snapshot {
-	s := &Snapshot{st: st}
+func newSnapshot(st *state, stat syscalls.Stat) *Snapshot {
+	s := &Snapshot{st: st, stat: stat}
 	s.cleanup = runtime.AddCleanup(s, collected, st)
 	return s
 }
@@ -35,8 +36,9 @@ func (s *Snapshot) Region() *mapped.Region {
 	return s.st.orig
 }
 
-// Stat describes the file as it was under the lease.
-func (s *Snapshot) Stat() syscalls.Stat { return s.st.stat }
+// Stat describes the file as it was under the lease when the snapshot was opened. Mode, change time
+// and link count can be newer than those of a snapshot that shares the state.
+func (s *Snapshot) Stat() syscalls.Stat { return s.stat }
 
 // IsOriginal reports whether there is no private copy.
 func (s *Snapshot) IsOriginal() bool { return s.st.private.Load() == nil }

@@ -99,6 +99,12 @@ func (st *state) withFD(use func(fd int) error) (err error) {
 // look asks the kernel whether the lease is whole, and whether the file is as it was: truncation
 // through an overlay breaks no lease. What was read before is right if it is.
 func (st *state) look() bool {
+	_, whole := st.describe()
+	return whole
+}
+
+// describe is look, and describes the original.
+func (st *state) describe() (found syscalls.Stat, whole bool) {
 	now := clock() // before the kernel answers
 	err := st.withFD(func(fd int) error {
 		kind, err := sys.GetLease(fd)
@@ -108,7 +114,7 @@ func (st *state) look() bool {
 		if err != nil {
 			return err
 		}
-		found, err := st.unchanged(fd)
+		found, err = st.unchanged(fd)
 		// The new owner could truncate the file through an overlay and set its times back.
 		if err == nil && found.UID != st.stat.UID {
 			err = errNotOwned
@@ -116,12 +122,12 @@ func (st *state) look() bool {
 		return err
 	})
 	if err != nil || !limits.isSound() {
-		return false
+		return found, false
 	}
 	for {
 		old := st.wholeAt.Load()
 		if int64(now) <= old || st.wholeAt.CompareAndSwap(old, int64(now)) {
-			return true
+			return found, true
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 const (
 	// signal is sent to the watcher's thread alone, which has it blocked: the handlers of the
-	// program do not get it. A real-time signal is queued, so none of several is lost.
+	// program do not get it. A real-time signal is queued, so none of several is lost. The thread
+	// also takes signals of this number that were sent to the process: rt_sigtimedwait(2) cannot tell.
 	signal = 62
 
 	// tick is how long a writer waits at most until the watcher notices it without the signal: as
@@ -120,6 +121,16 @@ func (w *watcher) drop(st *state, collected bool) error {
 func (w *watcher) run(begun func(thread int, err error)) {
 	runtime.LockOSThread()
 	thread, err := syscalls.BlockSignal(signal)
+	if errors.Is(err, syscall.EBUSY) { // the first thread of the process, which does not end
+		elsewhere := make(chan struct{})
+		go w.run(func(thread int, err error) { // on another thread, since this one is locked
+			begun(thread, err)
+			close(elsewhere)
+		})
+		<-elsewhere
+		runtime.UnlockOSThread()
+		return
+	}
 	begun(thread, err)
 	if err != nil {
 		return
