@@ -168,7 +168,7 @@ func TestLinkBesideClose(t *testing.T) {
 		mounttest.Leaks(t)
 		name, data := join(dir, "f"), noise(1, 300_000)
 		write(t, name, data)
-		closeAt := func(k int) (err error, calls int) {
+		closeAt := func(k int) (calls int, err error) {
 			m, openErr := snapshot.Open(name)
 			must(t, openErr)
 			undo := systest.Intercept(t, func(string) error {
@@ -182,10 +182,10 @@ func TestLinkBesideClose(t *testing.T) {
 			if calls < k {
 				must(t, m.Close())
 			}
-			return err, calls
+			return calls, err
 		}
 		for k := 1; ; k++ {
-			err, calls := closeAt(k)
+			calls, err := closeAt(k)
 			if err == nil {
 				wantFile(t, join(dir, "g"), data)
 				must(t, os.Remove(join(dir, "g")))
