@@ -68,9 +68,17 @@ const (
 func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("backup", flag.ContinueOnError)
 	check := flags.Bool("verify", false, "compare a copy with its manifest")
+	keepIn := flags.String("keep", "", "keep the states of large files in this `directory`, for -since")
+	since := flags.String("since", "", "copy what changed since this `copy`, made with the same -keep")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "how many files to work on at a time")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err
+	}
+	if *since != "" && *keepIn == "" {
+		return program.Usage("-since wants -keep, too")
+	}
+	if *check && *keepIn != "" {
+		return program.Usage("-verify takes neither -keep nor -since")
 	}
 	if *jobs < 1 || *jobs > 1024 {
 		return program.Usage("-jobs must be between 1 and 1024, not %d", *jobs)
@@ -88,20 +96,27 @@ func run(ctx context.Context, args []string, std program.Std) error {
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("snapshots need Linux: %w", errors.ErrUnsupported)
 	}
-	return backup(ctx, std, flags.Arg(0), flags.Arg(1), *jobs)
+	return backup(ctx, std, options{flags.Arg(0), flags.Arg(1), *keepIn, *since, *jobs})
+}
+
+// options is what to do.
+type options struct {
+	source, destination string
+	keep, since         string // or ""
+	jobs                int
 }
 
 // backup makes the destination, and removes it again if it fails.
-func backup(ctx context.Context, std program.Std, source, name string, jobs int) (err error) {
-	src, err := openRoot(source)
+func backup(ctx context.Context, std program.Std, o options) (err error) {
+	src, err := openRoot(o.source)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	if err := notInside(src, filepath.Dir(filepath.Clean(name))); err != nil {
+	if err := notInside(src, filepath.Dir(filepath.Clean(o.destination))); err != nil {
 		return err
 	}
-	to, err := makeDestination(name)
+	to, err := makeDestination(o.destination)
 	if err != nil {
 		return err
 	}
@@ -110,20 +125,23 @@ func backup(ctx context.Context, std program.Std, source, name string, jobs int)
 	defer func() {
 		if err != nil {
 			c.openDirectories()
-			err = errors.Join(err, to.remove())
+			err = errors.Join(err, to.remove(), c.keep.remove())
 		} else if c.lacking > 0 {
 			err = &program.Exit{Status: incomplete, Err: fmt.Errorf(
 				"%s not in the copy as in the source", program.Count(c.lacking, "file is", "files are"))}
 		}
 		c.close()
 	}()
+	if err := c.openStates(ctx, o); err != nil {
+		return err
+	}
 	if err := c.walk(ctx); err != nil {
 		return err
 	}
 	if err := c.makeTree(to.Root); err != nil {
 		return err
 	}
-	if err := c.copyAll(ctx, jobs); err != nil {
+	if err := c.copyAll(ctx, o.jobs); err != nil {
 		return err
 	}
 	if err := c.finishDirectories(ctx); err != nil {
@@ -132,10 +150,33 @@ func backup(ctx context.Context, std program.Std, source, name string, jobs int)
 	if err := syncFilesystem(c.dir); err != nil {
 		return err
 	}
+	if err := c.keep.sync(); err != nil {
+		return err
+	}
 	if err := writeManifest(ctx, to.Root, c.entries); err != nil {
 		return err
 	}
+	c.forget(ctx)
 	c.report()
+	return nil
+}
+
+// openStates opens what -keep and -since name.
+func (c *copier) openStates(ctx context.Context, o options) (err error) {
+	if o.since != "" {
+		if c.since, err = openPrevious(ctx, o.since); err != nil {
+			return err
+		}
+	}
+	if o.keep == "" {
+		return nil
+	}
+	if c.keep, err = openKeep(o.keep); err != nil {
+		return err
+	}
+	if fi, err := c.src.Stat("."); err != nil || c.keep.is(fi) {
+		return errors.Join(err, errors.New("-keep is the source itself"))
+	}
 	return nil
 }
 

@@ -26,6 +26,8 @@ type entry struct {
 	Size    int64        `json:",omitempty"`
 	ModTime time.Time    `json:",omitzero"`
 	SHA256  string       `json:",omitempty"`
+	Blocks  []byte       `json:",omitempty"` // in place of it, the SHA-256 of each 256 KiB
+	Kept    *keptState   `json:",omitempty"`
 	Method  string       `json:",omitempty"` // how the file was copied
 	Target  program.Name `json:",omitempty"` // of a symbolic link
 	Xattrs  string       `json:",omitempty"` // a hash; "" if there are none

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/mmapsnapshot/mmapsnapshot/adapters"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/snapshot"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
+)
+
+// A previous is the copy that -since names.
+type previous struct {
+	tree    *os.Root
+	entries map[program.Name]*entry // of files with a kept state
+}
+
+// openPrevious opens a complete copy. A user who may write to its manifest could decide what is not
+// copied.
+func openPrevious(ctx context.Context, name string) (*previous, error) {
+	root, err := openRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for _, in := range []string{".", manifestName} {
+		fi, err := root.Stat(in)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("not a complete copy: %w", err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !ownersAlone(fi) {
+			return nil, fmt.Errorf("%s: another user may write to it: not used by -since",
+				filepath.Join(name, in))
+		}
+	}
+	entries, err := readManifest(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	p := &previous{entries: map[program.Name]*entry{}}
+	for _, e := range entries {
+		s := e.Kept
+		if s != nil && s.Size == e.Size && int64(len(e.Blocks)) == blocksIn(e.Size)*sha256.Size {
+			p.entries[e.Path] = e
+		}
+	}
+	p.tree, err = openBelow(root, treeName)
+	return p, err
+}
+
+func (p *previous) close() {
+	if p != nil {
+		_ = p.tree.Close()
+	}
+}
+
+// copyChanges makes the file of e out of the file in the previous copy and of the ranges of m that
+// changed since. It reports false, and has done nothing, if there is no such file or its state is
+// not kept any more.
+func (c *copier) copyChanges(
+	ctx context.Context, e *entry, m *snapshot.Mmap, progress func(n int),
+) (bool, error) {
+	if c.since == nil || c.since.entries[e.Path] == nil {
+		return false, nil
+	}
+	p := c.since.entries[e.Path]
+	old, err := c.keep.openState(ctx, *p.Kept)
+	if err == nil {
+		defer old.Close()
+		err = c.startFrom(ctx, p)
+	}
+	if whole := (*wholeError)(nil); errors.As(err, &whole) {
+		c.say(e, "copied whole: "+whole.Error())
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	file, err := c.dst.OpenFile(string(e.Path), os.O_RDWR, 0)
+	if err != nil {
+		return false, err
+	}
+	ch := &changes{file: file, m: m, progress: progress}
+	ch.blocks = append(ch.blocks, p.Blocks...)
+	err = ch.write(ctx, old)
+	e.Blocks, e.Method = ch.blocks, changed
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read += ch.read
+	return true, errors.Join(err, file.Close())
+}
+
+// A wholeError is a reason to copy a file whole.
+type wholeError struct{ err error }
+
+func (e *wholeError) Error() string { return e.err.Error() }
+func (e *wholeError) Unwrap() error { return e.err }
+
+// openState makes a snapshot of a kept state, if it is what the manifest says.
+func (k *keep) openState(ctx context.Context, s keptState) (*snapshot.Mmap, error) {
+	f, err := openFile(ctx, k.all, s.Name)
+	if err != nil {
+		return nil, wholeUnless(ctx, err)
+	}
+	defer f.Close()
+	m, err := snapshot.Config{NoCopy: true}.FromFile(ctx, f)
+	if err != nil {
+		return nil, wholeUnless(ctx, err)
+	}
+	// Of the file as it is now: a store before the snapshot was made has changed its time.
+	now, err := describeState(s.Name, f)
+	if err == nil && !now.equal(s) {
+		err = fmt.Errorf("%s is not the state that was kept", s.Name)
+	}
+	if err != nil {
+		_ = m.Close()
+		return nil, &wholeError{err}
+	}
+	return m, nil
+}
+
+// wholeUnless makes an error a reason to copy a file whole, unless the context ended.
+func wholeUnless(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &wholeError{err}
+}
+
+// startFrom puts the file of a previous entry into the copy: as a reflink if that can be.
+func (c *copier) startFrom(ctx context.Context, p *entry) error {
+	base, err := openFile(ctx, c.since.tree, string(p.Path))
+	if err != nil {
+		return wholeUnless(ctx, err)
+	}
+	defer base.Close()
+	if err := checkSize(base, p.Size); err != nil {
+		return &wholeError{fmt.Errorf("the previous copy is not as in its manifest: %w", err)}
+	}
+	file, err := c.dst.OpenFile(string(p.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return lackIfRefused(err)
+	}
+	err = syscalls.Ficlone(int(file.Fd()), int(base.Fd()))
+	if err == nil {
+		err = checkSize(file, p.Size) // before Linux 6.9 a clone can end early, with no error
+	}
+	if err != nil {
+		err = copyBase(ctx, file, base, p.Size)
+	}
+	err = errors.Join(err, file.Close())
+	if whole := (*wholeError)(nil); errors.As(err, &whole) {
+		return errors.Join(whole, c.dst.Remove(string(p.Path)))
+	}
+	return err
+}
+
+// checkSize returns an error if f does not have that size.
+func checkSize(f *os.File, size int64) error {
+	fi, err := f.Stat()
+	if err == nil && fi.Size() != size {
+		err = fmt.Errorf("%s, not %d", program.Count(fi.Size(), "byte", "bytes"), size)
+	}
+	return err
+}
+
+// copyBase copies base to file, of which a clone may have left a part.
+func copyBase(ctx context.Context, file, base *os.File, size int64) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	dst := &sparseWriter{file: file}
+	err := program.Copy(ctx, dst, io.LimitReader(base, size), nil)
+	if err != nil && dst.err == nil {
+		return wholeUnless(ctx, err) // the error is of reading
+	}
+	if err != nil {
+		return lackIfRefused(err)
+	}
+	return file.Truncate(size)
+}
+
+// changes writes what changed to a copy of the previous state.
+type changes struct {
+	file     *os.File
+	m        *snapshot.Mmap
+	progress func(n int)
+	blocks   []byte // the hashes of the blocks
+	hashed   int64  // the number of blocks that no later range lies in
+	at       int64  // where progress is
+	read     int64  // bytes of the snapshot
+}
+
+func (c *changes) write(ctx context.Context, old *snapshot.Mmap) error {
+	size := c.m.Size()
+	if err := c.file.Truncate(size); err != nil {
+		return lackIfRefused(err)
+	}
+	n := blocksIn(size) * sha256.Size
+	c.blocks = append(c.blocks, make([]byte, max(0, n-int64(len(c.blocks))))...)[:n]
+	for r, err := range c.m.Changed(ctx, old) {
+		end := min(r.Off+r.Len, size)
+		dst := &sparseWriter{file: c.file, off: r.Off, punch: true}
+		if err == nil {
+			err = c.copyRange(ctx, dst, r.Off, end)
+		}
+		if err == nil {
+			err = c.hashRange(ctx, r.Off, r.Off+r.Len)
+		}
+		if err != nil {
+			return lackOfReading(ctx, dst, err)
+		}
+		c.advance(end)
+	}
+	c.advance(size)
+	return nil
+}
+
+// hashRange hashes the blocks that a range touches again.
+func (c *changes) hashRange(ctx context.Context, off, end int64) error {
+	size := c.m.Size()
+	first := max(c.hashed, off/hashedBlock)
+	last := min(blocksIn(end), blocksIn(size))
+	if first >= last {
+		return nil
+	}
+	h := &blockHash{hash: sha256.New()}
+	err := c.copyRange(ctx, h, first*hashedBlock, min(last*hashedBlock, size))
+	h.end()
+	copy(c.blocks[first*sha256.Size:], h.sums)
+	c.hashed = last
+	return err
+}
+
+// copyRange writes a range of the snapshot to w.
+func (c *changes) copyRange(ctx context.Context, w io.Writer, off, end int64) error {
+	if off >= end {
+		return nil
+	}
+	src := io.NewSectionReader(adapters.NewReader(c.m), off, end-off)
+	return program.Copy(ctx, w, src, func(n int) { c.read += int64(n) })
+}
+
+func (c *changes) advance(to int64) {
+	for c.at < to {
+		n := min(to-c.at, 1<<30) // an int on every machine
+		c.progress(int(n))
+		c.at += n
+	}
+}
+
+// forget removes the states that the previous copy needed. The new copy is complete by now, so
+// nothing that fails here is a reason to give it up.
+func (c *copier) forget(ctx context.Context) {
+	if c.since == nil {
+		return
+	}
+	dirs := map[string]bool{}
+	for _, e := range c.since.entries {
+		if err := c.keep.forget(ctx, *e.Kept); err != nil {
+			c.say(e, "its former state is still kept: "+err.Error())
+			continue
+		}
+		dirs[path.Dir(e.Kept.Name)] = true
+	}
+	for dir := range dirs {
+		_ = c.keep.all.Remove(dir) // it may hold something else
+	}
+}
+
+// forget removes a file if it is that state.
+func (k *keep) forget(ctx context.Context, s keptState) error {
+	f, err := openFile(ctx, k.all, s.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if now, err := describeState(s.Name, f); err != nil || !now.equal(s) {
+		return errors.Join(err, errors.New("replaced by another file"))
+	}
+	return k.all.Remove(s.Name)
+}
