@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
+	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
+	"golang.org/x/sys/unix"
+)
+
+// A chain is a source of large files, and copies of it, each of which begins with the one before.
+type chain struct {
+	source, keep string
+	copies       string // the directory of the copies
+	n            int
+}
+
+func newChain(t *testing.T, from, to string) *chain {
+	t.Helper()
+	c := &chain{filepath.Join(from, "source"), filepath.Join(from, "keep"), to, 0}
+	must(t, os.Mkdir(c.source, 0o755))
+	return c
+}
+
+func (c *chain) copied(i int) string { return filepath.Join(c.copies, fmt.Sprint("copy", i)) }
+
+func (c *chain) args() []string {
+	args := []string{"-keep", c.keep}
+	if c.n > 0 {
+		args = append(args, "-since", c.copied(c.n-1))
+	}
+	return append(args, c.source, c.copied(c.n))
+}
+
+// next makes the next copy, and checks that it is right.
+func (c *chain) next(t *testing.T, out, errs string) programtest.Result {
+	t.Helper()
+	r := programtest.Call(t, run, c.args()...)
+	r.Want(t, 0, out, errs)
+	for _, name := range mounttest.NamesIn(t, c.source) {
+		must(t, sameFiles(filepath.Join(c.copied(c.n), treeName, name), filepath.Join(c.source, name)))
+	}
+	c.verify(t, c.n)
+	c.n++
+	return r
+}
+
+func (c *chain) verify(t *testing.T, i int) {
+	t.Helper()
+	programtest.Call(t, run, "-verify", c.copied(i)).Want(t, 0, "as in the manifest", "")
+}
+
+// bytesRead returns how many bytes of snapshots were read where only changes were copied.
+func bytesRead(t *testing.T, r programtest.Result) int {
+	t.Helper()
+	found := regexp.MustCompile(`by copy of the changes, (\d+) bytes? read`).FindStringSubmatch(r.Out)
+	if found == nil {
+		t.Fatalf("nothing copied by changes: %+v", r)
+	}
+	n, err := strconv.Atoi(found[1])
+	must(t, err)
+	return n
+}
+
+func randomBytes(seed byte, n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(p)
+	return p
+}
+
+// eachPair calls f with a directory on each filesystem with reflinks, and one on a filesystem that
+// has reflinks, or has none.
+func eachPair(t *testing.T, f func(t *testing.T, from, to string)) {
+	for _, from := range mounttest.Kinds(mounttest.Reflinks) {
+		for _, to := range []mounttest.Property{mounttest.Reflinks, mounttest.Disk | mounttest.NoReflinks} {
+			name := "reflinks"
+			if to != mounttest.Reflinks {
+				name = "no reflinks"
+			}
+			t.Run(from.String()+" to "+name, func(t *testing.T) {
+				mounttest.Leaks(t)
+				dir := mounttest.Dir(t, to)
+				if to == mounttest.Reflinks {
+					dir = mounttest.Fresh(t, to, 512<<20) // another one than from
+				}
+				f(t, from.Dir(t), dir)
+			})
+		}
+	}
+}
+
+const editedSize = 3 << 20
+
+// edits change a file of about editedSize bytes, each in another way.
+var edits = []struct {
+	name string
+	edit func(name string, r *rand.Rand) error
+}{
+	{"write", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			_, err := f.WriteAt(randomBytes(byte(r.Int()), 1+r.IntN(10_000)), r.Int64N(size))
+			return err
+		})
+	}},
+	{"hole", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			return punchHole(f, r.Int64N(size), 1+r.Int64N(600_000))
+		})
+	}},
+	{"truncate", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			return f.Truncate(max(keptFrom, size-r.Int64N(400_000)))
+		})
+	}},
+	{"truncate and grow", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			return firstError(f.Truncate(size-r.Int64N(400_000)), f.Truncate(size+r.Int64N(400_000)))
+		})
+	}},
+	{"append", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			_, err := f.WriteAt(randomBytes(byte(r.Int()), 1+r.IntN(300_000)), size)
+			return err
+		})
+	}},
+	{"replace", func(name string, r *rand.Rand) error {
+		return programtest.Replace(name, string(randomBytes(byte(r.Int()), editedSize+r.IntN(5))))
+	}},
+	{"store", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			if err != nil {
+				return err
+			}
+			mem[r.Int64N(size)] ^= 1
+			return unix.Munmap(mem)
+		})
+	}},
+	{"zeros", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			_, err := f.WriteAt(make([]byte, r.IntN(200_000)), r.Int64N(size))
+			return err
+		})
+	}},
+	{"nothing", func(string, *rand.Rand) error { return nil }},
+}
+
+func withFile(name string, f func(f *os.File, size int64) error) error {
+	file, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	fi, err := file.Stat()
+	if err == nil {
+		err = f(file, fi.Size())
+	}
+	return firstError(err, file.Close())
+}
+
+// Copies of the changes are byte for byte the source, after edits of all kinds; the copies before stay
+// as they are; and one state of each file is kept.
+func TestSince(t *testing.T) {
+	eachPair(t, func(t *testing.T, from, to string) {
+		c := newChain(t, from, to)
+		r := rand.New(rand.NewPCG(1, 2))
+		names := make([]string, 3)
+		for i := range names {
+			names[i] = programtest.Put(t, c.source, fmt.Sprint(i), string(randomBytes(byte(i), editedSize)))
+		}
+		programtest.Put(t, c.source, "small", "small")
+		must(t, os.Truncate(programtest.Put(t, c.source, "sparse", "begin"), 4<<20))
+		c.next(t, "; 4 by copy of a reflink; ", "")
+		for range mounttest.Count(2, 25, 250) { // on each of some four pairs of filesystems
+			kinds := ""
+			for _, name := range names {
+				for range 1 + r.IntN(3) {
+					e := edits[r.IntN(len(edits))]
+					kinds += " " + e.name
+					must(t, e.edit(name, r))
+				}
+			}
+			c.next(t, "; 4 by copy of the changes, ", "")
+			if t.Failed() {
+				t.Fatal("after" + kinds)
+			}
+			c.verify(t, c.n-2)
+			must(t, os.RemoveAll(c.copied(c.n-2)))
+			states := mounttest.NamesIn(t, c.keep)
+			if len(states) != 1 || len(mounttest.NamesIn(t, filepath.Join(c.keep, states[0]))) != 4 {
+				t.Fatalf("kept in %q", states)
+			}
+		}
+	})
+}
+
+// Of a large image, the blocks in which something changed are read, and on a filesystem with reflinks
+// nothing else takes room.
+//
+// The first copy hashes the image, which takes most of the time of the test.
+func TestSinceReadsChanges(t *testing.T) {
+	size, pages := int64(mounttest.Count(1<<28, 1<<30, 10<<30)), mounttest.Count(100, 1000, 1000)
+	from, to := mounttest.Dir(t, mounttest.Reflinks), mounttest.Fresh(t, mounttest.Reflinks, 512<<20)
+	mounttest.Leaks(t)
+	c := newChain(t, from, to)
+	name := programtest.Put(t, c.source, "image", "begin")
+	must(t, os.Truncate(name, size))
+	programtest.Call(t, run, c.args()...).Want(t, 0, "; 1 by copy of a reflink; ", "")
+	c.n++
+	r := rand.New(rand.NewPCG(3, 4))
+	touched := map[int64]bool{}
+	must(t, withFile(name, func(f *os.File, size int64) error {
+		for i := range pages {
+			at := r.Int64N(size>>12) << 12
+			touched[at/hashedBlock] = true
+			if _, err := f.WriteAt(randomBytes(byte(i), 4<<10), at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	second := programtest.Call(t, run, c.args()...)
+	second.Want(t, 0, "; 1 by copy of the changes, ", "")
+	// Each changed page is read once to be written, and its block once to be hashed. The filesystem
+	// may have allocated twice as much as was written.
+	n, least := bytesRead(t, second), pages<<12*9/10+len(touched)*hashedBlock
+	if n < least || n > 2*least {
+		t.Errorf("%d bytes read, %d expected", n, least)
+	}
+	fi, err := os.Stat(filepath.Join(c.copied(1), treeName, "image"))
+	must(t, err)
+	if used := fi.Sys().(*syscall.Stat_t).Blocks * 512; used > int64(pages)*(64<<10) {
+		t.Errorf("a copy of %d pages in a sparse file takes %d bytes", pages, used)
+	}
+	c.n++
+	third := programtest.Call(t, run, c.args()...)
+	third.Want(t, 0, "; 1 by copy of the changes, 0 bytes read", "")
+	c.verify(t, 2)
+	must(t, sameFiles(name, filepath.Join(c.copied(2), treeName, "image")))
+}
+
+// sameFiles returns an error if two sparse files differ where one of them has data.
+func sameFiles(a, b string) error {
+	return withFile(a, func(f *os.File, size int64) error {
+		return withFile(b, func(g *os.File, other int64) error {
+			if size != other {
+				return fmt.Errorf("%d bytes and %d", size, other)
+			}
+			p, q := make([]byte, 64<<10), make([]byte, 64<<10)
+			for off := int64(0); off < size; off += int64(len(p)) {
+				next := size
+				for _, file := range []*os.File{f, g} {
+					if data, err := unix.Seek(int(file.Fd()), off, unix.SEEK_DATA); err == nil {
+						next = min(next, data)
+					}
+				}
+				if off = max(off, next&^int64(len(p)-1)); off >= size {
+					break
+				}
+				n, _ := f.ReadAt(p, off)
+				m, _ := g.ReadAt(q, off)
+				if n != m || string(p[:n]) != string(q[:m]) {
+					return fmt.Errorf("%s and %s differ at %d", a, b, off)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// An interrupt, or a full disk, leaves the previous copy and its states as they are, and no other
+// state; and the next copy is right.
+func TestSinceGivenUp(t *testing.T) {
+	from, to := mounttest.Dir(t, mounttest.Reflinks), mounttest.Fresh(t, mounttest.Memory, 16<<20)
+	mounttest.Leaks(t)
+	c := newChain(t, from, to)
+	name := programtest.Put(t, c.source, "f", string(randomBytes(1, editedSize)))
+	c.next(t, "1 state kept", "")
+	kept := mounttest.NamesIn(t, c.keep)
+	check := func(what string) {
+		t.Helper()
+		mounttest.WantNames(t, c.keep, kept...)
+		mounttest.WantNames(t, c.copies, "copy0")
+		c.verify(t, 0)
+		if t.Failed() {
+			t.Fatal(what)
+		}
+	}
+	must(t, edits[0].edit(name, rand.New(rand.NewPCG(5, 6))))
+	fill := programtest.Put(t, t.TempDir(), "fill", "")
+	must(t, os.Remove(fill))
+	fill = filepath.Join(to, "fill")
+	must(t, os.WriteFile(fill, make([]byte, 10<<20), 0o600))
+	programtest.Call(t, run, c.args()...).Want(t, 1, "", "no space left")
+	must(t, os.Remove(fill))
+	check("full disk")
+
+	must(t, syscall.Mkfifo(filepath.Join(c.source, "fifo"), 0o666)) // is reported
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var errs strings.Builder
+	said := writerFunc(func(p []byte) (int, error) {
+		cancel(fmt.Errorf("interrupted"))
+		return errs.Write(p)
+	})
+	if status := program.Call(ctx, "backup", run, c.args(), program.Std{Err: said}); status != 1 {
+		t.Errorf("status %d, %q", status, &errs)
+	}
+	must(t, os.Remove(filepath.Join(c.source, "fifo")))
+	check("interrupt")
+	c.next(t, "; 1 by copy of the changes, ", "")
+}
