@@ -134,6 +134,45 @@ func (k *keep) state(ctx context.Context, m *snapshot.Mmap) (*keptState, error) 
 	return &s, nil
 }
 
+// openState makes a snapshot of a kept state, if it is what the manifest says.
+func (k *keep) openState(ctx context.Context, s keptState) (*snapshot.Mmap, error) {
+	f, err := openFile(ctx, k.all, s.Name)
+	if err != nil {
+		return nil, wholeUnless(ctx, err)
+	}
+	defer f.Close()
+	m, err := snapshot.Config{NoCopy: true}.FromFile(ctx, f)
+	if err != nil {
+		return nil, wholeUnless(ctx, err)
+	}
+	// Of the file as it is now: a store before the snapshot was made has changed its time.
+	now, err := describeState(s.Name, f)
+	if err == nil && !now.equal(s) {
+		err = fmt.Errorf("%s is not the state that was kept", s.Name)
+	}
+	if err != nil {
+		_ = m.Close()
+		return nil, &wholeError{err}
+	}
+	return m, nil
+}
+
+// forget removes a file if it is that state.
+func (k *keep) forget(ctx context.Context, s keptState) error {
+	f, err := openFile(ctx, k.all, s.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if now, err := describeState(s.Name, f); err != nil || !now.equal(s) {
+		return errors.Join(err, errors.New("replaced by another file"))
+	}
+	return k.all.Remove(s.Name)
+}
+
 // sync brings the states to the disk.
 func (k *keep) sync() error {
 	if k == nil {

@@ -156,7 +156,7 @@ func backup(ctx context.Context, std program.Std, o options) (err error) {
 	if err := writeManifest(ctx, to.Root, c.entries); err != nil {
 		return err
 	}
-	c.forget(ctx)
+	c.forgetPrevious(ctx)
 	c.report()
 	return nil
 }

@@ -66,39 +66,57 @@ func (p *previous) close() {
 }
 
 // copyChanges makes the file of e out of the file in the previous copy and of the ranges of m that
-// changed since. It reports false, and has done nothing, if there is no such file or its state is
-// not kept any more.
+// changed since. It reports false, and has done nothing, if that cannot be.
 func (c *copier) copyChanges(
 	ctx context.Context, e *entry, m *snapshot.Mmap, progress func(n int),
 ) (bool, error) {
 	if c.since == nil || c.since.entries[e.Path] == nil {
 		return false, nil
 	}
-	p := c.since.entries[e.Path]
-	old, err := c.keep.openState(ctx, *p.Kept)
-	if err == nil {
-		defer old.Close()
-		err = c.startFrom(ctx, p)
-	}
+	ch := &changes{m: m, progress: progress}
+	err := c.tryChanges(ctx, e, c.since.entries[e.Path], ch)
 	if whole := (*wholeError)(nil); errors.As(err, &whole) {
 		c.say(e, "copied whole: "+whole.Error())
+		ch.advance(0)
+		if err := c.dst.Remove(string(e.Path)); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
 		return false, nil
 	}
-	if err != nil {
-		return false, err
+	if err == nil {
+		e.Blocks, e.Method = ch.blocks, changed
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.read += ch.read
 	}
-	file, err := c.dst.OpenFile(string(e.Path), os.O_RDWR, 0)
+	return true, err
+}
+
+// tryChanges returns a *wholeError if the file has to be copied whole.
+func (c *copier) tryChanges(ctx context.Context, e, p *entry, ch *changes) error {
+	old, err := c.keep.openState(ctx, *p.Kept)
 	if err != nil {
-		return false, err
+		return err
 	}
-	ch := &changes{file: file, m: m, progress: progress}
+	defer old.Close()
+	base, err := openFile(ctx, c.since.tree, string(p.Path))
+	if err != nil {
+		return wholeUnless(ctx, err)
+	}
+	defer base.Close()
+	if err := checkSize(base, p.Size); err != nil {
+		return wholeUnless(ctx, fmt.Errorf("the previous copy is not as in its manifest: %w", err))
+	}
+	ch.file, err = c.dst.OpenFile(string(e.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return lackIfRefused(err)
+	}
 	ch.blocks = append(ch.blocks, p.Blocks...)
-	err = ch.write(ctx, old)
-	e.Blocks, e.Method = ch.blocks, changed
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.read += ch.read
-	return true, errors.Join(err, file.Close())
+	err = ch.start(ctx, base, p.Size)
+	if err == nil {
+		err = ch.write(ctx, old)
+	}
+	return errors.Join(err, ch.file.Close())
 }
 
 // A wholeError is a reason to copy a file whole.
@@ -107,63 +125,12 @@ type wholeError struct{ err error }
 func (e *wholeError) Error() string { return e.err.Error() }
 func (e *wholeError) Unwrap() error { return e.err }
 
-// openState makes a snapshot of a kept state, if it is what the manifest says.
-func (k *keep) openState(ctx context.Context, s keptState) (*snapshot.Mmap, error) {
-	f, err := openFile(ctx, k.all, s.Name)
-	if err != nil {
-		return nil, wholeUnless(ctx, err)
-	}
-	defer f.Close()
-	m, err := snapshot.Config{NoCopy: true}.FromFile(ctx, f)
-	if err != nil {
-		return nil, wholeUnless(ctx, err)
-	}
-	// Of the file as it is now: a store before the snapshot was made has changed its time.
-	now, err := describeState(s.Name, f)
-	if err == nil && !now.equal(s) {
-		err = fmt.Errorf("%s is not the state that was kept", s.Name)
-	}
-	if err != nil {
-		_ = m.Close()
-		return nil, &wholeError{err}
-	}
-	return m, nil
-}
-
 // wholeUnless makes an error a reason to copy a file whole, unless the context ended.
 func wholeUnless(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return &wholeError{err}
-}
-
-// startFrom puts the file of a previous entry into the copy: as a reflink if that can be.
-func (c *copier) startFrom(ctx context.Context, p *entry) error {
-	base, err := openFile(ctx, c.since.tree, string(p.Path))
-	if err != nil {
-		return wholeUnless(ctx, err)
-	}
-	defer base.Close()
-	if err := checkSize(base, p.Size); err != nil {
-		return &wholeError{fmt.Errorf("the previous copy is not as in its manifest: %w", err)}
-	}
-	file, err := c.dst.OpenFile(string(p.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return lackIfRefused(err)
-	}
-	err = syscalls.Ficlone(int(file.Fd()), int(base.Fd()))
-	if err == nil {
-		err = checkSize(file, p.Size) // before Linux 6.9 a clone can end early, with no error
-	}
-	if err != nil {
-		err = copyBase(ctx, file, base, p.Size)
-	}
-	err = errors.Join(err, file.Close())
-	if whole := (*wholeError)(nil); errors.As(err, &whole) {
-		return errors.Join(whole, c.dst.Remove(string(p.Path)))
-	}
-	return err
 }
 
 // checkSize returns an error if f does not have that size.
@@ -175,31 +142,41 @@ func checkSize(f *os.File, size int64) error {
 	return err
 }
 
-// copyBase copies base to file, of which a clone may have left a part.
-func copyBase(ctx context.Context, file, base *os.File, size int64) error {
-	if err := file.Truncate(0); err != nil {
-		return err
-	}
-	dst := &sparseWriter{file: file}
-	err := program.Copy(ctx, dst, io.LimitReader(base, size), nil)
-	if err != nil && dst.err == nil {
-		return wholeUnless(ctx, err) // the error is of reading
-	}
-	if err != nil {
-		return lackIfRefused(err)
-	}
-	return file.Truncate(size)
-}
-
-// changes writes what changed to a copy of the previous state.
+// changes makes a file of a copy of its previous state and of the ranges that changed.
 type changes struct {
 	file     *os.File
 	m        *snapshot.Mmap
 	progress func(n int)
+	at       int64  // bytes that progress was called with
 	blocks   []byte // the hashes of the blocks
 	hashed   int64  // the number of blocks that no later range lies in
-	at       int64  // where progress is
 	read     int64  // bytes of the snapshot
+}
+
+// start makes the file a copy of base: a reflink if that can be.
+func (c *changes) start(ctx context.Context, base *os.File, size int64) error {
+	err := syscalls.Ficlone(int(c.file.Fd()), int(base.Fd()))
+	if err == nil {
+		err = checkSize(c.file, size) // before Linux 6.9 a clone can end early, with no error
+	}
+	if err == nil {
+		return nil
+	}
+	if err := c.file.Truncate(0); err != nil { // a clone may have left a part
+		return err
+	}
+	dst := &sparseWriter{file: c.file}
+	err = program.Copy(ctx, dst, io.LimitReader(base, size), func(n int) { c.advance(c.at + int64(n)) })
+	return c.failed(ctx, dst, err)
+}
+
+// failed tells an error of writing to dst from one of reading: then copying the whole file will tell
+// whether that is serious.
+func (c *changes) failed(ctx context.Context, dst *sparseWriter, err error) error {
+	if err != nil && dst.err == nil {
+		return wholeUnless(ctx, err)
+	}
+	return lackIfRefused(err)
 }
 
 func (c *changes) write(ctx context.Context, old *snapshot.Mmap) error {
@@ -219,9 +196,9 @@ func (c *changes) write(ctx context.Context, old *snapshot.Mmap) error {
 			err = c.hashRange(ctx, r.Off, r.Off+r.Len)
 		}
 		if err != nil {
-			return lackOfReading(ctx, dst, err)
+			return c.failed(ctx, dst, err)
 		}
-		c.advance(end)
+		c.advance(max(c.at, end))
 	}
 	c.advance(size)
 	return nil
@@ -252,45 +229,32 @@ func (c *changes) copyRange(ctx context.Context, w io.Writer, off, end int64) er
 	return program.Copy(ctx, w, src, func(n int) { c.read += int64(n) })
 }
 
+// advance calls progress with the bytes from where it is; fewer than none if all begins again.
 func (c *changes) advance(to int64) {
-	for c.at < to {
-		n := min(to-c.at, 1<<30) // an int on every machine
+	const most = 1 << 30 // an int on every machine
+	for c.at != to {
+		n := max(-most, min(to-c.at, most))
 		c.progress(int(n))
 		c.at += n
 	}
 }
 
-// forget removes the states that the previous copy needed. The new copy is complete by now, so
-// nothing that fails here is a reason to give it up.
-func (c *copier) forget(ctx context.Context) {
-	if c.since == nil {
+// forgetPrevious removes the states that the previous copy needed. The new copy is complete by now,
+// so nothing that fails here is a reason to give it up.
+func (c *copier) forgetPrevious(ctx context.Context) {
+	if c.keep == nil {
 		return
 	}
-	dirs := map[string]bool{}
-	for _, e := range c.since.entries {
-		if err := c.keep.forget(ctx, *e.Kept); err != nil {
-			c.say(e, "its former state is still kept: "+err.Error())
-			continue
+	dirs := map[string]bool{c.keep.own: true}
+	if c.since != nil {
+		for _, e := range c.since.entries {
+			if err := c.keep.forget(ctx, *e.Kept); err != nil {
+				c.say(e, "its former state is still kept: "+err.Error())
+			}
+			dirs[path.Dir(e.Kept.Name)] = true
 		}
-		dirs[path.Dir(e.Kept.Name)] = true
 	}
 	for dir := range dirs {
-		_ = c.keep.all.Remove(dir) // it may hold something else
+		_ = c.keep.all.Remove(dir) // if it is empty
 	}
-}
-
-// forget removes a file if it is that state.
-func (k *keep) forget(ctx context.Context, s keptState) error {
-	f, err := openFile(ctx, k.all, s.Name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if now, err := describeState(s.Name, f); err != nil || !now.equal(s) {
-		return errors.Join(err, errors.New("replaced by another file"))
-	}
-	return k.all.Remove(s.Name)
 }
