@@ -8,6 +8,33 @@
 // If both are on one filesystem that has reflinks (XFS, btrfs), no data are copied, and the copy
 // takes no room until files change.
 //
+// Onto another disk, or a filesystem without reflinks, a later copy takes of large files only what
+// changed since an earlier copy:
+//
+//	backup -keep /srv/states /srv/data /disk2/monday
+//	backup -keep /srv/states -since /disk2/monday /srv/data /disk2/tuesday
+//
+// With -keep, backup keeps the state of each file of 1 MiB or more as a reflink in a directory on the
+// filesystem of the source, which must be XFS or btrfs. The directory is made for its owner alone. It
+// is not used if it belongs to a user other than the caller or root, or if another user may write to
+// it. If it lies in the source, it is left out of the copy. A kept state takes the room of what changed
+// since. With -since, backup asks the filesystem in which ranges the file differs from its kept state
+// (FIEMAP), and reads these ranges and the rest of their blocks of 256 KiB, for the hashes. When the
+// new copy is complete, the states of the previous copy are removed: the next -since is the new copy.
+//
+// The new copy is independent of the previous one, which is not changed. If the destination has
+// reflinks and both copies are on it, only what changed is written, and the copies share the rest.
+// Elsewhere the rest is read from the previous copy and written again: this saves reading the source,
+// not writing. Small files, and files on other filesystems, are copied whole.
+//
+// The manifest has f_fsid, inode, time of change and size of each kept state. If one of these differs,
+// or the file of the previous copy is missing or has another size, backup copies the file whole and
+// reports it. It does not read the unchanged ranges of the previous copy, so damage there is in the new
+// copy, too. -verify finds it in both: the hashes are of the source. After damage, make a copy without
+// -since. If backup is killed, or the machine crashes, the directory of its states stays in the
+// directory of -keep and can be removed: no manifest names it. A new f_fsid, as after XFS was mounted
+// from a device of another number, costs one whole copy.
+//
 // The copy of the tree is in the directory "tree" of the destination, beside "manifest", which
 // names every file with its size, owner, mode, time of modification, hash and how it was copied. The
 // manifest is written last, when everything else is on the disk: a copy that has one is complete.
@@ -29,8 +56,9 @@
 //
 // Each file is one idea: main.go does one thing after the other, open.go opens without waiting,
 // destination.go makes and removes the copy's directory, walk.go lists the source, tree.go makes
-// directories, copy.go copies one file, attributes.go gives it owner, mode and times, workers.go
-// copies in parallel, manifest.go is what is written last, verify.go reads it all again.
+// directories, copy.go copies one file, since.go what changed in it, keep.go keeps its state for
+// that, blocks.go hashes it, attributes.go gives it owner, mode and times, workers.go copies in
+// parallel, manifest.go is what is written last, verify.go reads it all again.
 package main
 
 import (
@@ -46,11 +74,12 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 )
 
-const usage = `usage: backup [-jobs n] source destination
+const usage = `usage: backup [-jobs n] [-keep directory [-since copy]] source destination
        backup [-jobs n] -verify destination
 
 Makes the directory destination and in it a copy of the tree source, each file of which is a snapshot;
-or compares such a copy with its manifest.
+or compares such a copy with its manifest. With -since, it reads of large files only what changed since
+an earlier copy, made with the same -keep.
 
 `
 
@@ -68,8 +97,8 @@ const (
 func run(ctx context.Context, args []string, std program.Std) error {
 	flags := flag.NewFlagSet("backup", flag.ContinueOnError)
 	check := flags.Bool("verify", false, "compare a copy with its manifest")
-	keepIn := flags.String("keep", "", "keep the states of large files in this `directory`, for -since")
-	since := flags.String("since", "", "copy what changed since this `copy`, made with the same -keep")
+	keepIn := flags.String("keep", "", "keep the states of large files in this `directory`, on the source's filesystem, for -since")
+	since := flags.String("since", "", "of large files, copy what changed since this `copy`")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "how many files to work on at a time")
 	if err := program.Parse(flags, usage, args, std); err != nil {
 		return err

@@ -62,7 +62,8 @@ const format = "backup 2"
 // writeManifest writes the entries to a new file of the destination that is there, and on the disk,
 // as a whole or not at all.
 func writeManifest(ctx context.Context, destination *os.Root, entries []*entry) error {
-	m, err := snapshot.Config{Root: destination}.Create(ctx, manifestName)
+	// Perm: -since does not use a manifest that another user may write to.
+	m, err := snapshot.Config{Root: destination, Perm: 0o644}.Create(ctx, manifestName)
 	if err != nil {
 		return err
 	}

@@ -14,51 +14,10 @@ import (
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
-
-// A chain is a source of large files, and copies of it, each of which begins with the one before.
-type chain struct {
-	source, keep string
-	copies       string // the directory of the copies
-	n            int
-}
-
-func newChain(t *testing.T, from, to string) *chain {
-	t.Helper()
-	c := &chain{filepath.Join(from, "source"), filepath.Join(from, "keep"), to, 0}
-	must(t, os.Mkdir(c.source, 0o755))
-	return c
-}
-
-func (c *chain) copied(i int) string { return filepath.Join(c.copies, fmt.Sprint("copy", i)) }
-
-func (c *chain) args() []string {
-	args := []string{"-keep", c.keep}
-	if c.n > 0 {
-		args = append(args, "-since", c.copied(c.n-1))
-	}
-	return append(args, c.source, c.copied(c.n))
-}
-
-// next makes the next copy, and checks that it is right.
-func (c *chain) next(t *testing.T, out, errs string) programtest.Result {
-	t.Helper()
-	r := programtest.Call(t, run, c.args()...)
-	r.Want(t, 0, out, errs)
-	for _, name := range mounttest.NamesIn(t, c.source) {
-		must(t, sameFiles(filepath.Join(c.copied(c.n), treeName, name), filepath.Join(c.source, name)))
-	}
-	c.verify(t, c.n)
-	c.n++
-	return r
-}
-
-func (c *chain) verify(t *testing.T, i int) {
-	t.Helper()
-	programtest.Call(t, run, "-verify", c.copied(i)).Want(t, 0, "as in the manifest", "")
-}
 
 // bytesRead returns how many bytes of snapshots were read where only changes were copied.
 func bytesRead(t *testing.T, r programtest.Result) int {
@@ -70,12 +29,6 @@ func bytesRead(t *testing.T, r programtest.Result) int {
 	n, err := strconv.Atoi(found[1])
 	must(t, err)
 	return n
-}
-
-func randomBytes(seed byte, n int) []byte {
-	p := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(p)
-	return p
 }
 
 func bytesFree(t *testing.T, dir string) int64 {
@@ -114,7 +67,17 @@ func TestSince(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		names := make([]string, 3)
 		for i := range names {
-			names[i] = programtest.Put(t, c.source, fmt.Sprint(i), string(randomBytes(byte(i), editedSize)))
+			names[i] = programtest.Put(t, c.source, fmt.Sprint(i), "")
+			must(t, withFile(names[i], func(f *os.File, _ int64) error {
+				switch i { // where the filesystem is btrfs
+				case 1:
+					_ = syscalls.SetNoCOW(int(f.Fd()), true)
+				case 2:
+					_ = unix.Fsetxattr(int(f.Fd()), "btrfs.compression", []byte("zstd"), 0)
+				}
+				_, err := f.Write(randomBytes(byte(i), editedSize))
+				return err
+			}))
 		}
 		programtest.Put(t, c.source, "small", "small")
 		must(t, os.Truncate(programtest.Put(t, c.source, "sparse", "begin"), 4<<20))

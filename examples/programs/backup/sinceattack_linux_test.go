@@ -89,6 +89,15 @@ func reflink(to, from string) error {
 	return withFile(from, func(f *os.File, _ int64) error { _, err := dst.ReadFrom(f); return err })
 }
 
+// Files are used by the next copy whatever the umask was when they were made.
+func TestSinceUmask(t *testing.T) {
+	mounttest.Leaks(t)
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	c, _ := newSmallChain(t)
+	c.next(t, "; 1 by copy of the changes, ", "")
+}
+
 // A name that leads to another file, and two files that change places, are copied right.
 func TestSinceRenamed(t *testing.T) {
 	mounttest.Leaks(t)

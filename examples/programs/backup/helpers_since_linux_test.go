@@ -1,13 +1,65 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"testing"
 
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
+	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 	"golang.org/x/sys/unix"
 )
+
+// A chain is a source of large files, and copies of it, each of which begins with the one before.
+type chain struct {
+	source, keep string
+	copies       string // the directory of the copies
+	n            int
+}
+
+func newChain(t *testing.T, from, to string) *chain {
+	t.Helper()
+	c := &chain{filepath.Join(from, "source"), filepath.Join(from, "keep"), to, 0}
+	must(t, os.Mkdir(c.source, 0o755))
+	return c
+}
+
+func (c *chain) copied(i int) string { return filepath.Join(c.copies, fmt.Sprint("copy", i)) }
+
+func (c *chain) args() []string {
+	args := []string{"-keep", c.keep}
+	if c.n > 0 {
+		args = append(args, "-since", c.copied(c.n-1))
+	}
+	return append(args, c.source, c.copied(c.n))
+}
+
+// next makes the next copy, and checks that it is right.
+func (c *chain) next(t *testing.T, out, errs string) programtest.Result {
+	t.Helper()
+	r := programtest.Call(t, run, c.args()...)
+	r.Want(t, 0, out, errs)
+	for _, name := range mounttest.NamesIn(t, c.source) {
+		must(t, sameFiles(filepath.Join(c.copied(c.n), treeName, name), filepath.Join(c.source, name)))
+	}
+	c.verify(t, c.n)
+	c.n++
+	return r
+}
+
+func (c *chain) verify(t *testing.T, i int) {
+	t.Helper()
+	programtest.Call(t, run, "-verify", c.copied(i)).Want(t, 0, "as in the manifest", "")
+}
+
+func randomBytes(seed byte, n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(p)
+	return p
+}
 
 const editedSize = 3 << 20
 
@@ -59,6 +111,12 @@ var edits = []struct {
 	{"zeros", func(name string, r *rand.Rand) error {
 		return withFile(name, func(f *os.File, size int64) error {
 			_, err := f.WriteAt(make([]byte, r.IntN(200_000)), r.Int64N(size))
+			return err
+		})
+	}},
+	{"compressible", func(name string, r *rand.Rand) error {
+		return withFile(name, func(f *os.File, size int64) error {
+			_, err := f.WriteAt(bytes.Repeat([]byte{'a' + byte(r.IntN(9))}, 150_000), r.Int64N(size))
 			return err
 		})
 	}},
