@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,6 +137,50 @@ func TestPreviousDamaged(t *testing.T) {
 	c.next(t, "; 1 by copy of a reflink; ", "backup: f: copied whole: the previous copy is not as in its manifest")
 	must(t, os.Remove(filepath.Join(c.copied(2), treeName, "f")))
 	c.next(t, "; 1 by copy of a reflink; ", "backup: f: copied whole: ")
+}
+
+// Where the previous copy lies on another filesystem than the new one, its file is copied.
+func TestPreviousElsewhere(t *testing.T) {
+	mounttest.Leaks(t)
+	c, name := newSmallChain(t)
+	must(t, os.Truncate(name, editedSize-5))
+	copied := filepath.Join(mounttest.Dir(t, mounttest.Disk|mounttest.NoReflinks), "copy")
+	programtest.Call(t, run, "-keep", c.keep, "-since", c.copied(0), c.source, copied).
+		Want(t, 0, "; 1 by copy of the changes, ", "")
+	programtest.Call(t, run, "-verify", copied).Want(t, 0, "as in the manifest", "")
+	must(t, sameFiles(name, filepath.Join(copied, treeName, "f")))
+}
+
+// A state that cannot be kept is reported, and is no reason to give up; nor are changes that cannot be
+// read a reason to do anything but copy the whole file.
+func TestStateFails(t *testing.T) {
+	mounttest.Leaks(t)
+	c, name := newSmallChain(t)
+	var said strings.Builder
+	copier := newCopier(t, c.source, &said)
+	k, err := openKeep(c.keep)
+	must(t, err)
+	copier.keep = k
+	defer k.close()
+	f, err := os.Open(name)
+	must(t, err)
+	defer f.Close()
+	m, old := k.snapshot(t.Context(), f), k.snapshot(t.Context(), f)
+	defer m.Close()
+	must(t, k.remove())
+	e := &entry{Path: "f"}
+	must(t, copier.keepState(t.Context(), e, m))
+	if want := "backup: f: its state is not kept: "; e.Kept != nil || !strings.HasPrefix(said.String(), want) {
+		t.Errorf("%+v, %q", e.Kept, &said)
+	}
+	must(t, old.Close())
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	must(t, err)
+	defer out.Close()
+	ch := &changes{file: out, m: m, progress: func(int) {}}
+	if whole := (*wholeError)(nil); !errors.As(ch.write(t.Context(), old), &whole) {
+		t.Error("the error of reading is not a reason to copy the whole file")
+	}
 }
 
 // A manifest that says other things than the state, or has hashes of another number of blocks, makes a
