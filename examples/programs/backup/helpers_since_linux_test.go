@@ -81,7 +81,7 @@ var edits = []struct {
 	}},
 	{"truncate", func(name string, r *rand.Rand) error {
 		return withFile(name, func(f *os.File, size int64) error {
-			return f.Truncate(max(keptFrom, size-r.Int64N(400_000)))
+			return f.Truncate(max(2*keptFrom, size-r.Int64N(400_000)))
 		})
 	}},
 	{"truncate and grow", func(name string, r *rand.Rand) error {
@@ -96,7 +96,11 @@ var edits = []struct {
 		})
 	}},
 	{"replace", func(name string, r *rand.Rand) error {
-		return programtest.Replace(name, string(randomBytes(byte(r.Int()), editedSize+r.IntN(5))))
+		temp := filepath.Join(filepath.Dir(filepath.Dir(name)), "new") // outside of the source
+		return firstError(
+			os.WriteFile(temp, randomBytes(byte(r.Int()), editedSize+r.IntN(5)), 0o600),
+			os.Rename(temp, name),
+		)
 	}},
 	{"store", func(name string, r *rand.Rand) error {
 		return withFile(name, func(f *os.File, size int64) error {

@@ -10,9 +10,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mmapsnapshot/mmapsnapshot/examples/internal/beside"
 	"github.com/mmapsnapshot/mmapsnapshot/examples/programs/program/programtest"
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
+
+// A file is edited during all copies but the last, which is then byte for byte the source: a range that
+// any copy missed would be missing in it, too, unless it was edited again.
+func TestSinceLive(t *testing.T) {
+	eachPair(t, func(t *testing.T, from, to string) {
+		c := newChain(t, from, to)
+		name := programtest.Put(t, c.source, "f", string(randomBytes(1, editedSize)))
+		c.next(t, "; 1 state kept", "")
+		r := rand.New(rand.NewPCG(9, 10))
+		change := func(int) error { return edits[r.IntN(len(edits))].edit(name, r) }
+		for range mounttest.Count(1, 3, 30) {
+			beside.Do(t, 3, change, func(int) {
+				programtest.Call(t, run, c.args()...).Want(t, 0, "; 1 by copy of the changes, ", "")
+				c.verify(t, c.n)
+				must(t, os.RemoveAll(c.copied(c.n-1)))
+				c.n++
+			})
+			c.next(t, "; 1 by copy of the changes, ", "")
+			must(t, os.RemoveAll(c.copied(c.n-2)))
+		}
+	})
+}
 
 // Whenever a backup is killed, its copy is complete or says that it is not; the previous copy stays as
 // it is, and the next one is right.
