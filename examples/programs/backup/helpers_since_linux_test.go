@@ -55,6 +55,36 @@ func (c *chain) verify(t *testing.T, i int) {
 	programtest.Call(t, run, "-verify", c.copied(i)).Want(t, 0, "as in the manifest", "")
 }
 
+// newSmallChain makes a chain with one copy of one large file, onto a filesystem without reflinks.
+func newSmallChain(t *testing.T) (c *chain, name string) {
+	t.Helper()
+	c = newChain(t, mounttest.Dir(t, mounttest.Reflinks), mounttest.Dir(t, mounttest.Memory))
+	name = programtest.Put(t, c.source, "f", string(randomBytes(1, editedSize)))
+	c.next(t, "1 state kept", "")
+	return c, name
+}
+
+// eachPair calls f with a directory on each filesystem with reflinks, and one on a filesystem that
+// has reflinks, or has none.
+func eachPair(t *testing.T, f func(t *testing.T, from, to string)) {
+	for _, from := range mounttest.Kinds(mounttest.Reflinks) {
+		for _, to := range []mounttest.Property{mounttest.Reflinks, mounttest.Disk | mounttest.NoReflinks} {
+			name := "reflinks"
+			if to != mounttest.Reflinks {
+				name = "no reflinks"
+			}
+			t.Run(from.String()+" to "+name, func(t *testing.T) {
+				mounttest.Leaks(t)
+				dir := mounttest.Dir(t, to)
+				if to == mounttest.Reflinks {
+					dir = mounttest.Fresh(t, to, 512<<20) // another one than from
+				}
+				f(t, from.Dir(t), dir)
+			})
+		}
+	}
+}
+
 func randomBytes(seed byte, n int) []byte {
 	p := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{seed}).Read(p)

@@ -47,7 +47,6 @@ func describeState(name string, f *os.File) (keptState, error) {
 // there. No kept state is used before a manifest names it, and the manifest is written last.
 type keep struct {
 	name string
-	made bool // by this process
 	all  *os.Root
 	info fs.FileInfo
 	own  string   // the name of this backup's directory
@@ -55,7 +54,8 @@ type keep struct {
 	next atomic.Int64
 }
 
-// openKeep opens the directory name, which it makes if there is none, for its owner alone.
+// openKeep opens the directory name, which it makes if there is none, for its owner alone. The
+// directory stays if the backup fails: by then, its name may lead to another one.
 func openKeep(name string) (*keep, error) {
 	k := &keep{name: name, own: rand.Text()}
 	if err := k.open(); err != nil {
@@ -68,7 +68,7 @@ func openKeep(name string) (*keep, error) {
 
 func (k *keep) open() error {
 	err := os.Mkdir(k.name, 0o700)
-	if k.made = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if k.all, err = openRoot(k.name); err != nil {
@@ -105,8 +105,8 @@ func (k *keep) snapshot(ctx context.Context, f *os.File) *snapshot.Mmap {
 	return m
 }
 
-// keepState keeps the contents of a snapshot that open made. If that fails, the next backup copies
-// the file whole. There is no message if the directory lies on another filesystem than the file.
+// keepState keeps the contents of a snapshot that keep.snapshot made. If that fails, the next backup
+// copies the file whole. There is no message if the directory lies on another filesystem than the file.
 func (c *copier) keepState(ctx context.Context, e *entry, m *snapshot.Mmap) error {
 	var err error
 	e.Kept, err = c.keep.state(ctx, m)
@@ -116,6 +116,7 @@ func (c *copier) keepState(ctx context.Context, e *entry, m *snapshot.Mmap) erro
 	return ctx.Err()
 }
 
+// state links the contents of m into the directory of this backup, and describes the file.
 func (k *keep) state(ctx context.Context, m *snapshot.Mmap) (*keptState, error) {
 	name := strconv.FormatInt(k.next.Add(1), 10)
 	err := m.LinkContext(ctx, name)
@@ -188,18 +189,12 @@ func (k *keep) sync() error {
 // is reports whether fi describes the directory.
 func (k *keep) is(fi fs.FileInfo) bool { return k != nil && os.SameFile(k.info, fi) }
 
-// remove removes what this backup kept.
-func (k *keep) remove() (err error) {
-	if k == nil {
+// remove removes the states of this backup.
+func (k *keep) remove() error {
+	if k == nil || k.all == nil {
 		return nil
 	}
-	if k.all != nil {
-		err = k.all.RemoveAll(k.own)
-	}
-	if k.made {
-		err = errors.Join(err, os.Remove(k.name))
-	}
-	return err
+	return k.all.RemoveAll(k.own)
 }
 
 func (k *keep) close() {

@@ -14,13 +14,15 @@
 //	backup -keep /srv/states /srv/data /disk2/monday
 //	backup -keep /srv/states -since /disk2/monday /srv/data /disk2/tuesday
 //
-// With -keep, backup keeps the state of each file of 1 MiB or more as a reflink in a directory on the
-// filesystem of the source, which must be XFS or btrfs. The directory is made for its owner alone. It
-// is not used if it belongs to a user other than the caller or root, or if another user may write to
-// it. If it lies in the source, it is left out of the copy. A kept state takes the room of what changed
-// since. With -since, backup asks the filesystem in which ranges the file differs from its kept state
-// (FIEMAP), and reads these ranges and the rest of their blocks of 256 KiB, for the hashes. When the
-// new copy is complete, the states of the previous copy are removed: the next -since is the new copy.
+// With -keep, backup keeps the state of each file of 1 MiB or more as a reflink in a directory on
+// the filesystem of the source, which must be XFS or btrfs. The directory is made for its owner
+// alone. It is not used if it belongs to a user other than the caller or root, or if another user
+// may write to it. If it lies in the source, it is left out of the copy. A kept state takes the
+// room of what changed since. On btrfs, the directory has to lie in the same subvolume as the
+// source: otherwise, and for compressed data, backup reads both states to compare them. With
+// -since, backup asks the filesystem in which ranges the file differs from its kept state (FIEMAP),
+// and reads these ranges and the rest of their blocks of 256 KiB, for the hashes. When the new copy
+// is complete, the states of the previous copy are removed: the next -since is the new copy.
 //
 // The new copy is independent of the previous one, which is not changed. If the destination has
 // reflinks and both copies are on it, only what changed is written, and the copies share the rest.

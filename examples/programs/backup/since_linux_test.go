@@ -35,28 +35,7 @@ func bytesFree(t *testing.T, dir string) int64 {
 	t.Helper()
 	var st unix.Statfs_t
 	must(t, unix.Statfs(dir, &st))
-	return int64(st.Bfree) * st.Bsize
-}
-
-// eachPair calls f with a directory on each filesystem with reflinks, and one on a filesystem that
-// has reflinks, or has none.
-func eachPair(t *testing.T, f func(t *testing.T, from, to string)) {
-	for _, from := range mounttest.Kinds(mounttest.Reflinks) {
-		for _, to := range []mounttest.Property{mounttest.Reflinks, mounttest.Disk | mounttest.NoReflinks} {
-			name := "reflinks"
-			if to != mounttest.Reflinks {
-				name = "no reflinks"
-			}
-			t.Run(from.String()+" to "+name, func(t *testing.T) {
-				mounttest.Leaks(t)
-				dir := mounttest.Dir(t, to)
-				if to == mounttest.Reflinks {
-					dir = mounttest.Fresh(t, to, 512<<20) // another one than from
-				}
-				f(t, from.Dir(t), dir)
-			})
-		}
-	}
+	return int64(st.Bfree) * int64(st.Bsize) //nolint:unconvert // int32 on some architectures
 }
 
 // Copies of the changes are byte for byte the source, after edits of all kinds; the copies before stay

@@ -15,15 +15,6 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/syscalls/mounttest"
 )
 
-// newSmallChain makes a chain with one copy of one large file, onto a filesystem without reflinks.
-func newSmallChain(t *testing.T) (c *chain, name string) {
-	t.Helper()
-	c = newChain(t, mounttest.Dir(t, mounttest.Reflinks), mounttest.Dir(t, mounttest.Memory))
-	name = programtest.Put(t, c.source, "f", string(randomBytes(1, editedSize)))
-	c.next(t, "1 state kept", "")
-	return c, name
-}
-
 // state returns the name of the only kept state.
 func (c *chain) state(t *testing.T) string {
 	t.Helper()
