@@ -89,7 +89,7 @@ func TestSince(t *testing.T) {
 //
 // The first copy hashes the image, which takes most of the time of the test.
 func TestSinceReadsChanges(t *testing.T) {
-	size, pages := int64(mounttest.Count(1<<28, 1<<30, 10<<30)), mounttest.Count(100, 1000, 1000)
+	size, pages := int64(mounttest.Count(256, 1<<10, 10<<10))<<20, mounttest.Count(100, 1000, 1000)
 	from, to := mounttest.Dir(t, mounttest.Reflinks), mounttest.Fresh(t, mounttest.Reflinks, 512<<20)
 	mounttest.Leaks(t)
 	c := newChain(t, from, to)
