@@ -174,10 +174,6 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-type writerFunc func(p []byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
 // What an ordinary user cannot read is left out and said; the rest is copied, from a directory
 // that he cannot write to, too.
 func TestUnreadable(t *testing.T) {

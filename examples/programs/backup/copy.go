@@ -3,13 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"syscall"
 
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
@@ -21,6 +18,7 @@ import (
 const (
 	linked   = "reflink"    // no data were copied
 	copiedOf = "copy of a " // and then the Method of the snapshot
+	changed  = "copy of the changes"
 )
 
 // copyEntry copies what is not a directory. The error is a *lackError if that is no reason to
@@ -74,20 +72,14 @@ func lackIfRefused(err error) error {
 // nothing, where that cannot be: the two are on different filesystems, or on one without reflinks;
 // or f may not be written to, which a snapshot that can be committed asks for.
 func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n int)) (bool, error) {
-	// NoSync: the whole filesystem is synced before the manifest is written. No Root, because
-	// source and destination have two: each name begins with a descriptor that is below one of
-	// them, and no directory follows.
-	dir, err := openDir(c.dst, path.Dir(string(e.Path)))
-	if err != nil {
-		return false, err
-	}
-	defer dir.Close()
-	m, err := snapshot.Config{NoCopy: true, NoSync: true}.OpenMut(ctx, nameOf(f))
+	// NoSync: the whole filesystem is synced before the manifest is written. Not Mmap.Link, which
+	// takes over no attributes.
+	m, err := snapshot.Config{Root: c.dst, NoCopy: true, NoSync: true}.FromFileMut(ctx, f)
 	if err != nil {
 		return false, ctx.Err()
 	}
 	defer m.Close()
-	if err := m.Link(nameOf(dir) + "/" + path.Base(string(e.Path))); err != nil {
+	if err := m.Link(string(e.Path)); err != nil {
 		return false, ctx.Err() // copying will tell whether it is serious
 	}
 	fi, err := m.Stat()
@@ -99,10 +91,7 @@ func (c *copier) link(ctx context.Context, e *entry, f *os.File, progress func(n
 	}
 	e.describe(fi)
 	e.Method = linked
-	if e.SHA256, err = hash(ctx, io.Discard, m, progress); err != nil && ctx.Err() == nil {
-		err = &lackError{err}
-	}
-	return true, err
+	return true, lackOfReading(ctx, nil, e.hash(ctx, io.Discard, m, false, progress))
 }
 
 // copy copies a snapshot of f.
@@ -110,12 +99,20 @@ func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n
 	// TempDir: where the directory of f may not be written to, the snapshot is made in the copy's,
 	// which is as good if the two are on one filesystem. Open takes a lease on the file. FromFile
 	// does not, if the descriptor is open for reading.
-	m, err := snapshot.Config{TempDir: nameOf(c.dir)}.Open(ctx, nameOf(f))
-	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			return err // no other file will fare better
+	var m *snapshot.Mmap
+	if c.keep != nil && e.before.Size() >= keptFrom {
+		m = c.keep.snapshot(ctx, f)
+	}
+	toKeep := m != nil
+	if !toKeep {
+		var err error
+		m, err = snapshot.Config{TempDir: nameOf(c.dir)}.Open(ctx, nameOf(f))
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+				return err // no other file will fare better
+			}
+			return &lackError{err}
 		}
-		return &lackError{err}
 	}
 	defer m.Close()
 	fi, err := m.Stat()
@@ -126,39 +123,70 @@ func (c *copier) copy(ctx context.Context, e *entry, f *os.File, progress func(n
 		return err
 	}
 	e.describe(fi)
+	if toKeep {
+		done, err := c.copyChanges(ctx, e, m, progress)
+		if !done && err == nil {
+			err = c.copyWhole(ctx, e, m, true, progress)
+		}
+		if err != nil {
+			return err
+		}
+		return c.keepState(ctx, e, m)
+	}
+	return c.copyWhole(ctx, e, m, false, progress)
+}
+
+// copyWhole copies all that m holds.
+func (c *copier) copyWhole(
+	ctx context.Context, e *entry, m *snapshot.Mmap, byBlocks bool, progress func(n int),
+) error {
 	e.Method = copiedOf + m.Method().String()
 	file, err := c.dst.OpenFile(string(e.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return lackIfRefused(err)
 	}
 	dst := &sparseWriter{file: file}
-	e.SHA256, err = hash(ctx, dst, m, progress)
-	if err != nil && dst.err == nil && ctx.Err() == nil {
-		err = &lackError{err} // of reading
-	}
+	err = lackOfReading(ctx, dst, e.hash(ctx, dst, m, byBlocks, progress))
 	if err == nil {
 		err = lackIfRefused(file.Truncate(dst.off))
 	}
-	return errors.Join(lackIfRefused(err), file.Close())
+	return errors.Join(err, file.Close())
 }
 
-// hash writes what src holds to dst and returns its hash.
-func hash(ctx context.Context, dst io.Writer, src adapters.Source, progress func(n int)) (string, error) {
-	h := sha256.New()
+// lackOfReading makes an error of copying to dst one that is no reason to give up, if it is of
+// reading or about this file alone.
+func lackOfReading(ctx context.Context, dst *sparseWriter, err error) error {
+	if err != nil && (dst == nil || dst.err == nil) && ctx.Err() == nil {
+		return &lackError{err}
+	}
+	return lackIfRefused(err)
+}
+
+// hash writes what src holds to dst and its hash to the entry.
+func (e *entry) hash(
+	ctx context.Context, dst io.Writer, src adapters.Source, byBlocks bool, progress func(n int),
+) error {
+	h := newContentHash(byBlocks)
 	err := program.Copy(ctx, io.MultiWriter(dst, h), adapters.NewReader(src), progress)
-	return hex.EncodeToString(h.Sum(nil)), err
+	h.store(e)
+	return err
 }
 
 // A sparseWriter leaves out what is zero; the file has to be given its size in the end.
 type sparseWriter struct {
-	file *os.File
-	off  int64
-	err  error
+	file  *os.File
+	off   int64
+	punch bool // what is zero is made a hole: the file may hold something else there
+	err   error
 }
 
 func (w *sparseWriter) Write(p []byte) (n int, err error) {
 	n = len(p)
-	if !zero(p) {
+	isZero := zero(p)
+	if isZero && w.punch {
+		isZero = punchHole(w.file, w.off, int64(n)) == nil
+	}
+	if !isZero {
 		n, err = w.file.WriteAt(p, w.off)
 	}
 	w.off += int64(n)

@@ -48,8 +48,7 @@ func (d *destination) checkOwn() error {
 	if err != nil {
 		return err
 	}
-	uid, _, ok := owner(fi)
-	if (!ok || uid == os.Geteuid() || uid == 0) && fi.Mode().Perm()&0o022 == 0 {
+	if ownersAlone(fi) {
 		return nil
 	}
 	fi, err = d.Stat(".")
@@ -60,7 +59,7 @@ func (d *destination) checkOwn() error {
 	if err != nil {
 		return err
 	}
-	uid, _, ok = owner(fi)
+	uid, _, ok := owner(fi)
 	if ok && uid != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 || len(names) > 0 {
 		return errors.New("replaced by another directory since it was made")
 	}

@@ -101,3 +101,7 @@ func newCopier(t *testing.T, source string, said *strings.Builder) *copier {
 	t.Cleanup(func() { _ = src.Close() })
 	return &copier{std: program.Std{Err: said}, src: src}
 }
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -26,6 +26,8 @@ type entry struct {
 	Size    int64        `json:",omitempty"`
 	ModTime time.Time    `json:",omitzero"`
 	SHA256  string       `json:",omitempty"`
+	Blocks  []byte       `json:",omitempty"` // in place of it, the SHA-256 of each 256 KiB
+	Kept    *keptState   `json:",omitempty"`
 	Method  string       `json:",omitempty"` // how the file was copied
 	Target  program.Name `json:",omitempty"` // of a symbolic link
 	Xattrs  string       `json:",omitempty"` // a hash; "" if there are none
@@ -60,7 +62,8 @@ const format = "backup 2"
 // writeManifest writes the entries to a new file of the destination that is there, and on the disk,
 // as a whole or not at all.
 func writeManifest(ctx context.Context, destination *os.Root, entries []*entry) error {
-	m, err := snapshot.Config{Root: destination}.Create(ctx, manifestName)
+	// Perm: -since does not use a manifest that another user may write to.
+	m, err := snapshot.Config{Root: destination, Perm: 0o644}.Create(ctx, manifestName)
 	if err != nil {
 		return err
 	}

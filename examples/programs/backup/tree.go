@@ -82,6 +82,8 @@ func (c *copier) openDirectories() {
 }
 
 func (c *copier) close() {
+	c.keep.close()
+	c.since.close()
 	if c.dir != nil {
 		_ = c.dir.Close()
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -137,11 +135,11 @@ func (e *entry) compare(ctx context.Context, root *os.Root, progress func(n int)
 	if e.isDir() {
 		return "", nil
 	}
-	h := sha256.New()
+	h, now := newContentHash(e.Blocks != nil), new(entry)
 	if err := program.Copy(ctx, h, f, progress); err != nil {
 		return "", err
 	}
-	if hex.EncodeToString(h.Sum(nil)) != e.SHA256 {
+	if h.store(now); !now.sameContents(e) {
 		return "other contents", nil
 	}
 	return "", nil

@@ -20,6 +20,9 @@ type copier struct {
 	dst *os.Root // the tree in the destination
 	dir *os.File // the directory that dst is
 
+	keep  *keep     // or nil
+	since *previous // or nil
+
 	entries []*entry // in the order of their names in directories, each after its own directory
 	size    int64    // of all files, when they were listed
 
@@ -27,6 +30,7 @@ type copier struct {
 	lacking int
 	special int
 	done    int64
+	read    int64 // where only changes were copied
 }
 
 // walk lists the source.
@@ -46,6 +50,9 @@ func (c *copier) walk(ctx context.Context) error {
 		e.describe(fi)
 		switch fi.Mode().Type() {
 		case fs.ModeDir:
+			if c.keep.is(fi) {
+				return fs.SkipDir
+			}
 		case 0:
 			c.size += fi.Size()
 		case fs.ModeSymlink:
@@ -76,8 +83,9 @@ type visit func(dir *os.Root, name string, fi fs.FileInfo, err error) error
 
 // walkTree calls f with each file of the tree in root, a directory before what is in it. If there
 // is an error, f gets it, and no FileInfo, and what is there is left out; for a directory that
-// cannot be read f is called a second time. It does what fs.WalkDir does, which takes no names that
-// are not UTF-8, and follows symbolic links that take the place of directories meanwhile.
+// cannot be read f is called a second time. If f returns fs.SkipDir for a directory, what is in it
+// is left out. It does what fs.WalkDir does, which takes no names that are not UTF-8, and follows
+// symbolic links that take the place of directories meanwhile.
 func walkTree(root *os.Root, f visit) error { return walkBelow(root, ".", 0, f) }
 
 // walkBelow does that for the file name of the tree, which is in the directory dir.
@@ -90,6 +98,9 @@ func walkBelow(dir *os.Root, name string, depth int, f visit) error {
 		return f(dir, name, nil, err)
 	}
 	if err := f(dir, name, fi, nil); err != nil || !fi.IsDir() {
+		if errors.Is(err, fs.SkipDir) {
+			return nil
+		}
 		return err
 	}
 	below, names, err := listSame(dir, path.Base(name), fi)
@@ -124,6 +135,13 @@ func listSame(dir *os.Root, name string, fi fs.FileInfo) (*os.Root, []string, er
 		return nil, nil, errors.Join(err, below.Close())
 	}
 	return below, names, nil
+}
+
+// say prints a message about a file.
+func (c *copier) say(e *entry, what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.std.Err, "backup: %s: %s\n", program.Printable(string(e.Path)), program.Printable(what))
 }
 
 // lack notes that a file will not be in the copy.

@@ -82,8 +82,11 @@ func (e *lackError) Error() string { return e.err.Error() }
 
 // report prints what was done.
 func (c *copier) report() {
-	methods, files := map[string]int{}, 0
+	methods, files, kept := map[string]int{}, 0, 0
 	for _, e := range c.entries {
+		if e.Kept != nil {
+			kept++
+		}
 		if e.Method != "" {
 			methods[e.Method]++
 			files++
@@ -95,6 +98,13 @@ func (c *copier) report() {
 		if methods[m] > 0 {
 			fmt.Fprintf(c.std.Out, "; %d by %s", methods[m], m)
 		}
+	}
+	if methods[changed] > 0 {
+		fmt.Fprintf(c.std.Out, "; %d by %s, %s read", methods[changed], changed,
+			program.Count(c.read, "byte", "bytes"))
+	}
+	if c.keep != nil {
+		fmt.Fprintf(c.std.Out, "; %s kept", program.Count(kept, "state", "states"))
 	}
 	fmt.Fprintf(c.std.Out, "; %s left out, %s lacking\n",
 		program.Count(c.special, "special file", "special files"),
