@@ -33,7 +33,8 @@ func openingLazy(tb testing.TB, name string) interleave.Way {
 //   - The name is resolved as in bare.
 //   - The kernel is to tell a thread of writers: F_SETSIG, F_SETOWN_EX.
 //   - Dirty pages are written, and the file is described, under the lease.
-//   - Only after that is it known to a watcher, so F_GETLEASE asks whether a writer came before.
+//   - Only after that is it known to a watcher, so a look (F_GETLEASE, and the description compared)
+//     finds whether a writer came before.
 //   - The lease is given up, and not left to the closing of the descriptor, which a child may have.
 func bareLease(tb testing.TB, name string) interleave.Way {
 	return interleave.Once("bare", func() {
@@ -63,6 +64,7 @@ func bareLease(tb testing.TB, name string) interleave.Way {
 		dir, err := unix.Open(filepath.Dir(name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		check(tb, err)
 		fcntl(tb, src, unix.F_GETLEASE, 0)
+		statx(src)
 		closeBare(tb, path)
 		fcntl(tb, src, unix.F_SETLEASE, unix.F_UNLCK)
 		closeBare(tb, src, dir)
