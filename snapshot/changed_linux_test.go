@@ -27,7 +27,8 @@ func TestChanged(t *testing.T) {
 			mounttest.Each(t, func(t *testing.T, dir string) {
 				mounttest.Leaks(t)
 				name := join(dir, "f")
-				file := openFile(t, name, os.O_RDWR|os.O_CREATE)
+				write(t, name, nil)
+				file := openFile(t, name, os.O_RDWR)
 				if err := variant.make(int(file.Fd())); err != nil {
 					t.Skipf("%s: %v", variant.name, err)
 				}
@@ -106,7 +107,8 @@ func TestChangedReadsNothing(t *testing.T) {
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		extents := mounttest.Count(4_500, 9_000, 50_000)
-		file := openFile(t, name, os.O_RDWR|os.O_CREATE)
+		write(t, name, nil)
+		file := openFile(t, name, os.O_RDWR)
 		must(t, file.Truncate(int64(extents)*8192)) // else XFS reserves space behind each end
 		page := noise(1, 4096)
 		for i := range extents {

@@ -58,7 +58,8 @@ func TestChangedCompressed(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Subvolumes|mounttest.Reflinks, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
 		const extent, size = 128 << 10, 256 << 10
-		source := openFile(t, join(dir, "source"), os.O_RDWR|os.O_CREATE)
+		write(t, join(dir, "source"), nil)
+		source := openFile(t, join(dir, "source"), os.O_RDWR)
 		fd := int(source.Fd())
 		must(t, unix.Fsetxattr(fd, "btrfs.compression", []byte("zstd"), 0))
 		text := bytes.Repeat([]byte("page of text "), extent/13+1)[:extent]
@@ -71,7 +72,8 @@ func TestChangedCompressed(t *testing.T) {
 		var states []state
 		for i := range int64(2) {
 			name := join(dir, fmt.Sprint(i))
-			f := openFile(t, name, os.O_RDWR|os.O_CREATE)
+			write(t, name, nil)
+			f := openFile(t, name, os.O_RDWR)
 			must(t, f.Truncate(size))
 			must(t, syscalls.FicloneRange(int(f.Fd()), 0, fd, 64<<10*i, 64<<10))
 			must(t, f.Sync())
