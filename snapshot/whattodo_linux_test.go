@@ -27,7 +27,9 @@ func TestWhatToDo(t *testing.T) {
 		"ErrPermission": "TestErrorTextsOfUser", "EFBIG": "TestLimits", "EDQUOT": "TestQuota",
 		"EFAULT": "TestCallerFaults", "ESTALE": "TestInPlaceStaleOnce",
 	}
+	ran := false
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
+		ran = true
 		mounttest.Leaks(t)
 		name := join(dir, "f")
 		write(t, name, noise(1, 200_000))
@@ -139,6 +141,9 @@ func TestWhatToDo(t *testing.T) {
 			known[row.name] = "this one"
 		}
 	})
+	if !ran {
+		return // no such filesystem can be mounted
+	}
 	for _, name := range errorTable(t) {
 		if known[name] == "" {
 			t.Errorf("no test of %s", name)
