@@ -61,7 +61,7 @@ func TestSince(t *testing.T) {
 		programtest.Put(t, c.source, "small", "small")
 		must(t, os.Truncate(programtest.Put(t, c.source, "sparse", "begin"), 4<<20))
 		c.next(t, "; 4 by copy of a reflink; ", "")
-		for range mounttest.Count(5, 50, 1000) {
+		for range mounttest.Count(5, 25, 1000) {
 			kinds := ""
 			for _, name := range names {
 				for range 1 + r.IntN(3) {

@@ -106,7 +106,7 @@ func TestLikeReplaceAllWithHoles(t *testing.T) {
 			}
 			return string(b)
 		}
-		for range mounttest.Count(200, 1000, 20000) {
+		for range mounttest.Count(60, 300, 20000) {
 			const block = 4096
 			size := int64(1 + r.IntN(12*block))
 			data, content := map[int64]string{}, make([]byte, size)
