@@ -50,7 +50,7 @@ func (c *counter) ReadAt(p []byte, off int64) (int, error) {
 func TestHoles(t *testing.T) {
 	mounttest.EachOf(t, mounttest.Known, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)
-		const size, middle = 10 << 30, 5<<30 + 4096*3 - 3 // across the end of a block
+		const size, middle = int64(10 << 30), int64(5<<30 + 4096*3 - 3) // across the end of a block
 		name := filepath.Join(dir, "f")
 		data := map[int64]string{0: "needle", middle: "needle", size - 6: "needle"}
 		sparse(t, name, size, data)

@@ -134,7 +134,7 @@ func TestLimit(t *testing.T) {
 	} else {
 		r.Want(t, 1, "", refused+", the limit is 1073741824 (-limit sets another)")
 	}
-	programtest.Call(t, run, "-limit", fmt.Sprint(math.MaxInt64>>20), name, "s").Want(t, 1, "", refused)
+	programtest.Call(t, run, "-limit", fmt.Sprint(int64(math.MaxInt64>>20)), name, "s").Want(t, 1, "", refused)
 
 	large := programtest.Put(t, dir, "large.tar", archive(t, tar.FormatPAX, "a", strings.Repeat("x", 1<<20), "b", "x"))
 	programtest.Call(t, run, "-limit", "1", large, "a", "b").Want(t, 1, "", "nothing is written")
