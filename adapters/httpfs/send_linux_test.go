@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,7 +106,9 @@ func TestSendDirectly(t *testing.T) {
 			if c.deadlines < least || c.deadlines > least+2 {
 				t.Errorf("%s: %d deadlines for %d bytes", what, c.deadlines, body.Len())
 			}
-			if direct := c.views >= least && c.reads == 0; direct != (what == "HTTP/1") && least > 0 {
+			// Since Go 1.27, net/http puts an io.LimitedReader between, and the data are copied.
+			mayBe := what == "HTTP/1" && strings.HasPrefix(runtime.Version(), "go1.26")
+			if direct := c.views >= least && c.reads == 0; direct != mayBe && least > 0 {
 				t.Errorf("%s: %d bytes: %d views, %d reads", what, body.Len(), c.views, c.reads)
 			}
 		}
