@@ -37,7 +37,7 @@ type cache struct {
 	known   map[identity]*shared // those that whoever opens the file next may have
 	making  map[identity]*making
 	events  int64       // counts those who open, and the snapshots that are begun
-	idle    []*shared   // those known that nobody uses; the longest idle first
+	idle    []*shared   // known ones without users; the longest idle first
 	timer   *time.Timer // for the first of them; nil if there is none
 	limits  Limits      // complete
 	used    used
@@ -67,7 +67,7 @@ type making struct {
 	waiting int             // how many want it, the caller that makes it included; under cache.mu
 	made    bool            // it is made, or is not, and those who waited are its users; under cache.mu
 	done    chan struct{}   // closed then
-	ctx     context.Context // ends when nobody waits any more
+	ctx     context.Context // ends when no caller waits any more
 	cancel  context.CancelFunc
 
 	// The result, constant once done is closed.
@@ -179,7 +179,7 @@ func (c *cache) begin(ctx context.Context, id identity) *making {
 }
 
 // giveUp takes a caller away from those who wait for mk. It reports false if mk was made before: then
-// the caller is one of its users. The making ends when nobody waits for it.
+// the caller is one of its users. The making ends when no caller waits for it.
 func (c *cache) giveUp(mk *making) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -137,7 +137,7 @@ func TestFSReflinksHaveNoLimit(t *testing.T) {
 	})
 }
 
-// A copy that nobody waits for any more is given up; one that another caller waits for goes on.
+// A copy that no caller waits for any more is given up; one that another caller waits for goes on.
 //
 //promise:adapters.FS.OpenContext when the context ends, so does the copy, unless others wait for it
 func TestFSOpenContext(t *testing.T) {

@@ -132,7 +132,7 @@ func (c *cache) close() bool {
 	return true
 }
 
-// closeAll closes snapshots that nobody uses and that are not in the cache any more. The caller does
+// closeAll closes snapshots that have no users and that are not in the cache any more. The caller does
 // not hold mu, because it may take a while to free a copy.
 func (c *cache) closeAll(drop []*shared) {
 	for _, s := range drop {

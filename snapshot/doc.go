@@ -143,7 +143,7 @@
 //	                                              ways below
 //	                                              to use Bytes, or large Views: they make the copy
 //
-// What it costs others:
+// Costs for other processes:
 //
 //	a process that opens the file for writing     waits until the copy is made: about a second for
 //	                                              each GiB, 1 ms for 1 MiB

@@ -79,7 +79,7 @@ func TestFromReaderAt(t *testing.T) {
 	})
 }
 
-// What cannot be a snapshot is an error, and nothing is left.
+// Arguments that cannot become a snapshot are an error, and nothing is left behind.
 //
 //promise:snapshot.Config.FromReaderAt a reader that ends too early is io.ErrUnexpectedEOF
 //promise:snapshot.Config.FromReaderAt errors of the reader are found by errors.Is, also with all bytes

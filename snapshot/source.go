@@ -41,7 +41,7 @@ func (s *source) init(p privatefile.File, name string, stat syscalls.Stat, writa
 	return err
 }
 
-// current returns the region that is read at the moment. What is read from it is not proven.
+// current returns the region that is read at the moment. A read of it proves nothing.
 func (s *source) current() *mapped.Region {
 	if s.leased != nil {
 		return s.leased.Region()

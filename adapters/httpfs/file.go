@@ -110,7 +110,7 @@ func version(info fs.FileInfo) string {
 	return ""
 }
 
-// A hole has a size and no contents, which nobody reads.
+// A hole has a size and no contents. No code reads it.
 type hole struct{ size, off int64 }
 
 func (h *hole) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

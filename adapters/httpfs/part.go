@@ -6,7 +6,8 @@ import (
 	"github.com/mmapsnapshot/mmapsnapshot/adapters"
 )
 
-// A part is a source up to end. What is read or viewed of it gives the client time.
+// A part is a source up to end. Each read and each View of it extends the
+// deadline of the client.
 type part struct {
 	adapters.Source
 	s   *sender

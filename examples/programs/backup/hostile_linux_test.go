@@ -100,7 +100,7 @@ func deepTree(t *testing.T, dir, below string, status int, out, errs string) {
 	must(t, root.RemoveAll("copy"))
 }
 
-// What the filesystem of the destination refuses is left out, with what is below it.
+// A file that the filesystem of the destination refuses is left out, and a directory with all files in it.
 func TestRefusedByDestination(t *testing.T) {
 	mounttest.Each(t, func(t *testing.T, dir string) {
 		mounttest.Leaks(t)

@@ -97,7 +97,7 @@ func (st *state) withFD(use func(fd int) error) (err error) {
 }
 
 // look asks the kernel whether the lease is whole, and whether the file is as it was: truncation
-// through an overlay breaks no lease. What was read before is right if it is.
+// through an overlay breaks no lease. If both are so, earlier reads are right.
 func (st *state) look() bool {
 	_, whole := st.describe()
 	return whole
